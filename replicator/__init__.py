@@ -1,0 +1,3 @@
+"""Geo-replication daemon for container registries."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The admin listener: health, metrics and the API that commands and operators use."""

@@ -1,0 +1,100 @@
+"""The client of the admin API, for commands that ask the running daemon."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any, cast
+
+import aiohttp
+
+from replicator.admin.documents import StatusDocument, WaitDocument
+from replicator.admin.status import StatusQuery
+from replicator.errors import ReplicatorError
+from replicator.model import shown
+from replicator.settings.secrets import Secret
+from replicator.strict_json import Invalid, loads
+
+_ANSWER_MAX = 64 * 1024 * 1024
+_PATIENCE = 10.0
+"""Seconds an answer may take beyond what the question itself may."""
+_WAIT_STATUSES = frozenset({200, 404, 408, 409, 502, 503})
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 -- read, never bound
+
+
+class NoDaemon(ReplicatorError):
+    """Nothing listens at the admin address."""
+
+
+class ApiFailed(ReplicatorError):
+    """The daemon, or something in its place, gave no useful answer; the message says what."""
+
+
+class AdminClient:
+    """Questions to the daemon. Each raises NoDaemon or ApiFailed; the token's SettingsError passes through."""
+
+    def __init__(self, session: aiohttp.ClientSession, base: str, token: Secret | None) -> None:
+        self._session = session
+        self._base = base
+        self._token = token
+
+    async def status(self, query: StatusQuery) -> StatusDocument:
+        """Return the status, with rows where `query` lists some."""
+        words = [(str(query.listing), "1"), ("limit", str(query.limit))] if query.listing else []
+        words += [("after", str(query.after))] if query.listing and query.after else []
+        words += [("replica", query.replica)] if query.replica else []
+        status, document = await self._get("/api/v1/status", words, _PATIENCE)
+        if status != HTTPStatus.OK or "replicas" not in document:
+            raise self._failed(status, document)
+        return cast("StatusDocument", document)
+
+    async def wait(self, ref: str, replicas: Sequence[str], within: float) -> WaitDocument:
+        """Return how the wait ended; waits at most `within` seconds."""
+        query = [("ref", ref), ("timeout", f"{within:g}"), *(("replica", name) for name in replicas)]
+        status, document = await self._get("/api/v1/wait", query, within + _PATIENCE)
+        if status not in _WAIT_STATUSES or "complete" not in document:
+            raise self._failed(status, document)
+        return cast("WaitDocument", document)
+
+    async def _get(
+        self, path: str, query: Sequence[tuple[str, str]], seconds: float
+    ) -> tuple[int, Mapping[str, Any]]:
+        headers = {"Authorization": f"Bearer {self._token.reveal()}"} if self._token is not None else {}
+        try:
+            async with self._session.get(
+                f"{self._base}{path}",
+                params=query,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=seconds),
+            ) as response:
+                status = response.status
+                body = bytearray()
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > _ANSWER_MAX:
+                        break
+        except aiohttp.ClientConnectorError as error:
+            raise NoDaemon(f"no daemon answers at {self._base}") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ApiFailed(f"{self._base}: {type(error).__name__}") from error
+        try:
+            document = loads(bytes(body), limit=_ANSWER_MAX)
+        except Invalid as error:
+            raise ApiFailed(f"{self._base}: HTTP {status}, and not the answer of replicator") from error
+        if not isinstance(document, dict):
+            raise ApiFailed(f"{self._base}: HTTP {status}, and not the answer of replicator")
+        return status, document
+
+    def _failed(self, status: int, document: Mapping[str, Any]) -> ApiFailed:
+        error = document.get("error")
+        message = error.get("message") if isinstance(error, dict) else None
+        return ApiFailed(f"{self._base}: HTTP {status}" + (f": {shown(str(message), 500)}" if message else ""))
+
+
+@asynccontextmanager
+async def open_client(host: str, port: int, token: Secret | None) -> AsyncIterator[AdminClient]:
+    """Yield a client of the daemon whose admin listener is bound to `host`:`port`."""
+    reachable = _ANY_ADDRESS.get(host, host)
+    shown_host = f"[{reachable}]" if ":" in reachable else reachable
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        yield AdminClient(session, f"http://{shown_host}:{port}", token)

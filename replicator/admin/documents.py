@@ -1,0 +1,104 @@
+"""The JSON documents of the API, one shape for the server, its client and the commands."""
+
+from typing import NotRequired, TypedDict
+
+
+class ReplicaStatus(TypedDict):
+    """One replica. `state` is its lane's, or `stopped` where no daemon runs; `failing` counts rows by reason."""
+
+    name: str
+    labels: dict[str, str]
+    state: str
+    lag_seconds: float
+    owed: int
+    parked: int
+    failing: dict[str, int]
+    inflight: int
+    last_error: str
+    last_success: float | None
+
+
+class Totals(TypedDict):
+    """Sums over all replicas; `lag_seconds` is the largest."""
+
+    lag_seconds: float
+    owed: int
+    parked: int
+    failing: int
+    inflight: int
+
+
+class RowStatus(TypedDict):
+    """One owed row. `wanted` is the digest the latest change named, `have` what the replica was last given."""
+
+    replica: str
+    repository: str
+    reference: str
+    state: str
+    wanted: str | None
+    have: str | None
+    owed_seconds: float
+    due_at: float | None
+    attempts: int
+    reason: str | None
+    message: str
+
+
+class StatusDocument(TypedDict):
+    """The answer of `/api/v1/status`; `rows` and `next` only where rows were asked for."""
+
+    version: str
+    daemon: bool
+    read_at: float
+    replicas: list[ReplicaStatus]
+    totals: Totals
+    rows: NotRequired[list[RowStatus]]
+    next: NotRequired[str | None]
+
+
+class Failure(TypedDict):
+    """Why a request was not served: a fixed code for programs, a sentence for people."""
+
+    code: str
+    message: str
+
+
+class AwaitedReplica(TypedDict):
+    """Where one replica of a wait stands; `waiting_for` is empty once it is complete."""
+
+    replica: str
+    complete: bool
+    waiting_for: str
+
+
+class WaitDocument(TypedDict):
+    """The answer of `/api/v1/wait`; `digest` is what the reference named on the primary when the wait began."""
+
+    ref: str
+    digest: str | None
+    complete: bool
+    replicas: list[AwaitedReplica]
+    seconds: float
+    error: NotRequired[Failure]
+
+
+class RecordedChange(TypedDict):
+    """What one replica's row became: accepted, coalesced or known."""
+
+    replica: str
+    result: str
+
+
+class ChangesDocument(TypedDict):
+    """The answer of `POST /api/v1/changes`."""
+
+    ref: str
+    changes: list[RecordedChange]
+
+
+class HealthDocument(TypedDict):
+    """The answer of the probes; `store_seconds` is how long the store took to answer."""
+
+    status: str
+    problem: str
+    store_seconds: float

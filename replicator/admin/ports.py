@@ -1,0 +1,137 @@
+"""What the admin listener needs of the rest of the daemon, each as narrow as its use.
+
+`SqliteStore`, `RegistryClient`, the engine's lane views and the metrics satisfy these without an adapter.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from replicator.model import Change, Descriptor, Digest, Intent, IntentKey, Recorded, Reference, Repository
+from replicator.store.rows import Row, StoreSummary
+
+
+class StoreReads(Protocol):
+    """The store as the API sees it. Every call raises StoreError when the store cannot answer."""
+
+    async def summary(self) -> StoreSummary:
+        """Return what each replica owes, at one moment."""
+        ...
+
+    async def row(self, key: IntentKey) -> Row | None:
+        """Return one row, None when there is none."""
+        ...
+
+    async def rows(
+        self,
+        *,
+        replica: str | None = None,
+        parked: bool | None = None,
+        after: IntentKey | None = None,
+        limit: int = 100,
+    ) -> tuple[Row, ...]:
+        """Return a page of rows in a stable order behind `after`: of those owed the parked, or only the others."""
+        ...
+
+    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+        """Keep `intents`; returns once they are on disk."""
+        ...
+
+    def listen(self, callback: Callable[[Sequence[IntentKey]], None]) -> None:
+        """Call `callback` on the event loop with the keys of rows that changed."""
+        ...
+
+
+class StoreHealth(Protocol):
+    """How the store says that it works."""
+
+    async def tick(self) -> None:
+        """Return when the store has come round to this call. Raises StoreError."""
+        ...
+
+    async def writable(self) -> bool:
+        """Say whether a row can be committed and synced right now."""
+        ...
+
+
+class AdminStore(StoreReads, StoreHealth, Protocol):
+    """All that the listener asks of the store."""
+
+
+class LaneView(Protocol):
+    """One lane as it is now."""
+
+    @property
+    def state(self) -> str:
+        """One of running, paused, open, seeding."""
+        ...
+
+    @property
+    def inflight(self) -> int:
+        """References being worked on."""
+        ...
+
+    @property
+    def last_error(self) -> str:
+        """The latest failure, empty when there was none."""
+        ...
+
+    @property
+    def last_success(self) -> float | None:
+        """When a reference last settled, in Unix seconds."""
+        ...
+
+
+class LaneViews(Protocol):
+    """The lanes of the running daemon."""
+
+    def lanes(self) -> Mapping[str, LaneView]:
+        """Return each replica's lane by the replica's name."""
+        ...
+
+
+class Source(Protocol):
+    """A registry that can say what a reference names now."""
+
+    async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
+        """Return what `reference` names, None only on a positive 404. Raises RegistryError, ContentError."""
+        ...
+
+
+class Presence(Protocol):
+    """Whether a replica holds a manifest."""
+
+    async def holds(self, replica: str, repository: Repository, digest: Digest) -> bool:
+        """Ask `replica` itself for the primary's `repository`@`digest`. Raises RegistryError, ContentError."""
+        ...
+
+
+class UpdateCount(Protocol):
+    """The count of updates that became owed."""
+
+    def update_owed(self, replica: str, kind: str) -> None:
+        """Count one."""
+        ...
+
+
+class Exposition(UpdateCount, Protocol):
+    """The metrics, and the reading of the store they show."""
+
+    def summary(self, summary: StoreSummary, /) -> None:
+        """Take over a reading of the store."""
+        ...
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return the body and its content type for a scraper that sent `accept`."""
+        ...
+
+
+class Routes(Protocol):
+    """The rules, as far as waiting and operators' changes need them."""
+
+    def route(self, change: Change, now: float) -> tuple[Intent, ...]:
+        """Return an intent for each replica that a rule sends `change` to."""
+        ...
+
+    def replicas_for(self, repository: Repository, reference: Reference) -> tuple[str, ...]:
+        """Return the replicas that a rule sends `reference` to."""
+        ...

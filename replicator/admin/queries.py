@@ -1,0 +1,158 @@
+"""What callers may write in a query or a body, read into types. All else is a BadRequest that says what is right."""
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from replicator.admin.answers import BadRequest
+from replicator.admin.reference import parse_ref
+from replicator.admin.status import ROWS_MAX, Cursor, Listing, StatusQuery
+from replicator.errors import NameInvalid
+from replicator.model import Priority, Reference, Repository, shown
+from replicator.settings.units import parse_duration
+
+QUERY_MAX = 8192
+"""Longest query string in characters."""
+TIMEOUT_MAX = 3600.0
+TIMEOUT_DEFAULT = 30.0
+_REPLICAS_MAX = 256
+_ROWS_DEFAULT = 100
+_TRUE = {"1": True, "true": True, "0": False, "false": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The names of the configuration that requests are held against."""
+
+    primary_url: str
+    replicas: Collection[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitQuery:
+    """A call of /api/v1/wait; `timeout` in seconds, clamped to an hour."""
+
+    repository: Repository
+    reference: Reference
+    replicas: tuple[str, ...]
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeBody:
+    """A call of POST /api/v1/changes; `priority` None is the rule's own."""
+
+    repository: Repository
+    reference: Reference
+    replicas: tuple[str, ...]
+    priority: Priority | None
+
+
+def wait_query(request: web.Request, names: Names) -> WaitQuery:
+    """Read `ref`, `replica` (may stand several times) and `timeout` (seconds, or as `5m`)."""
+    query = _known(request, {"ref", "replica", "timeout"})
+    repository, reference = _ref(query.get("ref"), names)
+    return WaitQuery(
+        repository=repository,
+        reference=reference,
+        replicas=_replicas(request.query.getall("replica", []), names),
+        timeout=_timeout(query.get("timeout")),
+    )
+
+
+def status_query(request: web.Request, names: Names) -> StatusQuery:
+    """Read `replica`, and `owed=1` or `parked=1` with `after` and `limit`."""
+    query = _known(request, {"owed", "parked", "replica", "after", "limit"})
+    parked, owed = _flag(query, "parked"), _flag(query, "owed")
+    if not owed and not parked and {"after", "limit"} & query.keys():
+        raise BadRequest("`after` and `limit` go with `owed=1` or `parked=1`")
+    replica = query.get("replica")
+    if replica is not None:
+        _replicas([replica], names)
+    try:
+        after = Cursor.parse(query["after"]) if "after" in query else None
+    except NameInvalid as error:
+        raise BadRequest(f"`after`: {error}") from error
+    listing = Listing.PARKED if parked else Listing.OWED if owed else None
+    return StatusQuery(listing=listing, replica=replica, after=after, limit=_limit(query.get("limit")))
+
+
+def change_body(document: Any, names: Names) -> ChangeBody:
+    """Read `{"ref": ..., "replicas": [...], "priority": ...}`."""
+    if not isinstance(document, dict) or not document.keys() <= {"ref", "replicas", "priority"}:
+        raise BadRequest("the body is a JSON object with `ref` and, optional, `replicas` and `priority`")
+    ref, replicas, priority = document.get("ref"), document.get("replicas", []), document.get("priority")
+    if not isinstance(replicas, list) or not all(isinstance(name, str) for name in replicas):
+        raise BadRequest("`replicas` is a list of names")
+    repository, reference = _ref(ref if isinstance(ref, str) else None, names)
+    words = {level.name.lower(): level for level in Priority}
+    if priority is not None and (not isinstance(priority, str) or priority not in words):
+        raise BadRequest(f"`priority` is one of {', '.join(words)}")
+    return ChangeBody(
+        repository=repository,
+        reference=reference,
+        replicas=_replicas(replicas, names),
+        priority=None if priority is None else words[priority],
+    )
+
+
+def _known(request: web.Request, allowed: set[str]) -> dict[str, str]:
+    if len(request.query_string) > QUERY_MAX:
+        raise BadRequest(f"the query is longer than {QUERY_MAX} characters")
+    unknown = request.query.keys() - allowed
+    if unknown:
+        raise BadRequest(f"{shown(min(unknown))} is not one of {', '.join(sorted(allowed))}")
+    twice = [key for key in set(request.query) - {"replica"} if len(request.query.getall(key)) > 1]
+    if twice:
+        raise BadRequest(f"`{min(twice)}` stands twice")
+    return dict(request.query)
+
+
+def _ref(text: str | None, names: Names) -> tuple[Repository, Reference]:
+    if not text:
+        raise BadRequest("`ref` is missing: write repository:tag or repository@digest")
+    try:
+        return parse_ref(text, names.primary_url)
+    except NameInvalid as error:
+        raise BadRequest(f"`ref`: {error}") from error
+
+
+def _replicas(given: list[str], names: Names) -> tuple[str, ...]:
+    if len(given) > _REPLICAS_MAX:
+        raise BadRequest(f"more than {_REPLICAS_MAX} replicas")
+    for name in given:
+        if name not in names.replicas:
+            raise BadRequest(
+                f"{shown(name)} is not a replica; there are {', '.join(sorted(names.replicas)) or 'none'}"
+            )
+    return tuple(given)
+
+
+def _timeout(text: str | None) -> float:
+    if text is None:
+        return TIMEOUT_DEFAULT
+    try:
+        seconds = parse_duration(text) if text[-1:].isalpha() else float(text)
+    except ValueError:
+        seconds = math.nan
+    if math.isnan(seconds):
+        raise BadRequest("`timeout` is a number of seconds, or a duration such as 30s, 5m, 1h")
+    return min(max(0.0, seconds), TIMEOUT_MAX)
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _ROWS_DEFAULT
+    if not (text.isascii() and text.isdigit() and len(text) < len(str(ROWS_MAX)) + 1 and 1 <= int(text) <= ROWS_MAX):
+        raise BadRequest(f"`limit` is a number from 1 to {ROWS_MAX}")
+    return int(text)
+
+
+def _flag(query: dict[str, str], name: str) -> bool:
+    text = query.get(name, "0")
+    if text not in _TRUE:
+        raise BadRequest(f"`{name}` is 1 or 0")
+    return _TRUE[text]

@@ -1,0 +1,1 @@
+"""The commands: thin, they load the settings, ask the daemon or the registries, and print."""

@@ -1,0 +1,49 @@
+"""`replicator config`: what the configuration says, without any network."""
+
+from typing import Any
+
+import click
+import yaml
+
+from replicator.cli.invocation import Invocation
+from replicator.cli.output import print_json
+from replicator.settings.schema import Settings
+
+
+@click.group("config")
+def config() -> None:
+    """Look at the configuration; no network."""
+
+
+@config.command("check")
+@click.pass_obj
+def check(invocation: Invocation) -> None:
+    """Say whether the file is valid, or everything that is wrong with it."""
+    settings = invocation.settings()
+    replicas, rules, endpoints = len(settings.replicas), len(settings.rules), len(settings.webhooks.endpoints)
+    click.echo(f"{invocation.config}: valid: replicas {replicas}, rules {rules}, webhook endpoints {endpoints}")
+
+
+@config.command("show")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def show(invocation: Invocation, *, as_json: bool) -> None:
+    """Print the effective configuration, defaults filled in; of secrets only where they come from."""
+    document = _written(invocation.settings().model_dump(mode="json"))
+    if as_json:
+        print_json(document)
+    else:
+        click.echo(yaml.safe_dump(document, sort_keys=False, default_flow_style=False), nl=False)
+
+
+def _written(value: Any) -> Any:
+    """Return `value` without the keys that are absent, which the file has no way to write."""
+    if isinstance(value, dict):
+        return {key: _written(item) for key, item in value.items() if item is not None}
+    return [_written(item) for item in value] if isinstance(value, list) else value
+
+
+@config.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of the file, for editors."""
+    print_json(Settings.model_json_schema())

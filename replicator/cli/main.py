@@ -1,0 +1,39 @@
+"""The program `replicator`."""
+
+from pathlib import Path
+
+import click
+
+from replicator import __version__
+from replicator.cli.check import check
+from replicator.cli.configuration import config
+from replicator.cli.copy import copy
+from replicator.cli.invocation import DEFAULT_CONFIG, Commands, Invocation
+from replicator.cli.run import run
+from replicator.cli.status import status
+from replicator.cli.wait import wait
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="REPLICATOR_CONFIG",
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    show_envvar=True,
+    help="Configuration file.",
+)
+@click.version_option(__version__, prog_name="replicator")
+@click.pass_context
+def main(ctx: click.Context, config: Path) -> None:
+    """Keep container registries equal to one that people push to.
+
+    Exit codes: 0 done, 1 it ran and the answer is no, 2 wrong use or a wrong configuration.
+    """
+    ctx.obj = Invocation(config)
+
+
+for command in (run, check, copy, status, wait, config):
+    main.add_command(command)

@@ -1,0 +1,180 @@
+"""What `check` asks of one registry, and what to do when the answer is no."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import anyio
+
+from replicator.clock import Clock
+from replicator.errors import AccessDenied, NotFound, Reason, RegistryError, ReplicatorError, SettingsError
+from replicator.model import Descriptor, Reference, Repository, Tag, parse_repository
+from replicator.settings.schema import PrimarySettings, ReplicaSettings
+
+CHECK_REPOSITORY = "replicator-check"
+"""The repository, under the replica's prefix, in which an upload session is opened and cancelled."""
+PATIENCE = 30.0
+"""Seconds one registry may take in all."""
+_T = TypeVar("_T")
+_S = TypeVar("_S")
+
+_ADVICE = {
+    Reason.AUTH: "check user name, password or token of this registry, and what the account may do there",
+    Reason.NETWORK: "check the host in url, DNS, the port and firewalls on the way",
+    Reason.TLS: "if the registry has a private authority set tls.ca_file; check the host name in url and the clock",
+    Reason.TIMEOUT: "something on the way drops the packets, or the registry hangs: check firewalls and proxies",
+    Reason.RATE_LIMITED: "the registry limits this account: wait, or use an account with a higher limit",
+    Reason.SERVER_ERROR: "the registry itself is in trouble: look at its own log",
+    Reason.NOT_FOUND: "nothing at this address speaks the registry API: check url",
+}
+
+
+class Probed(Protocol[_S]):
+    """What probing needs of a registry's client; `_S` is its upload session."""
+
+    async def ping(self) -> None:
+        """Log in."""
+        ...
+
+    async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
+        """Return what `reference` names, None on a positive 404."""
+        ...
+
+    async def start_upload(self, repository: Repository) -> _S:
+        """Open an upload session."""
+        ...
+
+    async def cancel_upload(self, session: _S) -> None:
+        """Close it, with nothing uploaded."""
+        ...
+
+    def tags(self, repository: Repository) -> AsyncIterator[Tag]:
+        """List tags."""
+        ...
+
+    def repositories(self) -> AsyncIterator[Repository]:
+        """List repositories."""
+        ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Finding:
+    """What was found of one registry. `catalog` and `tags_list` say what was found now: yes, no or unproven.
+
+    `may` says in words what the account was proven to do; `problem` is empty when all is well.
+    """
+
+    name: str
+    role: str
+    url: str
+    reachable: bool = False
+    may: str = "unproven"
+    catalog: str = "unproven"
+    tags_list: str = "unproven"
+    seconds: float = 0.0
+    problem: str = ""
+    advice: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the daemon can work with this registry, as far as this was found out."""
+        return not self.problem
+
+
+async def probe(
+    settings: PrimarySettings | ReplicaSettings, client: Probed[_S], clock: Clock, *, patience: float = PATIENCE
+) -> Finding:
+    """Ask the registry and return what was found; failures are findings too."""
+    role = "replica" if isinstance(settings, ReplicaSettings) else "primary"
+    finding = Finding(name=settings.name, role=role, url=settings.url)
+    started = clock.monotonic()
+    finding.problem = f"no answer within {patience:g} s"
+    finding.advice = _ADVICE[Reason.TIMEOUT]
+    with anyio.move_on_after(patience):
+        try:
+            await client.ping()
+            finding.reachable = True
+            if isinstance(settings, ReplicaSettings):
+                await _may_push(finding, client, settings.repository_prefix)
+            else:
+                await _may_pull(finding, client)
+            finding.problem = finding.advice = ""
+        except ReplicatorError as error:
+            _note(finding, error)
+    finding.seconds = round(clock.monotonic() - started, 3)
+    return finding
+
+
+async def _may_pull(finding: Finding, client: Probed[_S]) -> None:
+    repository = await _catalog(finding, client)
+    if repository is None:
+        # No repository is known, so the account's rights cannot be proven, only that reading works as such.
+        try:
+            await client.stat_manifest(parse_repository(CHECK_REPOSITORY), Tag(CHECK_REPOSITORY))
+            finding.may = "pull"
+        except AccessDenied:
+            finding.may = f"pull unproven: no catalog, and {CHECK_REPOSITORY} may not be read"
+        return
+    tag = await _tags(finding, client, repository)
+    await client.stat_manifest(repository, tag or Tag(CHECK_REPOSITORY))
+    finding.may = "pull"
+
+
+async def _may_push(finding: Finding, client: Probed[_S], prefix: str) -> None:
+    repository = parse_repository(f"{prefix}{CHECK_REPOSITORY}")
+    try:
+        session = await client.start_upload(repository)
+    except AccessDenied as error:
+        finding.may = "not push"
+        raise AccessDenied(
+            f"the account may not push to {repository}: {error}",
+            registry=error.registry,
+            reason=error.reason,
+            status=error.status,
+            code=error.code,
+        ) from error
+    await client.cancel_upload(session)
+    finding.may = "push"
+    await _catalog(finding, client)
+    await _tags(finding, client, repository)
+
+
+async def _catalog(finding: Finding, client: Probed[_S]) -> Repository | None:
+    try:
+        found = await _first(client.repositories())
+    except RegistryError as error:
+        finding.catalog = _refused(error)
+        return None
+    finding.catalog = "yes"
+    return found
+
+
+async def _tags(finding: Finding, client: Probed[_S], repository: Repository) -> Tag | None:
+    try:
+        found = await _first(client.tags(repository))
+    except NotFound:
+        finding.tags_list = "yes"
+        return None
+    except RegistryError as error:
+        finding.tags_list = _refused(error)
+        return None
+    finding.tags_list = "yes"
+    return found
+
+
+def _refused(error: RegistryError) -> str:
+    """Return `no` for a registry that refuses, the reason for one that failed: the latter proves nothing."""
+    return f"unproven: {error.reason}" if error.temporary else "no"
+
+
+async def _first(items: AsyncIterator[_T]) -> _T | None:
+    async for item in items:
+        return item
+    return None
+
+
+def _note(finding: Finding, error: ReplicatorError) -> None:
+    finding.reachable = finding.reachable or (isinstance(error, RegistryError) and error.status > 0)
+    finding.problem = str(error)
+    advice = "" if isinstance(error, SettingsError) else _ADVICE.get(error.reason, "")
+    finding.advice = advice or "see docs/operations.md"

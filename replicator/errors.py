@@ -1,0 +1,105 @@
+"""One root error and its few families; each error says whether it is temporary and when to retry.
+
+Third-party exceptions are mapped to these once, at the edge that calls the third party.
+"""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why something failed: the bounded `reason` label of metrics and of stored rows."""
+
+    AUTH = "auth"
+    NOT_FOUND = "not_found"
+    QUOTA = "quota"
+    DIGEST_MISMATCH = "digest_mismatch"
+    UNSUPPORTED = "unsupported"
+    TIMEOUT = "timeout"
+    SERVER_ERROR = "5xx"
+    RATE_LIMITED = "429"
+    NETWORK = "network"
+    DISK = "disk"
+    TLS = "tls"
+    CONFLICT = "conflict"
+    OTHER = "other"
+
+
+class ReplicatorError(Exception):
+    """Root of all errors raised on purpose.
+
+    `temporary` says that trying the same again later may succeed; `retry_after` is the peer's own wish in seconds.
+    """
+
+    reason: Reason = Reason.OTHER
+    temporary: bool = False
+    retry_after: float | None = None
+
+
+class SettingsError(ReplicatorError):
+    """The configuration cannot be used; the message lists every mistake, one a line."""
+
+
+class NameInvalid(ReplicatorError):
+    """A repository, tag, digest or reference does not follow the distribution-spec grammar."""
+
+    reason = Reason.UNSUPPORTED
+
+
+class ContentError(ReplicatorError):
+    """Bytes are not what their descriptor says: digest, size or media type differ, or a manifest is malformed.
+
+    `registry` names who served them (configuration name).
+    """
+
+    reason = Reason.DIGEST_MISMATCH
+
+    def __init__(self, message: str, *, registry: str, reason: Reason = Reason.DIGEST_MISMATCH) -> None:
+        super().__init__(message)
+        self.registry = registry
+        self.reason = reason
+
+
+class RegistryError(ReplicatorError):
+    """A registry refused or could not be reached.
+
+    `registry` is its configuration name, `status` the HTTP status (0 when no answer came), `code` the registry's
+    own error code ("" when it gave none).
+    """
+
+    def __init__(  # noqa: PLR0913 -- what is known of a refusal; all but the first two have defaults
+        self,
+        message: str,
+        *,
+        registry: str,
+        reason: Reason = Reason.OTHER,
+        temporary: bool = False,
+        retry_after: float | None = None,
+        status: int = 0,
+        code: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.registry = registry
+        self.reason = reason
+        self.temporary = temporary
+        self.retry_after = retry_after
+        self.status = status
+        self.code = code
+
+
+class AccessDenied(RegistryError):
+    """401 after a fresh login, or 403: the credentials or their rights do not suffice. Never means absence."""
+
+
+class NotFound(RegistryError):
+    """A positive 404 of a reachable registry for a manifest, blob, repository or upload session."""
+
+
+class ManifestBlobUnknown(RegistryError):
+    """The registry refused a manifest because a blob or child manifest is missing there."""
+
+
+class StoreError(ReplicatorError):
+    """The store could not commit or read; nothing of the request was kept."""
+
+    reason = Reason.DISK
+    temporary = True

@@ -1,0 +1,127 @@
+"""From the bytes of an authentic delivery to rows in the store: decode, leave out other hosts, route, record."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from anyio import to_thread
+
+from replicator.clock import Clock
+from replicator.errors import StoreError
+from replicator.intake.formats.decoded import Decoded
+from replicator.intake.ports import Decoder, IntentSink, Routing, WebhookMetrics
+from replicator.model import Change, ChangeKind, Digest, Intent, Recorded
+from replicator.observability.labels import UpdateKind, WebhookResult
+
+LARGE_BODY: Final = 256 * 1024
+"""Bytes from which on a body is decoded in a thread, so that the event loop goes on answering others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What became of the events of one delivery; `first` is the change that log lines name it by."""
+
+    results: Mapping[WebhookResult, int]
+    unreadable: str | None = None
+    first: Change | None = None
+
+    def count(self, result: WebhookResult) -> int:
+        """Return how many events had this result."""
+        return self.results.get(result, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What the deliveries of all endpoints share."""
+
+    sink: IntentSink
+    router: Routing
+    metrics: WebhookMetrics
+    clock: Clock
+
+
+class Deliveries:
+    """The deliveries of one endpoint. Events that name a host not in `hosts` are ignored; no hosts = all count."""
+
+    def __init__(self, endpoint: str, *, decode: Decoder, hosts: Iterable[str], max_body: int, means: Means) -> None:
+        self._endpoint = endpoint
+        self._decode = decode
+        self._hosts = frozenset(map(_host_key, hosts))
+        self._max_body = max_body
+        self._means = means
+
+    async def take(self, body: bytes, headers: Mapping[str, str]) -> Taken:
+        """Return after all that has to be kept of the delivery is on disk. Raises StoreError: to be sent again."""
+        decoded = await self._decoded(body, headers)
+        now = self._means.clock.now()
+        routed = [(change, self._route(change, now)) for change in decoded.changes]
+        try:
+            recorded = await self._record([intent for _, intents in routed for intent in intents])
+            if decoded.unreadable:
+                await self._means.sink.keep_unreadable(self._endpoint, decoded.unreadable[0].reason, body)
+        except StoreError:
+            events = len(decoded.changes) + len(decoded.irrelevant) + len(decoded.unreadable)
+            self._means.metrics.webhook_events(self._endpoint, WebhookResult.UNAVAILABLE, events)
+            raise
+        return self._counted(decoded, routed, recorded, now)
+
+    async def _decoded(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
+        if len(body) < LARGE_BODY:
+            return self._decode(body, headers, limit=self._max_body)
+        return await to_thread.run_sync(partial(self._decode, body, headers, limit=self._max_body))
+
+    def _route(self, change: Change, now: float) -> tuple[Intent, ...]:
+        if self._hosts and change.host is not None and _host_key(change.host) not in self._hosts:
+            return ()
+        return self._means.router.route(change, now)
+
+    async def _record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+        return await self._means.sink.record(intents) if intents else ()
+
+    def _counted(
+        self,
+        decoded: Decoded,
+        routed: Sequence[tuple[Change, tuple[Intent, ...]]],
+        recorded: Sequence[Recorded],
+        now: float,
+    ) -> Taken:
+        metrics = self._means.metrics
+        results: Counter[WebhookResult] = Counter()
+        answers = iter(recorded)
+        for change, intents in routed:
+            made = [next(answers) for _ in intents]
+            results[_result(made)] += 1
+            for intent, answer in zip(intents, made, strict=True):
+                if answer is Recorded.ACCEPTED:
+                    metrics.update_owed(intent.key.replica, _kind(change))
+            if change.happened_at is not None:
+                metrics.delivery_delayed(self._endpoint, now - change.happened_at)
+        results[WebhookResult.IGNORED] += len(decoded.irrelevant)
+        results[WebhookResult.UNPARSABLE] += len(decoded.unreadable)
+        for result, count in results.items():
+            if count:
+                metrics.webhook_events(self._endpoint, result, count)
+        return Taken(
+            results=results,
+            unreadable=decoded.unreadable[0].reason if decoded.unreadable else None,
+            first=decoded.changes[0] if decoded.changes else None,
+        )
+
+
+def _result(recorded: Sequence[Recorded]) -> WebhookResult:
+    if Recorded.ACCEPTED in recorded:
+        return WebhookResult.ACCEPTED
+    return WebhookResult.COALESCED if recorded else WebhookResult.IGNORED
+
+
+def _kind(change: Change) -> UpdateKind:
+    if change.kind is ChangeKind.DELETE:
+        return UpdateKind.DELETE
+    return UpdateKind.DIGEST if isinstance(change.reference, Digest) else UpdateKind.TAG
+
+
+def _host_key(host: str) -> str:
+    # Clients may write the default port or leave it out.
+    return host.lower().removesuffix(":443")

@@ -1,0 +1,58 @@
+"""The endpoints of the configuration, each with its path, its gate and its decoder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from replicator.clock import Clock
+from replicator.intake import authentication
+from replicator.intake.authentication import Gate
+from replicator.intake.deliveries import Deliveries, Means
+from replicator.intake.formats import distribution
+from replicator.intake.ports import Decoder
+from replicator.settings.credentials import EndpointAuth
+from replicator.settings.schema import Endpoint
+
+_DECODERS: Final[Mapping[str, Decoder]] = MappingProxyType({"distribution": distribution.decode})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """One endpoint, ready for use; no `gate` means that anybody may deliver. `max_body` in bytes."""
+
+    name: str
+    max_body: int
+    gate: Gate | None
+    deliveries: Deliveries
+
+
+def open_doors(endpoints: Sequence[Endpoint], means: Means) -> Mapping[str, Door]:
+    """Return the door behind each path."""
+    return {endpoint.path: _open(endpoint, means) for endpoint in endpoints}
+
+
+def gate_of(auth: EndpointAuth | None, clock: Clock) -> Gate | None:
+    """Return the gate that the settings ask for; None for the word `none`."""
+    if auth is None:
+        return None
+    if auth.basic is not None:
+        return Gate(authentication.basic(auth.basic.username), auth.basic.passwords, clock=clock)
+    if auth.header is not None:
+        return Gate(authentication.header(auth.header.name), auth.header.values, clock=clock)
+    return Gate(authentication.bearer(), auth.bearer_tokens, clock=clock)
+
+
+def _open(endpoint: Endpoint, means: Means) -> Door:
+    return Door(
+        name=endpoint.name,
+        max_body=endpoint.max_body,
+        gate=gate_of(endpoint.auth, means.clock),
+        deliveries=Deliveries(
+            endpoint.name,
+            decode=_DECODERS[endpoint.format],
+            hosts=endpoint.hosts,
+            max_body=endpoint.max_body,
+            means=means,
+        ),
+    )

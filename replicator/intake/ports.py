@@ -1,0 +1,55 @@
+"""What intake needs of the rest of the daemon."""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from replicator.intake.formats.decoded import Decoded
+from replicator.model import Change, Intent, Recorded
+
+
+class IntentSink(Protocol):
+    """Where intents are kept; replicator.store provides it."""
+
+    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+        """Return what became of each intent, after all are on disk. Raises StoreError: nothing was kept."""
+        ...
+
+    async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
+        """Keep a body nobody understood, for the operator to look at; bounded. Raises StoreError."""
+        ...
+
+
+class Routing(Protocol):
+    """What a change means for the replicas; replicator.routing provides it."""
+
+    def route(self, change: Change, now: float) -> tuple[Intent, ...]:
+        """Return one intent for each replica that the rules send the change to."""
+        ...
+
+
+class WebhookMetrics(Protocol):
+    """What intake counts; replicator.observability provides it."""
+
+    def webhook_events(self, endpoint: str, result: str, count: int = 1) -> None:
+        """Count `count` events of one delivery that had the same result."""
+        ...
+
+    def webhook_answered(self, endpoint: str, seconds: float) -> None:
+        """Note how long an authentic delivery took from its head to its answer."""
+        ...
+
+    def delivery_delayed(self, endpoint: str, seconds: float) -> None:
+        """Note how long after its own time an event was received."""
+        ...
+
+    def update_owed(self, replica: str, kind: str) -> None:
+        """Count an update that turned from clean to owed."""
+        ...
+
+
+class Decoder(Protocol):
+    """A pure decoder of one sender's format; it never raises."""
+
+    def __call__(self, body: bytes, headers: Mapping[str, str], /, *, limit: int) -> Decoded:
+        """Return what the delivery says."""
+        ...

@@ -1,0 +1,164 @@
+"""The HTTP face of intake: one POST path for each endpoint, and the answers of DESIGN 2.3.
+
+A sender such as Distribution sends a refused event again for ever, ahead of all later ones. So what is authentic is
+answered 2xx, whatever it holds; only what may succeed later, or what the operator has to see, gets another answer.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import Any, Final
+
+import anyio
+import structlog
+from aiohttp import StreamReader, hdrs, web
+
+from replicator.clock import Clock
+from replicator.errors import StoreError
+from replicator.intake import answers
+from replicator.intake.answers import Refused
+from replicator.intake.authentication import Verdict
+from replicator.intake.deliveries import LARGE_BODY, Means, Taken
+from replicator.intake.doors import Door, open_doors
+from replicator.intake.ports import IntentSink, Routing, WebhookMetrics
+from replicator.intake.throttle import Throttle
+from replicator.observability.events import LogEvent
+from replicator.observability.labels import WebhookResult
+from replicator.settings.schema import Endpoint
+
+BODY_SECONDS: Final = 15.0
+"""A sender that needs longer than this for its body is turned away."""
+LARGE_AT_ONCE: Final = 4
+"""How many large bodies are in memory at a time; others wait before theirs is read."""
+
+
+def build_receiver(
+    endpoints: Sequence[Endpoint],
+    *,
+    sink: IntentSink,
+    router: Routing,
+    clock: Clock,
+    metrics: WebhookMetrics,
+    body_seconds: float = BODY_SECONDS,
+) -> web.Application:
+    """Return the application that takes deliveries for `endpoints`; a body may take `body_seconds` to come.
+
+    A 2xx is answered only after `sink` has everything on disk. To be served by intake.listener.listening.
+    """
+    means = Means(sink=sink, router=router, metrics=metrics, clock=clock)
+    receiver = _Receiver(open_doors(endpoints, means), means, body_seconds)
+    # How large a body may be differs by endpoint and is held while reading, not by the framework.
+    application = web.Application(client_max_size=0)
+    application.router.add_route("*", "/{anything:.*}", receiver.handle)
+    application.on_response_prepare.append(_without_server_header)
+    return application
+
+
+class _Receiver:
+    """Answers requests. Knows HTTP, and leaves what a delivery means to its door."""
+
+    def __init__(self, doors: Mapping[str, Door], means: Means, body_seconds: float) -> None:
+        self._doors = doors
+        self._clock = means.clock
+        self._metrics = means.metrics
+        self._body_seconds = body_seconds
+        self._throttle = Throttle(means.clock)
+        self._large = anyio.CapacityLimiter(LARGE_AT_ONCE)
+        self._log = structlog.get_logger()
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer one request."""
+        door = self._doors.get(request.rel_url.raw_path)
+        if door is None:
+            return answers.no_endpoint().response()
+        if request.method != hdrs.METH_POST:
+            return answers.only_post().response()
+        try:
+            _check_head(door, request)
+            taken = await self._deliver(door, request)
+        except Refused as refused:
+            return self._refuse(door, request, refused.refusal)
+        self._tell(door, taken)
+        return answers.taken_in(taken)
+
+    async def _deliver(self, door: Door, request: web.Request) -> Taken:
+        started = self._clock.monotonic()
+        async with AsyncExitStack() as stack:
+            length = request.content_length
+            if length is None or length >= LARGE_BODY:
+                await stack.enter_async_context(self._large)
+            try:
+                body = await _read(request, door.max_body, self._body_seconds)
+                return await door.deliveries.take(body, request.headers)
+            except StoreError as error:
+                raise Refused(answers.no_commit(error.retry_after)) from error
+            finally:
+                self._metrics.webhook_answered(door.name, self._clock.monotonic() - started)
+
+    def _refuse(self, door: Door, request: web.Request, refusal: answers.Refusal) -> web.Response:
+        if refusal.counted is not None:
+            self._metrics.webhook_events(door.name, refusal.counted)
+        self._warn(door, refusal.event, status=refusal.status, reason=refusal.word, remote=request.remote)
+        return refusal.response()
+
+    def _tell(self, door: Door, taken: Taken) -> None:
+        if taken.unreadable is not None:
+            self._warn(door, LogEvent.WEBHOOK_UNREADABLE, reason=taken.unreadable)
+        accepted = taken.count(WebhookResult.ACCEPTED)
+        write = self._log.info if accepted else self._log.debug
+        first = taken.first
+        write(
+            LogEvent.WEBHOOK_ACCEPTED if accepted else LogEvent.WEBHOOK_NOTHING_NEW,
+            endpoint=door.name,
+            delivery=first.event_id if first else "",
+            repository=first.repository if first else "",
+            reference=str(first.reference) if first else "",
+            **{str(result): count for result, count in taken.results.items() if count},
+        )
+
+    def _warn(self, door: Door, event: LogEvent, **fields: Any) -> None:
+        held_back = self._throttle.passes(f"{door.name} {event}")
+        if held_back is not None:
+            self._log.warning(event, endpoint=door.name, held_back=held_back, **fields)
+
+
+def _check_head(door: Door, request: web.Request) -> None:
+    """Refuse what can be refused before the body is read."""
+    if (request.content_length or 0) > door.max_body:
+        raise Refused(answers.too_large(door.max_body))
+    if door.gate is not None:
+        verdict = door.gate.verdict(request.headers.getall(door.gate.header, ()))
+        if verdict is Verdict.UNKNOWN:
+            raise Refused(answers.no_secret())
+        if verdict is Verdict.REFUSED:
+            raise Refused(answers.unauthorized(door.gate.challenge))
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        raise Refused(answers.encoded())
+
+
+async def _read(request: web.Request, limit: int, seconds: float) -> bytes:
+    """Return the body, of which hardly more than `limit` bytes are ever held."""
+    try:
+        if request.content.is_eof():
+            # All of it came with the head, as it mostly does: no timer is needed.
+            return await _collected(request.content, limit)
+        with anyio.fail_after(seconds):
+            return await _collected(request.content, limit)
+    except TimeoutError as error:
+        raise Refused(answers.cut_short(late=True)) from error
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise Refused(answers.cut_short(late=False)) from error
+
+
+async def _collected(content: StreamReader, limit: int) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := await content.readany():
+        size += len(chunk)
+        if size > limit:
+            raise Refused(answers.too_large(limit))
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _without_server_header(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.pop(hdrs.SERVER, None)

@@ -1,0 +1,259 @@
+"""The daemon's metrics: one small method for each thing that can happen, and the page Prometheus reads.
+
+Labels are bounded: names from the configuration and the words of observability/labels.py. Any other replica,
+endpoint or word raises KeyError, since it is a mistake of the caller. Safe to call from any thread.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+from typing import Protocol, TypeVar
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from replicator.clock import Clock
+from replicator.errors import Reason
+from replicator.observability.families import IntakeFamilies, ReplicaFamilies, TransferFamilies
+from replicator.observability.labels import (
+    DEDUPLICATED,
+    AttemptResult,
+    BlobResult,
+    LaneState,
+    UpdateKind,
+    UpdateResult,
+    WebhookResult,
+    code_class,
+    operation_label,
+)
+from replicator.settings.schema import Settings
+
+_Family = TypeVar("_Family", bound=MetricWrapperBase)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """The names of the configuration that labels may hold, the objective in seconds, and the running version."""
+
+    replicas: tuple[str, ...]
+    sources: tuple[str, ...] = ("primary",)
+    endpoints: tuple[str, ...] = ()
+    objective_lag: float = 900.0
+    version: str = "unknown"
+
+    @classmethod
+    def of(cls, settings: Settings, *, version: str) -> "Scope":
+        """Return the scope that a configuration has."""
+        return cls(
+            replicas=tuple(replica.name for replica in settings.replicas),
+            sources=(settings.primary.name,),
+            endpoints=tuple(endpoint.name for endpoint in settings.webhooks.endpoints),
+            objective_lag=settings.objective.lag,
+            version=version,
+        )
+
+
+class ReplicaSummary(Protocol):
+    """What the store says of one replica: `since` is when its oldest owed change happened, None when clean."""
+
+    @property
+    def owed(self) -> int:
+        """Updates that are owed, parked and failing ones included."""
+        ...
+
+    @property
+    def failing(self) -> Mapping[Reason, int]:
+        """Owed updates whose last attempt failed, by reason."""
+        ...
+
+    @property
+    def since(self) -> float | None:
+        """Unix seconds of the oldest owed change."""
+        ...
+
+
+class Summary(Protocol):
+    """One reading of the store, taken at `read_at` (Unix seconds)."""
+
+    @property
+    def read_at(self) -> float:
+        """When the store was read."""
+        ...
+
+    @property
+    def replicas(self) -> Mapping[str, ReplicaSummary]:
+        """What each replica is owed; one that is missing is owed nothing."""
+        ...
+
+
+class Metrics:
+    """All metrics of one daemon, on a registry of their own."""
+
+    def __init__(self, scope: Scope, *, clock: Clock, registry: CollectorRegistry | None = None) -> None:
+        self._scope = scope
+        self._clock = clock
+        self._registry = registry if registry is not None else CollectorRegistry()
+        self._replica = replica = ReplicaFamilies(self._registry)
+        self._transfer = transfer = TransferFamilies(self._registry)
+        self._intake = intake = IntakeFamilies(self._registry)
+        ProcessCollector(registry=self._registry)
+        intake.objective.set(scope.objective_lag)
+        intake.build.info({"version": scope.version})
+        names = scope.replicas
+        self._pending = _children(replica.pending, names)
+        self._failing = _children(replica.failing, names, Reason)
+        self._updates = _children(replica.updates, names, UpdateKind)
+        self._completed = _children(replica.completed, names, UpdateResult)
+        self._missed = _children(replica.missed, names)
+        self._lag = _children(replica.lag, names)
+        self._attempts = _children(replica.attempts, names, AttemptResult)
+        self._lane_state = _children(replica.lane_state, names, LaneState)
+        self._lane_window = _children(replica.lane_window, names)
+        self._copied_bytes = _children(transfer.copied_bytes, names)
+        self._blobs = _children(transfer.blobs, names, BlobResult)
+        self._deduplicated = _children(transfer.deduplicated_bytes, names, sorted(DEDUPLICATED))
+        self._inflight = _children(transfer.inflight, names)
+        self._source_bytes = _children(transfer.source_bytes, scope.sources)
+        self._events = _children(intake.events, scope.endpoints, WebhookResult)
+        self._ack = _children(intake.ack, scope.endpoints)
+        self._delay = _children(intake.delay, scope.endpoints)
+        self._peers = frozenset(scope.sources) | frozenset(names)
+
+    # Webhooks
+
+    def webhook_events(self, endpoint: str, result: str, count: int = 1) -> None:
+        """Count `count` events of one delivery that had the same result (a WebhookResult)."""
+        self._events[endpoint, result].inc(count)
+
+    def webhook_answered(self, endpoint: str, seconds: float) -> None:
+        """Note how long an authentic delivery took from its head to its answer."""
+        self._ack[endpoint,].observe(seconds)
+
+    def delivery_delayed(self, endpoint: str, seconds: float) -> None:
+        """Note how long after its own time an event was received; a time in the future counts as none."""
+        self._delay[endpoint,].observe(max(0.0, seconds))
+
+    # Updates
+
+    def update_owed(self, replica: str, kind: str) -> None:
+        """Count an update (an UpdateKind) that turned from clean to owed."""
+        self._updates[replica, kind].inc()
+
+    def attempt(self, replica: str, result: str) -> None:
+        """Count one try (an AttemptResult)."""
+        self._attempts[replica, result].inc()
+
+    def update_settled(self, replica: str, result: str, lag_seconds: float | None) -> None:
+        """Count an update that ended (an UpdateResult); `lag_seconds` None where nothing was owed (a second look)."""
+        self._completed[replica, result].inc()
+        if lag_seconds is not None:
+            self._lag[replica,].observe(max(0.0, lag_seconds))
+
+    def deadline_missed(self, replica: str) -> None:
+        """Count an update that has just crossed the objective; the caller sees to it that it does so once."""
+        self._missed[replica,].inc()
+
+    def summary(self, summary: Summary) -> None:
+        """Take over a reading of the store: lag, owed and failing updates. Replicas not configured are left out."""
+        for name in self._scope.replicas:
+            found = summary.replicas.get(name)
+            oldest = None if found is None else found.since
+            self._pending[name,].set(0 if found is None else found.owed)
+            for reason in Reason:
+                self._failing[name, reason].set(0 if found is None else found.failing.get(reason, 0))
+            # A change from the future must not look as if the replica were ahead of the reading.
+            synced = summary.read_at if oldest is None else min(oldest, summary.read_at)
+            self._replica.synced_through.labels(name).set(synced)
+
+    # Lanes and leases
+
+    def lane_state(self, replica: str, state: str) -> None:
+        """Say which LaneState the replica's lane is in now."""
+        current = self._lane_state[replica, state]
+        for each in LaneState:
+            self._lane_state[replica, each].set(0)
+        current.set(1)
+
+    def lane_window(self, replica: str, updates: int) -> None:
+        """Say how many updates the lane may work on at once."""
+        self._lane_window[replica,].set(updates)
+
+    def leases_taken(self, count: int) -> None:
+        """Note leases that were taken."""
+        self._intake.leases_held.inc(count)
+
+    def leases_ended(self, count: int, *, lost: bool = False) -> None:
+        """Note leases that were settled or given back; `lost` when another took them over first."""
+        self._intake.leases_held.dec(count)
+        if lost:
+            self._intake.leases_lost.inc(count)
+
+    # Bytes and blobs
+
+    def bytes_copied(self, replica: str, count: int) -> None:
+        """Count blob bytes sent to a replica, as they go."""
+        self._copied_bytes[replica,].inc(count)
+
+    def source_bytes_read(self, source: str, count: int) -> None:
+        """Count blob bytes read from a source, as they come."""
+        self._source_bytes[source,].inc(count)
+
+    def blob_settled(self, replica: str, how: str, size: int) -> None:
+        """Count a blob of `size` bytes that the replica now holds, by how it came there (a BlobResult)."""
+        self._blobs[replica, how].inc()
+        if how in DEDUPLICATED:
+            self._deduplicated[replica, how].inc(size)
+
+    @contextmanager
+    def transferring(self, replica: str) -> Iterator[None]:
+        """Count a blob as being sent to the replica for as long as the block runs."""
+        gauge = self._inflight[replica,]
+        gauge.inc()
+        try:
+            yield
+        finally:
+            gauge.dec()
+
+    def request_finished(self, registry: str, operation: str, status: int, seconds: float) -> None:
+        """Count a request to a registry; status 0 when no answer came."""
+        if registry not in self._peers:
+            raise KeyError(registry)
+        op = operation_label(operation)
+        self._transfer.requests.labels(registry, op, code_class(status)).inc()
+        self._transfer.request_duration.labels(op).observe(seconds)
+
+    # Store
+
+    def committed(self, seconds: float, operations: int) -> None:
+        """Note a commit of the store and how many operations it carried."""
+        self._intake.commit_duration.observe(seconds)
+        self._intake.commit_rows.observe(operations)
+        self._intake.last_commit.set(self._clock.now())
+
+    # Exposition
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return the page and its content type; OpenMetrics where the Accept header asks for it, else plain text."""
+        encode, content_type = choose_encoder(accept)
+        return encode(_WithoutCreated(self._registry)), content_type
+
+
+class _WithoutCreated(Collector):
+    """A registry without the `_created` series, which double the page and which nothing here reads."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterable[Metric]:
+        for family in self._registry.collect():
+            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
+            yield family
+
+
+def _children(family: _Family, *values: Iterable[str]) -> dict[tuple[str, ...], _Family]:
+    # Made ahead, so that every series exists from the start and no other ever can.
+    return {labels: family.labels(*labels) for labels in product(*values)}

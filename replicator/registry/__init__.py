@@ -1,0 +1,1 @@
+"""Distribution-spec client: all that the daemon says to registries, and the only place that judges their answers."""

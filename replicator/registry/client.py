@@ -1,0 +1,156 @@
+"""The registry as the rest of the daemon sees it: one configured registry, in words of the distribution-spec."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self
+
+from aiohttp.abc import AbstractResolver
+
+from replicator.clock import Clock
+from replicator.model import Descriptor, RawManifest, Reference, Repository, Tag
+from replicator.registry.answers import is_from_registry
+from replicator.registry.authorizer import Authorizer
+from replicator.registry.blobs import BlobReader, Blobs
+from replicator.registry.endpoint import Endpoint
+from replicator.registry.exchange import Exchange
+from replicator.registry.http import HttpObserver, Operation, Request, Timeouts
+from replicator.registry.listing import Listing
+from replicator.registry.login import Login
+from replicator.registry.manifests import Manifests
+from replicator.registry.reach import Reach
+from replicator.registry.tls import tls_contexts
+from replicator.registry.tokens import Tokens
+from replicator.registry.transport import Transport, Wiring
+from replicator.registry.uploads import Body, Uploads, UploadSession
+from replicator.settings.registries import PrimarySettings, ReplicaSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a client is made of."""
+
+    exchange: Exchange
+    transport: Transport
+    clock: Clock
+
+
+class RegistryClient:
+    """One configured registry. Raises ContentError and the RegistryError family. Close it, or use `async with`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.name = parts.exchange.registry
+        self._exchange = parts.exchange
+        self._transport = parts.transport
+        self._manifests = Manifests(parts.exchange)
+        self._blobs = Blobs(parts.exchange)
+        self._uploads = Uploads(parts.exchange, self._blobs, parts.clock)
+        self._listing = Listing(parts.exchange)
+
+    async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
+        """Return what `reference` names; None only when the registry itself says that it does not exist."""
+        return await self._manifests.stat(repository, reference)
+
+    async def read_manifest(self, repository: Repository, reference: Reference) -> RawManifest:
+        """Return the raw bytes, hash-checked. Raises NotFound, ContentError."""
+        return await self._manifests.read(repository, reference)
+
+    async def write_manifest(self, repository: Repository, reference: Reference, manifest: RawManifest) -> None:
+        """Put the raw bytes under `reference`. Raises ManifestBlobUnknown when content is missing there."""
+        await self._manifests.write(repository, reference, manifest)
+
+    async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
+        """Say whether `repository` holds the blob. Raises ContentError when it holds one of another size."""
+        return await self._blobs.has(repository, descriptor)
+
+    def open_blob(
+        self, repository: Repository, descriptor: Descriptor, offset: int = 0
+    ) -> AbstractAsyncContextManager[BlobReader]:
+        """Open the blob's bytes from `offset` on; they are not hashed here. Raises NotFound, ContentError."""
+        return self._blobs.open(repository, descriptor, offset)
+
+    async def mount_blob(
+        self, repository: Repository, descriptor: Descriptor, source_repository: Repository
+    ) -> UploadSession | None:
+        """Mount a blob of another repository of this registry: None when done, else a session to send it in."""
+        return await self._uploads.mount(repository, descriptor, source_repository)
+
+    async def start_upload(self, repository: Repository) -> UploadSession:
+        """Open an upload session; its rights to push are proven by that."""
+        return await self._uploads.start(repository)
+
+    async def send_blob(
+        self, repository: Repository, descriptor: Descriptor, body: Body, session: UploadSession | None = None
+    ) -> None:
+        """Send a blob; returns once the registry is known to hold it.
+
+        `body` is called for each try and gives the bytes from the first one; it verifies them, and what it raises
+        comes out of here as that very exception.
+        """
+        await self._uploads.send(repository, descriptor, body, session)
+
+    async def cancel_upload(self, session: UploadSession) -> None:
+        """Give a session up, best effort, within 5 s."""
+        await self._uploads.cancel(session)
+
+    def tags(self, repository: Repository) -> AsyncIterator[Tag]:
+        """Yield all tags, page by page. Raises NotFound for a repository that does not exist or is empty."""
+        return self._listing.tags(repository)
+
+    def repositories(self) -> AsyncIterator[Repository]:
+        """Yield all repositories, page by page. Raises RegistryError where there is no catalog."""
+        return self._listing.repositories()
+
+    async def ping(self) -> None:
+        """Return when a registry answers there and takes our login. Raises RegistryError."""
+        request = Request(operation=Operation.PING, method="GET", target=self._exchange.endpoint.api)
+        reply = await self._exchange.ask(request)
+        if reply.status != HTTPStatus.OK:
+            raise self._exchange.failure(request, reply)
+        if not is_from_registry(reply) and not reply.body.lstrip().startswith(b"{"):
+            raise self._exchange.unexpected(request, reply, "but not as a registry; is the URL right?")
+
+    async def close(self) -> None:
+        """End all connections."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+
+def open_registry(
+    settings: PrimarySettings | ReplicaSettings,
+    *,
+    clock: Clock,
+    observer: HttpObserver | None = None,
+    timeouts: Timeouts | None = None,
+    resolver: AbstractResolver | None = None,
+) -> RegistryClient:
+    """Return a client for a configured registry; nothing is sent yet. Raises SettingsError for unusable TLS files."""
+    endpoint = Endpoint.of(settings.url)
+    reach = Reach(
+        registry=settings.name,
+        origin=endpoint.origin,
+        realm_allow=frozenset(settings.realm_allow),
+        redirect_allow=frozenset(settings.redirect_allow),
+    )
+    wiring = Wiring(
+        reach=reach,
+        tls=tls_contexts(settings.tls),
+        clock=clock,
+        timeouts=timeouts or Timeouts(),
+        max_connections=settings.max_connections,
+        observer=observer,
+        resolver=resolver,
+    )
+    transport = Transport(wiring)
+    login = Login(settings.name, settings.credentials)
+    authorizer = Authorizer(login, reach, Tokens(login, transport, clock), clock)
+    return RegistryClient(Parts(Exchange(endpoint, reach, authorizer, transport, clock), transport, clock))

@@ -1,0 +1,124 @@
+"""Requests with login and redirects: the right Authorization for each hop, at most five hops (A7, B2, S4, S5)."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from http import HTTPStatus
+
+from replicator.clock import Clock
+from replicator.errors import Reason, RegistryError
+from replicator.registry.answers import ERROR_BODY, Reply, failure, unexpected
+from replicator.registry.authorizer import Authorizer
+from replicator.registry.endpoint import Endpoint
+from replicator.registry.http import Operation, Request
+from replicator.registry.reach import Reach
+from replicator.registry.transport import Answer, Transport
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_HOPS = 5
+
+
+class Exchange:
+    """Talks to one configured registry."""
+
+    def __init__(
+        self, endpoint: Endpoint, reach: Reach, authorizer: Authorizer, transport: Transport, clock: Clock
+    ) -> None:
+        self.endpoint = endpoint
+        self.reach = reach
+        self._authorizer = authorizer
+        self._transport = transport
+        self._clock = clock
+
+    @property
+    def registry(self) -> str:
+        """Configuration name."""
+        return self.reach.registry
+
+    @contextlib.asynccontextmanager
+    async def open(self, request: Request) -> AsyncIterator[Answer]:
+        """Send a request, log in and follow redirects (reads only); the answer is closed at the end."""
+        answer = await self._followed(request) if request.method in {"GET", "HEAD"} else await self._asked(request)
+        try:
+            yield answer
+        finally:
+            answer.close()
+
+    async def ask(self, request: Request, *, limit: int = ERROR_BODY) -> Reply:
+        """Return a whole answer of any status; its body is cut behind `limit` bytes."""
+        async with self.open(request) as answer:
+            return await answer.reply(limit)
+
+    async def upload(self, request: Request, chunks: AsyncIterator[bytes], size: int) -> Reply:
+        """Send a big body. It cannot be sent again, so a 401 is returned as it is, the token forgotten."""
+        header = await self._header(request)
+        reply = await self._transport.upload(_carrying(request, header), chunks, size)
+        if reply.status == HTTPStatus.UNAUTHORIZED and header is not None:
+            self._authorizer.refused(header)
+        return reply
+
+    def failure(self, request: Request, reply: Reply) -> RegistryError:
+        """Return the error that `reply` means."""
+        return failure(self.registry, request.operation, reply, now=self._clock.now())
+
+    def unexpected(self, request: Request, reply: Reply, problem: str) -> RegistryError:
+        """Return the error for an answer outside the protocol."""
+        return unexpected(self.registry, request.operation, reply, problem)
+
+    async def _followed(self, request: Request) -> Answer:
+        answer = await self._asked(request)
+        at_home = True
+        for _ in range(_MOST_HOPS):
+            location = answer.fields.get("Location")
+            if answer.status not in _REDIRECTS or location is None:
+                return answer
+            await _drained(answer)
+            target = self.reach.redirect(answer.target, location)
+            # Whoever was sent away once does not get the login back: the path is then not of our choosing.
+            at_home = at_home and target.origin == self.reach.origin
+            hop = replace(request, target=target)
+            answer = await (self._asked(hop) if at_home else self._transport.send(hop))
+        if answer.status not in _REDIRECTS:
+            return answer
+        answer.close()
+        raise RegistryError(
+            f"{self.registry}: {request.operation} {request.target} is redirected more than {_MOST_HOPS} times",
+            registry=self.registry,
+            reason=Reason.UNSUPPORTED,
+        )
+
+    async def _asked(self, request: Request) -> Answer:
+        header = await self._header(request)
+        answer = await self._transport.send(_carrying(request, header))
+        if answer.status != HTTPStatus.UNAUTHORIZED or not self.reach.takes_credentials(request.target):
+            return answer
+        reply = await _drained(answer)
+        if not self._authorizer.can_answer(reply) and request.operation != Operation.PING:
+            reply = await self._challenge_of_ping(reply)
+        header = await self._authorizer.answer(reply, request.scopes, header)
+        answer = await self._transport.send(_carrying(request, header))
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            self._authorizer.failed(request.scopes)
+        return answer
+
+    async def _challenge_of_ping(self, reply: Reply) -> Reply:
+        # Some registries say how to log in only at /v2/.
+        request = Request(operation=Operation.PING, method="GET", target=self.endpoint.api)
+        found = await _drained(await self._transport.send(request))
+        return found if self._authorizer.can_answer(found) else reply
+
+    async def _header(self, request: Request) -> str | None:
+        if not self.reach.takes_credentials(request.target):
+            return None
+        return await self._authorizer.header(request.scopes)
+
+
+def _carrying(request: Request, header: str | None) -> Request:
+    return request if header is None else replace(request, headers={**request.headers, "Authorization": header})
+
+
+async def _drained(answer: Answer) -> Reply:
+    try:
+        return await answer.reply(ERROR_BODY)
+    finally:
+        answer.close()

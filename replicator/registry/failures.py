@@ -1,0 +1,64 @@
+"""What goes wrong below HTTP -> our error families, without the secrets that the library's messages carry (S18)."""
+
+import ssl
+
+import aiohttp
+
+from replicator.errors import Reason, RegistryError
+from replicator.registry.http import Request
+from replicator.registry.resolver import AddressRefused
+
+TRANSPORT_ERRORS = (aiohttp.ClientError, OSError)
+"""All that a request, or reading its answer, may raise; timeouts are OSErrors."""
+_LEAKY = (aiohttp.ClientResponseError, aiohttp.InvalidURL, aiohttp.ServerDisconnectedError)
+"""Errors whose text holds whole URLs or header fields."""
+
+
+def no_answer(registry: str, request: Request, error: Exception) -> RegistryError:
+    """Return the error for a request that got no answer, or only a part of one."""
+    reason, temporary, problem = _explained(error)
+    return RegistryError(
+        f"{registry}: {request.operation} {request.target} failed: {problem}",
+        registry=registry,
+        reason=reason,
+        temporary=temporary,
+    )
+
+
+def showable(error: Exception) -> Exception | None:
+    """Return `error` as a cause to chain, or None when its text could hold a secret."""
+    return None if isinstance(error, _LEAKY) else error
+
+
+_KNOWN: tuple[tuple[type[Exception], Reason, bool, str], ...] = (
+    (
+        AddressRefused,
+        Reason.UNSUPPORTED,
+        False,
+        "its address is private; an own host must be named in redirect_allow",
+    ),
+    (TimeoutError, Reason.TIMEOUT, True, "no progress in time"),
+    (aiohttp.ClientConnectorCertificateError, Reason.TLS, True, "the certificate is not trusted"),
+    (aiohttp.ClientSSLError, Reason.TLS, True, "the TLS handshake failed"),
+    (ssl.SSLError, Reason.TLS, True, "the TLS connection broke"),
+    (aiohttp.ClientConnectorDNSError, Reason.NETWORK, True, "the name has no address"),
+    (aiohttp.ClientConnectorError, Reason.NETWORK, True, "cannot connect"),
+    (aiohttp.ClientPayloadError, Reason.NETWORK, True, "the answer was cut short"),
+    (aiohttp.ClientResponseError, Reason.OTHER, True, "the answer is not proper HTTP"),
+    (aiohttp.InvalidURL, Reason.OTHER, False, "the URL cannot be used"),
+)
+"""Error (or the error below it), what it means, whether trying again may help; the first that fits counts."""
+
+
+def _explained(error: Exception) -> tuple[Reason, bool, str]:
+    below = getattr(error, "os_error", None)
+    for kind, reason, temporary, problem in _KNOWN:
+        if isinstance(error, kind) or isinstance(below, kind):
+            detail = _detail(error, below)
+            return reason, temporary, f"{problem} ({detail})" if detail else problem
+    return Reason.NETWORK, True, "the connection broke"
+
+
+def _detail(error: Exception, below: object) -> str:
+    certificate = getattr(error, "certificate_error", None)
+    return str(getattr(certificate, "verify_message", "") or getattr(below, "strerror", "") or "")

@@ -1,0 +1,73 @@
+"""What a request to a registry is, for those who ask and for the transport that sends it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Protocol
+
+from replicator.errors import Reason, RegistryError
+from replicator.registry.origin import Target
+from replicator.registry.scope import Scope
+
+
+class Operation(StrEnum):
+    """What a request asks of a registry: a label of metrics, a word in errors."""
+
+    PING = "ping"
+    TOKEN = "token"  # noqa: S105 -- the name of an operation
+    MANIFEST_STAT = "manifest_stat"
+    MANIFEST_READ = "manifest_read"
+    MANIFEST_WRITE = "manifest_write"
+    BLOB_STAT = "blob_stat"
+    BLOB_READ = "blob_read"
+    BLOB_MOUNT = "blob_mount"
+    UPLOAD_START = "upload_start"
+    UPLOAD_SEND = "upload_send"
+    UPLOAD_FINISH = "upload_finish"
+    UPLOAD_CANCEL = "upload_cancel"
+    TAGS_LIST = "tags_list"
+    CATALOG_LIST = "catalog_list"
+
+
+UNKNOWN_OUTCOME_SECONDS = 10.0
+"""How long we ask whether a write arrived whose answer did not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One request. `body` is small and can be sent again; `scopes` are the rights it needs at a token server."""
+
+    operation: Operation
+    method: str
+    target: Target
+    scopes: tuple[Scope, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    body: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """Longest waits, in seconds.
+
+    `connect` for a connection, `read` for the next byte of an answer, `write` for a peer to take the next piece of an
+    upload, `commit` for the answer once it has the whole upload: it may have to store it first.
+    """
+
+    connect: float = 10.0
+    read: float = 60.0
+    write: float = 60.0
+    commit: float = 300.0
+
+
+def is_outcome_unknown(error: RegistryError) -> bool:
+    """Say whether `error` means that a request may have arrived although no answer came (U8)."""
+    return error.status == 0 and error.reason in {Reason.NETWORK, Reason.TIMEOUT, Reason.OTHER} and error.temporary
+
+
+class HttpObserver(Protocol):
+    """Counts requests."""
+
+    def request_finished(self, registry: str, operation: str, status: int, seconds: float) -> None:
+        """Take note of an answer to `operation`; `status` 0 means that none came."""
+        ...

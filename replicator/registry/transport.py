@@ -1,0 +1,214 @@
+"""One HTTP exchange at a time with one registry and the hosts it sends us to. No login and no redirects here.
+
+The only place that speaks through aiohttp. What the library would do by itself and must not (cookies, proxies from
+the environment, redirects, decompression, re-encoding of URLs) is switched off (H1-H6, S4, S5, S11).
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import aiohttp
+import anyio
+import yarl
+
+from replicator import __version__
+from replicator.clock import Clock
+from replicator.errors import Reason, RegistryError
+from replicator.registry.addresses import is_literal, is_public
+from replicator.registry.answers import ERROR_BODY, Fields, Reply, unexpected
+from replicator.registry.failures import TRANSPORT_ERRORS, no_answer, showable
+from replicator.registry.http import HttpObserver, Request, Timeouts
+from replicator.registry.outgoing import BodyFailed, OutgoingBody
+from replicator.registry.reach import Reach
+from replicator.registry.resolver import VettingResolver
+from replicator.registry.tls import TlsContexts
+
+CHUNK = 512 * 1024
+"""Bytes that are read from a connection at a time."""
+_LONGEST_FIELD = 32 * 1024
+_DNS_SECONDS = 30
+_SMALL = 64 * 1024
+_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+_SUCCESS = range(200, 300)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wiring:
+    """What a transport is made of."""
+
+    reach: Reach
+    tls: TlsContexts
+    clock: Clock
+    timeouts: Timeouts
+    max_connections: int
+    observer: HttpObserver | None = None
+    resolver: aiohttp.abc.AbstractResolver | None = None
+
+
+class Answer:
+    """The head of an answer, its body still to be read. Close it."""
+
+    def __init__(self, registry: str, request: Request, response: aiohttp.ClientResponse, *, seconds: float) -> None:
+        self.target = request.target
+        self.status = response.status
+        self.fields = Fields(response.headers.items())
+        self._registry = registry
+        self._request = request
+        self._response = response
+        self._seconds = seconds
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the raw body, up to 512 KiB at a time. Raises RegistryError when it breaks off."""
+        while True:
+            try:
+                chunk = await self._response.content.read(CHUNK)
+            except TRANSPORT_ERRORS as error:
+                raise no_answer(self._registry, self._request, error) from showable(error)
+            if not chunk:
+                return
+            yield chunk
+
+    async def reply(self, limit: int) -> Reply:
+        """Return the answer with at most `limit` + 1 bytes of its body: one more tells that it was too long."""
+        body = bytearray()
+        try:
+            with anyio.fail_after(self._seconds):
+                async for chunk in self.chunks():
+                    body += chunk
+                    if len(body) > limit:
+                        break
+        except TimeoutError as error:
+            raise no_answer(self._registry, self._request, error) from error
+        self.close()
+        return Reply(self.target, self.status, self.fields, bytes(body[: limit + 1]))
+
+    def close(self) -> None:
+        """Give the connection back, or end it when there is more to come."""
+        self._response.close()
+
+
+class Transport:
+    """Sends requests of one configured registry over its own connections."""
+
+    def __init__(self, wiring: Wiring) -> None:
+        self._wiring = wiring
+        self._registry = wiring.reach.registry
+        self._opened: aiohttp.ClientSession | None = None
+
+    async def send(self, request: Request) -> Answer:
+        """Send one request. Raises RegistryError when there is no answer; any status is an answer."""
+        return await self._send(request, request.body, self._wiring.timeouts.read)
+
+    async def upload(self, request: Request, chunks: AsyncIterator[bytes], size: int) -> Reply:
+        """Send a request whose body is `size` bytes of `chunks`, and return the whole answer.
+
+        An answer that comes before the body is out ends the upload; one that claims success then is an error.
+        Raises BodyFailed with whatever `chunks` raises.
+        """
+        timeouts = self._wiring.timeouts
+        outgoing = OutgoingBody(chunks, size, registry=self._registry, seconds=timeouts.write)
+        headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream", **request.headers}
+        replies: list[Reply] = []
+        failed: tuple[BaseException, ...] = ()
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(outgoing.feed)
+                answer = await self._send(request, outgoing, timeouts.commit, headers)
+                try:
+                    replies.append(await answer.reply(ERROR_BODY))
+                    if answer.status in _SUCCESS and outgoing.whole:
+                        await outgoing.fed.wait()
+                finally:
+                    answer.close()
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as several:
+            failed = several.exceptions
+        finally:
+            outgoing.close()
+        if outgoing.error is not None:
+            raise BodyFailed(outgoing.error)
+        if failed:
+            raise failed[0]
+        (reply,) = replies
+        if reply.status in _SUCCESS and not outgoing.whole:
+            raise unexpected(self._registry, request.operation, reply, "before it had the whole body")
+        return reply
+
+    async def close(self) -> None:
+        """End all connections."""
+        if self._opened is not None:
+            await self._opened.close()
+
+    async def _send(
+        self,
+        request: Request,
+        body: bytes | OutgoingBody | None,
+        seconds: float,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        self._vet(request)
+        wiring = self._wiring
+        started = wiring.clock.monotonic()
+        at_registry = request.target.origin == wiring.reach.origin
+        try:
+            response = await self._session().request(
+                request.method,
+                yarl.URL(request.target.text, encoded=True),
+                data=body,
+                headers=headers or self._headers(request),
+                allow_redirects=False,
+                ssl=wiring.tls.registry if at_registry else wiring.tls.others,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=wiring.timeouts.connect, sock_read=seconds),
+            )
+        except TRANSPORT_ERRORS as error:
+            self._observe(request, 0, started)
+            raise no_answer(self._registry, request, error) from showable(error)
+        self._observe(request, response.status, started)
+        return Answer(self._registry, request, response, seconds=seconds)
+
+    def _headers(self, request: Request) -> dict[str, str]:
+        headers = dict(request.headers)
+        if request.body is None and request.method in {"POST", "PUT", "PATCH"}:
+            headers["Content-Length"] = "0"
+        return headers
+
+    def _observe(self, request: Request, status: int, started: float) -> None:
+        if self._wiring.observer is not None:
+            seconds = self._wiring.clock.monotonic() - started
+            self._wiring.observer.request_finished(self._registry, request.operation, status, seconds)
+
+    def _vet(self, request: Request) -> None:
+        # Numbers are never resolved, so the resolver cannot refuse them.
+        origin = request.target.origin
+        if not is_literal(origin.host) or self._wiring.reach.may_be_private(origin.host, origin.port):
+            return
+        if not is_public(origin.host):
+            raise RegistryError(
+                f"{self._registry}: {request.operation} {origin} is refused: its address is private; "
+                "an own host must be named in realm_allow or redirect_allow",
+                registry=self._registry,
+                reason=Reason.UNSUPPORTED,
+            )
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            wiring = self._wiring
+            resolver = VettingResolver(
+                wiring.resolver or aiohttp.ThreadedResolver(),
+                wiring.reach.may_be_private,
+                seconds=wiring.timeouts.connect,
+            )
+            self._opened = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(
+                    limit=wiring.max_connections, resolver=resolver, ttl_dns_cache=_DNS_SECONDS
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                auto_decompress=False,
+                headers={"User-Agent": f"replicator/{__version__}", "Accept-Encoding": "identity"},
+                skip_auto_headers=_AUTOMATIC,
+                read_bufsize=CHUNK,
+                max_line_size=_LONGEST_FIELD,
+                max_field_size=_LONGEST_FIELD,
+            )
+        return self._opened

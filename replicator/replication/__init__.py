@@ -1,0 +1,1 @@
+"""Lanes and workers: leased intents -> survey -> plan -> copy -> settle."""

@@ -1,0 +1,146 @@
+"""All lanes over one store and one set of registries, their shared source reads, and the figures they report."""
+
+import random
+from collections.abc import Mapping
+from typing import Protocol
+
+import anyio
+import structlog
+
+from replicator.clock import Clock
+from replicator.errors import StoreError
+from replicator.observability.metrics import Metrics
+from replicator.replication.copy import Tools
+from replicator.replication.events import ReplicationEvent
+from replicator.replication.lane import Lane, LaneKit, LaneView
+from replicator.replication.ports import IntentStore, Replica, Source
+from replicator.replication.presence import Presence
+from replicator.replication.shared_reads import SharedReads
+from replicator.replication.survey import ManifestCache
+from replicator.replication.worker import Worker
+from replicator.retry import RetryPolicy
+from replicator.settings.schema import ReplicaSettings, Settings
+from replicator.store.rows import StoreSummary
+
+REPORT_EVERY = 5.0
+"""Seconds between readings of the store for the metrics."""
+_BLOBS_MAX = 8
+_RESERVED_CONNECTIONS = 2
+
+_log = structlog.get_logger(__name__)
+
+
+class EngineStore(IntentStore, Protocol):
+    """The store as the engine needs it: the lanes' part and the figures."""
+
+    async def summary(self) -> StoreSummary:
+        """Return what each replica is owed."""
+        ...
+
+    async def count_deadline_missed(self, replica_objective_seconds: float) -> Mapping[str, int]:
+        """Return, by replica, how many rows crossed the objective since last asked."""
+        ...
+
+
+class Registry(Source, Replica, Protocol):
+    """A registry client, which can be both ends."""
+
+
+class Engine:
+    """The part of the daemon that copies; built once, run once."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: EngineStore,
+        registries: Mapping[str, Registry],
+        metrics: Metrics,
+        clock: Clock,
+        rng: random.Random,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._registries = registries
+        self._metrics = metrics
+        self._clock = clock
+        self._reads = SharedReads(clock=clock, on_read=metrics.source_bytes_read)
+        cache = ManifestCache()
+        self._lanes = {one.name: self._lane(one, cache, rng) for one in settings.replicas}
+
+    def lanes(self) -> Mapping[str, LaneView]:
+        """Return each lane as it is now, by its replica's name."""
+        return {name: lane.view() for name, lane in self._lanes.items()}
+
+    async def run(self) -> None:
+        """Run every lane until `drain` has ended them or the caller cancels."""
+        async with self._reads, anyio.create_task_group() as reporting:
+            reporting.start_soon(self._report_for_ever)
+            async with anyio.create_task_group() as lanes:
+                for lane in self._lanes.values():
+                    lanes.start_soon(lane.run)
+            reporting.cancel_scope.cancel()
+
+    async def drain(self, grace: float) -> None:
+        """Take no new work, let copies under way end within `grace` seconds, then cut them short."""
+        for lane in self._lanes.values():
+            lane.drain()
+        await self._clock.sleep(grace)
+        for lane in self._lanes.values():
+            lane.stop_jobs()
+
+    def _lane(self, replica: ReplicaSettings, cache: ManifestCache, rng: random.Random) -> Lane:
+        settings = self._settings
+        policy = RetryPolicy(first=settings.retry.first, max=settings.retry.max, park_after=settings.retry.park_after)
+        tools = Tools(
+            replica=self._registries[replica.name],
+            presence=Presence(self._clock),
+            locations=self._store,
+            reads=self._reads,
+            slots=anyio.CapacityLimiter(blobs_at_once(settings, replica)),
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+        worker = Worker(
+            tools,
+            source=self._registries[replica.source],
+            prefix=replica.repository_prefix,
+            store=self._store,
+            cache=cache,
+            policy=policy,
+            rng=rng,
+        )
+        kit = LaneKit(
+            name=replica.name,
+            workers=replica.max_connections,
+            store=self._store,
+            metrics=self._metrics,
+            clock=self._clock,
+            policy=policy,
+            rng=rng,
+        )
+        return Lane(kit, worker)
+
+    async def _report_for_ever(self) -> None:
+        while True:
+            try:
+                self._metrics.summary(await self._store.summary())
+                missed = await self._store.count_deadline_missed(self._settings.objective.lag)
+            except StoreError as error:
+                # The lag gauge freezes, so lag grows: a stuck store must show.
+                _log.error(ReplicationEvent.STORE_SUMMARY_FAILED, error=str(error))
+            else:
+                for replica, count in missed.items():
+                    for _ in range(count):
+                        self._metrics.deadline_missed(replica)
+            await self._clock.sleep(REPORT_EVERY)
+
+
+def blobs_at_once(settings: Settings, replica: ReplicaSettings) -> int:
+    """Return how many blobs a lane sends at once.
+
+    Few enough that all lanes together, each reading alone because it is slow, leave connections to the primary free:
+    a slow replica must not take what another needs (G6).
+    """
+    share = (settings.primary.max_connections - _RESERVED_CONNECTIONS) // len(settings.replicas)
+    return max(1, min(_BLOBS_MAX, share, replica.max_connections - 1))

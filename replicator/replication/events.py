@@ -1,0 +1,21 @@
+"""Names of the log lines that replication writes; each is explained in docs/operations.md."""
+
+from enum import StrEnum
+
+
+class ReplicationEvent(StrEnum):
+    """One name for each kind of line."""
+
+    REFERENCE_REPLICATED = "reference_replicated"
+    REFERENCE_GONE = "reference_gone"
+    REFERENCE_FAILED = "reference_failed"
+    REFERENCE_PARKED = "reference_parked"
+    REFERENCE_SUPERSEDED = "reference_superseded"
+    ATTEMPT_CRASHED = "attempt_crashed"
+    LEASE_LOST = "lease_lost"
+    LEASE_FAILED = "lease_failed"
+    LEASE_RENEWAL_FAILED = "lease_renewal_failed"
+    SETTLE_FAILED = "settle_failed"
+    LANE_OPENED = "lane_opened"
+    LANE_HEALED = "lane_healed"
+    STORE_SUMMARY_FAILED = "store_summary_failed"

@@ -1,0 +1,320 @@
+"""Everything that works for one replica: leases what is due, runs workers, settles, backs off, heals (G4, G6).
+
+A lane shares nothing with another lane but source reads, which never make it wait. What is due lives in the store; a
+lane only keeps the jobs under way.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anyio
+import structlog
+from anyio.abc import TaskGroup
+
+from replicator.clock import Clock
+from replicator.errors import Reason, StoreError
+from replicator.model import Digest, IntentKey
+from replicator.observability.labels import AttemptResult, LaneState, UpdateResult
+from replicator.observability.metrics import Metrics
+from replicator.replication.events import ReplicationEvent
+from replicator.replication.ports import IntentStore
+from replicator.replication.waiting import wait_within
+from replicator.replication.worker import Job, LeaseLost, Worker
+from replicator.retry import Breaker, RetryPolicy
+from replicator.store.outcome import Done, Outcome, Parked, Result, Retry
+
+LEASE_SECONDS = 60.0
+_RENEW_EVERY = 20.0
+_PUBLISH_MARGIN = 5.0
+_IDLE = 30.0
+_STORE_PAUSE = 1.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneView:
+    """One lane as operators see it; `last_success` in Unix seconds."""
+
+    state: str
+    inflight: int
+    last_error: str
+    last_success: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneKit:
+    """What a lane is given: its replica's name, how many intents it works on at once, and its ports."""
+
+    name: str
+    workers: int
+    store: IntentStore
+    metrics: Metrics
+    clock: Clock
+    policy: RetryPolicy
+    rng: random.Random
+
+
+class Lane:
+    """One replica's lane; `run` works until it is drained or cancelled."""
+
+    def __init__(self, kit: LaneKit, worker: Worker) -> None:
+        self._kit = kit
+        self._worker = worker
+        self._jobs: dict[IntentKey, Job] = {}
+        self._held_until: dict[IntentKey, float] = {}
+        self._spared: set[IntentKey] = set()
+        self._breaker = Breaker()
+        self._wake = anyio.Event()
+        self._draining = False
+        self._group: TaskGroup | None = None
+        self._last_error = ""
+        self._last_success: float | None = None
+        kit.store.listen(self._changed)
+
+    def view(self) -> LaneView:
+        """Return the lane's state now."""
+        return LaneView(
+            state=LaneState.OPEN if self._breaker.tripped else LaneState.RUNNING,
+            inflight=len(self._jobs),
+            last_error=self._last_error,
+            last_success=self._last_success,
+        )
+
+    async def run(self) -> None:
+        """Lease and work until drained; on cancellation the leases are given back."""
+        self._show()
+        async with anyio.create_task_group() as group:
+            self._group = group
+            group.start_soon(self._renew_for_ever)
+            while not self._draining:
+                wake = self._wake
+                if not await self._lease_some(group):
+                    await wait_within(self._kit.clock, await self._pause(), wake)
+            while self._jobs:
+                wake = self._wake
+                await wake.wait()
+            group.cancel_scope.cancel()
+
+    def drain(self) -> None:
+        """Take no new work; `run` returns when the jobs under way have ended."""
+        self._draining = True
+        self._ring()
+
+    def stop_jobs(self) -> None:
+        """Cut the jobs under way short; their leases are given back, nothing is counted as failed."""
+        for job in self._jobs.values():
+            job.scope.cancel()
+
+    # Leasing
+
+    async def _lease_some(self, group: TaskGroup) -> bool:
+        room = self._breaker.room(self._kit.clock.monotonic(), len(self._jobs), self._kit.workers)
+        if room <= 0:
+            return False
+        asked = self._kit.clock.monotonic()
+        try:
+            leases = await self._kit.store.lease(self._kit.name, room, LEASE_SECONDS)
+            if not leases and self._breaker.tripped and await self._kit.store.make_due(self._kit.name, limit=1):
+                # Half-open with nothing due: one failing row is the probe, so that the lane heals by itself.
+                leases = await self._kit.store.lease(self._kit.name, room, LEASE_SECONDS)
+        except StoreError as error:
+            self._last_error = str(error)
+            _log.error(ReplicationEvent.LEASE_FAILED, replica=self._kit.name, error=str(error))
+            await self._kit.clock.sleep(_STORE_PAUSE)
+            return True
+        self._kit.metrics.leases_taken(len(leases))
+        for lease in leases:
+            job = Job(lease)
+            self._jobs[lease.key] = job
+            self._held_until[lease.key] = asked + LEASE_SECONDS
+            group.start_soon(self._do, job)
+        return bool(leases)
+
+    async def _pause(self) -> float:
+        """Seconds until the lane must look again by itself; the bell shortens it."""
+        clock = self._kit.clock
+        closed_for = self._breaker.open_until - clock.monotonic()
+        if self._breaker.tripped and not self._jobs and closed_for > 0:
+            return closed_for
+        if len(self._jobs) >= self._kit.workers or (self._breaker.tripped and self._jobs):
+            return _IDLE
+        try:
+            due = await self._kit.store.next_due(self._kit.name)
+        except StoreError:
+            return _STORE_PAUSE
+        return _IDLE if due is None else min(_IDLE, max(0.0, due - clock.now()))
+
+    async def _renew_for_ever(self) -> None:
+        while True:
+            await self._kit.clock.sleep(_RENEW_EVERY)
+            jobs = dict(self._jobs)
+            if not jobs:
+                continue
+            asked = self._kit.clock.monotonic()
+            try:
+                held = await self._kit.store.renew([job.lease for job in jobs.values()], LEASE_SECONDS)
+            except StoreError as error:
+                _log.warning(ReplicationEvent.LEASE_RENEWAL_FAILED, replica=self._kit.name, error=str(error))
+                continue
+            for key in held & self._held_until.keys():
+                self._held_until[key] = asked + LEASE_SECONDS
+            for key, job in jobs.items():
+                if key not in held and self._jobs.get(key) is job:
+                    job.scope.cancel()
+
+    # Working
+
+    async def _do(self, job: Job) -> None:
+        lease = job.lease
+        outcome: Outcome | None = None
+
+        async def may_publish() -> None:
+            # A registry has no compare-and-swap: without a lease that outlives the put, another may be ahead of us.
+            if self._kit.clock.monotonic() > self._held_until.get(lease.key, 0.0) - _PUBLISH_MARGIN:
+                raise LeaseLost(f"the lease of {lease.key} is about to end")
+
+        started = self._kit.clock.monotonic()
+        try:
+            with (
+                job.scope,
+                structlog.contextvars.bound_contextvars(
+                    replica=lease.key.replica, repository=lease.key.repository, reference=str(lease.key.reference)
+                ),
+            ):
+                outcome = await self._worker.work(job, may_publish)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._end(job, outcome, self._kit.clock.monotonic() - started)
+
+    async def _end(self, job: Job, outcome: Outcome | None, seconds: float) -> None:
+        job.copying = None
+        try:
+            if outcome is None:
+                await self._give_back(job)
+            else:
+                await self._settle(job, outcome, seconds)
+        except StoreError as error:
+            # The row stays owed and its lease runs out: the work is done again, which finds everything present.
+            self._last_error = str(error)
+            self._kit.metrics.leases_ended(1, lost=True)
+            _log.error(ReplicationEvent.SETTLE_FAILED, replica=self._kit.name, error=str(error))
+        finally:
+            self._jobs.pop(job.lease.key, None)
+            self._held_until.pop(job.lease.key, None)
+            self._ring()
+
+    async def _give_back(self, job: Job) -> None:
+        if job.superseded:
+            self._spared.add(job.lease.key)
+            self._kit.metrics.update_settled(self._kit.name, UpdateResult.SUPERSEDED, None)
+            _log.info(ReplicationEvent.REFERENCE_SUPERSEDED, replica=self._kit.name, key=str(job.lease.key))
+        if job.wrote:
+            unknown = Retry(at=self._kit.clock.now(), reason=Reason.OTHER, message="cut short", wrote=True)
+            await self._kit.store.settle(job.lease, unknown)
+        else:
+            await self._kit.store.release([job.lease])
+        self._kit.metrics.leases_ended(1)
+
+    async def _settle(self, job: Job, outcome: Outcome, seconds: float) -> None:
+        held = await self._kit.store.settle(job.lease, outcome)
+        self._kit.metrics.leases_ended(1, lost=not held)
+        if not held:
+            self._kit.metrics.attempt(self._kit.name, AttemptResult.FENCED)
+            _log.warning(ReplicationEvent.LEASE_LOST, replica=self._kit.name, key=str(job.lease.key))
+            return
+        if isinstance(outcome, Done):
+            await self._succeeded(job, outcome, seconds)
+        else:
+            self._failed(job, outcome)
+
+    async def _succeeded(self, job: Job, outcome: Done, seconds: float) -> None:
+        lease, kit = job.lease, self._kit
+        self._spared.discard(lease.key)
+        now = kit.clock.now()
+        was_down = self._breaker.tripped
+        self._breaker = self._breaker.succeeded()
+        self._last_success = now
+        if was_down:
+            self._show()
+            woken = await kit.store.make_due(kit.name)
+            _log.info(ReplicationEvent.LANE_HEALED, replica=kit.name, due=woken)
+        if lease.look:
+            return
+        lag = None if lease.since is None else max(0.0, now - lease.since)
+        kit.metrics.attempt(kit.name, AttemptResult.OK)
+        kit.metrics.update_settled(kit.name, outcome.result, lag)
+        _log.info(
+            ReplicationEvent.REFERENCE_REPLICATED
+            if outcome.result is not Result.GONE
+            else ReplicationEvent.REFERENCE_GONE,
+            replica=kit.name,
+            repository=lease.key.repository,
+            reference=str(lease.key.reference),
+            digest=None if outcome.digest is None else str(outcome.digest),
+            result=outcome.result,
+            sent_bytes=job.tally.sent,
+            mounted_bytes=job.tally.mounted,
+            present_bytes=job.tally.present,
+            seconds=round(seconds, 3),
+            lag_seconds=None if lag is None else round(lag, 3),
+        )
+
+    def _failed(self, job: Job, outcome: Retry | Parked) -> None:
+        kit, error = self._kit, job.error
+        parked = isinstance(outcome, Parked)
+        kit.metrics.attempt(kit.name, AttemptResult.PARKED if parked else AttemptResult.RETRY)
+        self._last_error = outcome.message
+        if error is not None and not isinstance(error, LeaseLost | StoreError):
+            before = self._breaker.tripped
+            self._breaker = self._breaker.failed(error, kit.clock.monotonic(), kit.policy, kit.rng.random())
+            if self._breaker.tripped != before:
+                self._show()
+                _log.warning(
+                    ReplicationEvent.LANE_OPENED if not before else ReplicationEvent.LANE_HEALED,
+                    replica=kit.name,
+                    error=outcome.message,
+                )
+        _log.warning(
+            ReplicationEvent.REFERENCE_PARKED if parked else ReplicationEvent.REFERENCE_FAILED,
+            replica=kit.name,
+            repository=job.lease.key.repository,
+            reference=str(job.lease.key.reference),
+            reason=outcome.reason,
+            error=outcome.message,
+            attempts=job.lease.attempts + 1,
+            again_in_seconds=round(outcome.at - kit.clock.now(), 1),
+        )
+
+    # Changes that arrive while a copy runs
+
+    def _changed(self, keys: Sequence[IntentKey]) -> None:
+        mine = [key for key in keys if key.replica == self._kit.name]
+        if not mine:
+            return
+        self._ring()
+        for key in mine:
+            job = self._jobs.get(key)
+            if job is not None and job.copying is not None and key not in self._spared and self._group is not None:
+                self._group.start_soon(self._supersede, job, job.copying)
+
+    async def _supersede(self, job: Job, copying: Digest) -> None:
+        """Cut a copy short when its reference moved on, but never twice in a row: a busy tag must arrive (G4)."""
+        try:
+            row = await self._kit.store.row(job.lease.key)
+        except StoreError:
+            return
+        if row is None or row.want in {None, copying} or row.generation == job.lease.generation or job.wrote:
+            return
+        if self._jobs.get(job.lease.key) is job:
+            job.superseded = True
+            job.scope.cancel()
+
+    def _ring(self) -> None:
+        event, self._wake = self._wake, anyio.Event()
+        event.set()
+
+    def _show(self) -> None:
+        self._kit.metrics.lane_state(self._kit.name, self.view().state)
+        self._kit.metrics.lane_window(self._kit.name, self._kit.workers)

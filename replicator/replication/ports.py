@@ -1,0 +1,144 @@
+"""What replication needs of registries, of the store and of metrics: small Protocols, owned by their consumer."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from replicator.model import (
+    Descriptor,
+    Digest,
+    Intent,
+    IntentKey,
+    Lease,
+    RawManifest,
+    Recorded,
+    Reference,
+    Repository,
+)
+from replicator.registry.uploads import UploadSession
+from replicator.store.outcome import Outcome
+from replicator.store.rows import Row
+
+
+class BlobReader(Protocol):
+    """An open read of one blob."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the bytes in order, unverified. Raises RegistryError when the body ends early."""
+        ...
+
+
+class Source(Protocol):
+    """The registry that is copied from."""
+
+    @property
+    def name(self) -> str:
+        """Configuration name."""
+        ...
+
+    async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
+        """Return what `reference` names, None on a positive 404."""
+        ...
+
+    async def read_manifest(self, repository: Repository, reference: Reference) -> RawManifest:
+        """Return verified raw bytes. Raises NotFound, ContentError."""
+        ...
+
+    def open_blob(
+        self, repository: Repository, descriptor: Descriptor, offset: int = 0
+    ) -> AbstractAsyncContextManager[BlobReader]:
+        """Open the blob's bytes from `offset` on."""
+        ...
+
+
+class Replica(Protocol):
+    """The registry that is copied to."""
+
+    @property
+    def name(self) -> str:
+        """Configuration name."""
+        ...
+
+    async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
+        """Return what `reference` names, None on a positive 404."""
+        ...
+
+    async def write_manifest(self, repository: Repository, reference: Reference, manifest: RawManifest) -> None:
+        """Put raw bytes. Raises ManifestBlobUnknown when the registry misses content."""
+        ...
+
+    async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
+        """Say whether the repository holds the blob."""
+        ...
+
+    async def mount_blob(
+        self, repository: Repository, descriptor: Descriptor, source_repository: Repository
+    ) -> UploadSession | None:
+        """Return None when the blob was mounted, else the upload session that the registry opened instead."""
+        ...
+
+    async def send_blob(
+        self,
+        repository: Repository,
+        descriptor: Descriptor,
+        body: Callable[[], AsyncIterator[bytes]],
+        session: UploadSession | None = None,
+    ) -> None:
+        """Upload the blob; returns once the registry has it. An error of `body` comes out as it is."""
+        ...
+
+
+class BlobLocations(Protocol):
+    """Memory of which repositories of a replica hold a blob; only ever a hint, the registry has the last word."""
+
+    async def locations(self, replica: str, digests: Sequence[Digest]) -> Mapping[Digest, tuple[Repository, ...]]:
+        """Return repositories known to hold each digest, best first."""
+        ...
+
+    async def remember_blobs(self, replica: str, repository: Repository, digests: Sequence[Digest]) -> None:
+        """Keep that `repository` holds these blobs."""
+        ...
+
+    async def forget_blobs(self, replica: str, repository: Repository) -> None:
+        """Drop all that is kept of `repository`."""
+        ...
+
+
+class IntentStore(BlobLocations, Protocol):
+    """The part of the store that lanes work with; leases and settling are fenced by epoch."""
+
+    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+        """Keep intents, durably."""
+        ...
+
+    def listen(self, callback: Callable[[Sequence[IntentKey]], None]) -> None:
+        """Call back, on the event loop, after rows changed."""
+        ...
+
+    async def lease(self, replica: str, limit: int, seconds: float) -> tuple[Lease, ...]:
+        """Lease due rows."""
+        ...
+
+    async def renew(self, leases: Sequence[Lease], seconds: float) -> frozenset[IntentKey]:
+        """Prolong; returns the keys still held."""
+        ...
+
+    async def settle(self, lease: Lease, outcome: Outcome) -> bool:
+        """Write an outcome; False when the lease was lost."""
+        ...
+
+    async def release(self, leases: Sequence[Lease]) -> None:
+        """Give back without an attempt."""
+        ...
+
+    async def next_due(self, replica: str) -> float | None:
+        """Return when the next row is due, Unix seconds."""
+        ...
+
+    async def make_due(self, replica: str, *, parked: bool = True, limit: int | None = None) -> int:
+        """Make failing rows due now, the oldest first; returns how many."""
+        ...
+
+    async def row(self, key: IntentKey) -> Row | None:
+        """Return one row."""
+        ...

@@ -1,0 +1,175 @@
+"""One lease -> one outcome: survey, plan, copy; every error becomes a decision when to try again (DESIGN 3)."""
+
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import anyio
+import structlog
+
+from replicator.errors import ManifestBlobUnknown, NotFound, ReplicatorError
+from replicator.model import Descriptor, Digest, Intent, Lease, RawManifest, Recorded, Repository, parse_repository
+from replicator.observability.labels import UpdateKind
+from replicator.plan import make_plan
+from replicator.replication.copy import Copy, Tally, Tools
+from replicator.replication.events import ReplicationEvent
+from replicator.replication.ports import IntentStore, Source
+from replicator.replication.survey import ManifestCache, ask_replica, read_closure
+from replicator.replication.together import together
+from replicator.retry import Failure, RetryPolicy, after_failure, look_delay
+from replicator.store.outcome import Done, Outcome, Parked, Result, Retry
+
+_log = structlog.get_logger(__name__)
+
+
+class LeaseLost(ReplicatorError):
+    """The lease ended, or is about to, before the reference was put: another worker may have it."""
+
+    temporary = True
+
+
+@dataclass(slots=True)
+class Job:
+    """One lease that is being worked on: what it copies now, and how to stop it."""
+
+    lease: Lease
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    copying: Digest | None = None
+    superseded: bool = False
+    tally: Tally = field(default_factory=Tally)
+    error: ReplicatorError | None = None
+    copy: Copy | None = None
+
+    @property
+    def wrote(self) -> bool:
+        """Whether the reference may have been put."""
+        return self.copy is not None and self.copy.publishing
+
+
+class Worker:
+    """Does the jobs of one lane, several at a time; keeps nothing between them but caches."""
+
+    def __init__(  # noqa: PLR0913 -- the parts of a lane that are not shared by its copies
+        self,
+        tools: Tools,
+        *,
+        source: Source,
+        prefix: str,
+        store: IntentStore,
+        cache: ManifestCache,
+        policy: RetryPolicy,
+        rng: random.Random,
+    ) -> None:
+        self._tools = tools
+        self._source = source
+        self._prefix = prefix
+        self._store = store
+        self._cache = cache
+        self._policy = policy
+        self._rng = rng
+
+    async def work(self, job: Job, may_publish: Callable[[], Awaitable[None]]) -> Outcome:
+        """Return how the job ended. Never raises for anything that a registry, the store or the content did."""
+        try:
+            if job.lease.look:
+                return await self._look(job.lease)
+            return await self._make_equal(job, may_publish)
+        except ReplicatorError as error:
+            return self._failed(job, error)
+        except Exception as error:  # noqa: BLE001 -- the worker's edge: one bad image must not stop its lane
+            _log.exception(ReplicationEvent.ATTEMPT_CRASHED, key=str(job.lease.key))
+            unexpected = ReplicatorError(f"unexpected {type(error).__name__}; see the log")
+            unexpected.temporary = True
+            return self._failed(job, unexpected)
+
+    async def _make_equal(self, job: Job, may_publish: Callable[[], Awaitable[None]]) -> Outcome:
+        lease = job.lease
+        target = self._target(lease.key.repository)
+        top, held = await self._both_ends(lease, target)
+        if top is None:
+            return Done(result=Result.GONE, digest=None, look_at=self._look_at(lease.looks), looks=lease.looks + 1)
+        look_at = None if lease.digest in {None, top.digest} else self._look_at(lease.looks)
+        looks = 0 if look_at is None else lease.looks + 1
+        if held is not None and held.digest == top.digest:
+            return Done(result=Result.ALREADY_PRESENT, digest=top.digest, look_at=look_at, looks=looks)
+        job.copying = top.digest
+        covered = await self._bring(job, top, target, may_publish)
+        return Done(result=Result.COPIED, digest=top.digest, look_at=look_at, looks=looks, covered=covered)
+
+    async def _bring(
+        self, job: Job, top: RawManifest, target: Repository, may_publish: Callable[[], Awaitable[None]]
+    ) -> tuple[Digest, ...]:
+        lease, tools = job.lease, self._tools
+        closure = await read_closure(self._source, lease.key.repository, top, self._cache)
+        for last_try in (False, True):
+            facts = await ask_replica(tools.replica, target, closure, tools.presence, tools.locations)
+            job.copy = copy = Copy(tools, self._source, lease.key.repository, target, job.tally)
+            try:
+                await copy.run(make_plan(closure, lease.key.reference, facts), may_publish)
+                break
+            except ManifestBlobUnknown:
+                # What was believed is no longer true, for example after the replica collected garbage (S20).
+                tools.presence.forget(target)
+                await tools.locations.forget_blobs(tools.replica.name, target)
+                if last_try:
+                    raise
+        return tuple(manifest.raw.digest for manifest in closure.manifests)
+
+    async def _both_ends(self, lease: Lease, target: Repository) -> tuple[RawManifest | None, Descriptor | None]:
+        reference = lease.key.reference
+        top: RawManifest | None = None
+        held: Descriptor | None = None
+
+        async def at_source() -> None:
+            nonlocal top
+            with suppress(NotFound):
+                top = await self._source.read_manifest(lease.key.repository, reference)
+
+        async def at_replica() -> None:
+            nonlocal held
+            held = await self._tools.replica.stat_manifest(target, reference)
+
+        await together([at_source, at_replica])
+        return top, held
+
+    async def _look(self, lease: Lease) -> Outcome:
+        """Look at the primary a second time: nothing is owed unless it names something new by now."""
+        found = await self._source.stat_manifest(lease.key.repository, lease.key.reference)
+        if found is not None and found.digest != lease.have:
+            now = self._tools.clock.now()
+            intent = Intent(
+                key=lease.key,
+                digest=found.digest,
+                since=now,
+                due_at=now,
+                priority=lease.priority,
+                fingerprint=lease.fingerprint,
+            )
+            recorded = await self._store.record([intent])
+            if recorded == (Recorded.ACCEPTED,):
+                kind = UpdateKind.DIGEST if isinstance(lease.key.reference, Digest) else UpdateKind.TAG
+                self._tools.metrics.update_owed(lease.key.replica, kind)
+            return Done(result=Result.ALREADY_PRESENT, digest=lease.have, look_at=None, looks=0)
+        settled = found is not None and lease.digest in {None, found.digest}
+        return Done(
+            result=Result.GONE if found is None else Result.ALREADY_PRESENT,
+            digest=lease.have,
+            look_at=None if settled else self._look_at(lease.looks),
+            looks=lease.looks + 1,
+        )
+
+    def _look_at(self, looks: int) -> float | None:
+        delay = look_delay(looks)
+        return None if delay is None else self._tools.clock.now() + delay
+
+    def _target(self, repository: Repository) -> Repository:
+        return parse_repository(self._prefix + repository)
+
+    def _failed(self, job: Job, error: ReplicatorError) -> Outcome:
+        job.error = error
+        lease, now = job.lease, self._tools.clock.now()
+        failure = Failure(error=error, attempts=lease.attempts, failing_since=lease.failing_since, now=now)
+        again = after_failure(failure, self._policy, self._rng.random())
+        kind = Parked if again.parked else Retry
+        return kind(at=again.at, reason=error.reason, message=str(error), wrote=job.wrote)

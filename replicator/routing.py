@@ -1,0 +1,119 @@
+"""Which replicas a change concerns, and how: the rules of the configuration, compiled once. Pure."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+
+from replicator.model import Change, ChangeKind, Digest, Intent, IntentKey, Priority, Reference, Repository
+from replicator.settings.patterns import Patterns
+from replicator.settings.schema import ReplicaSettings, Rule, Settings
+
+_FALLBACK_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64}")
+"""The tag under which a registry without the referrers API lists a digest's referrers (distribution-spec)."""
+_OLDEST = 30 * 86400.0
+"""Seconds; a sender's clock that says more than this is wrong, and must not make a lag of years."""
+_PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
+_EVERYTHING = Rule()
+
+
+@dataclass(frozen=True, slots=True)
+class _Matcher:
+    """A rule's patterns."""
+
+    repositories: Patterns
+    tags: Patterns
+
+    def match(self, repository: Repository, reference: Reference) -> bool:
+        if not self.repositories.match(repository):
+            return False
+        return isinstance(reference, Digest) or self.tags.match(reference)
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """What happens for one replica when a rule matches: `matcher` is the rule's position."""
+
+    matcher: int
+    priority: Priority
+    fingerprint: str
+
+
+class Router:
+    """Turns changes into intents: for each replica by the first rule that matches and names it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Compile the rules; none means everything to every replica."""
+        rules = settings.rules or (_EVERYTHING,)
+        self._matchers = tuple(
+            _Matcher(Patterns(rule.repositories, versions=False), Patterns(rule.tags, versions=True))
+            for rule in rules
+        )
+        self._routes = {
+            replica.name: tuple(
+                _Route(position, _PRIORITIES[rule.priority], _fingerprint(replica, rule))
+                for position, rule in enumerate(rules)
+                if rule.replicas is None or replica.name in rule.replicas
+            )
+            for replica in settings.replicas
+        }
+        self._untagged_hold = settings.webhooks.untagged_hold
+
+    def route(self, change: Change, now: float) -> tuple[Intent, ...]:
+        """Return what the change makes owed, at most one intent a replica. `now` in Unix seconds.
+
+        Untagged content waits for the index that may hold it. Deletes and fallback tags make nothing owed.
+        """
+        if change.kind is not ChangeKind.PUSH:
+            return ()
+        untagged = isinstance(change.reference, Digest)
+        return tuple(
+            Intent(
+                key=IntentKey(replica, change.repository, change.reference),
+                digest=change.reference if isinstance(change.reference, Digest) else change.digest,
+                since=_since(change.happened_at, now),
+                due_at=now + self._untagged_hold if untagged else now,
+                priority=route.priority,
+                fingerprint=route.fingerprint,
+            )
+            for replica, route in self._find(change.repository, change.reference)
+        )
+
+    def replicas_for(self, repository: Repository, reference: Reference) -> tuple[str, ...]:
+        """Return the names of the replicas that are to hold the reference, in the order of the configuration."""
+        return tuple(replica for replica, _ in self._find(repository, reference))
+
+    def _find(self, repository: Repository, reference: Reference) -> list[tuple[str, _Route]]:
+        if not isinstance(reference, Digest) and _FALLBACK_TAG.fullmatch(reference):
+            return []
+        matched: dict[int, bool] = {}
+        found = []
+        for replica, routes in self._routes.items():
+            for route in routes:
+                if route.matcher not in matched:
+                    matched[route.matcher] = self._matchers[route.matcher].match(repository, reference)
+                if matched[route.matcher]:
+                    found.append((replica, route))
+                    break
+        return found
+
+
+def _since(happened_at: float | None, now: float) -> float:
+    """Return the sender's time when it can be believed: neither in the future nor absurdly old."""
+    if happened_at is not None and now - _OLDEST <= happened_at <= now:
+        return happened_at
+    return now
+
+
+def _fingerprint(replica: ReplicaSettings, rule: Rule) -> str:
+    """Return what identifies the content that the replica must hold by this rule: same policy, same text.
+
+    Left out is what does not change that content (priority, deletes, conflicts, labels, limits, credentials).
+    """
+    policy = {
+        "url": replica.url,
+        "repository_prefix": replica.repository_prefix,
+        "platforms": sorted(rule.platforms) if rule.platforms is not None else "all",
+        "referrers": rule.referrers,
+    }
+    return hashlib.sha256(json.dumps(policy, sort_keys=True).encode()).hexdigest()[:16]

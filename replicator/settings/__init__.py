@@ -1,0 +1,1 @@
+"""Configuration: one YAML file becomes frozen settings, or one message that lists every mistake in it."""

@@ -1,0 +1,184 @@
+"""Mistakes that only show when several values are seen together.
+
+They look at the plain data, not at the finished settings, so that they are found beside all other mistakes; what is
+of the wrong kind is somebody else's mistake and passed over.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from replicator.model import shown
+from replicator.settings.mistakes import KeyPath, Mistake
+from replicator.settings.registries import PRIMARY
+from replicator.settings.schema import name_of_path
+from replicator.settings.units import parse_duration
+
+_LOGINS = {
+    "user name and password": ("username", "password_file", "password_env"),
+    "token": ("token_file", "token_env"),
+    "identity token": ("identity_token_file", "identity_token_env"),
+    "docker_config": ("docker_config",),
+    "azure": ("azure",),
+    "aws": ("aws",),
+    "gcp": ("gcp",),
+}
+_WILDCARDS = {"0.0.0.0", "[::]"}  # noqa: S104 -- compared with, not bound to
+
+
+def check_together(data: Any) -> list[Mistake]:
+    """Return the mistakes in a file's data that concern more than one key."""
+    return [*_check_replicas(data), *_check_rules(data), *_check_registries(data), *_check_servers(data)]
+
+
+def _check_replicas(data: Any) -> Iterator[Mistake]:
+    names: dict[str, KeyPath] = {}
+    places: dict[tuple[str, str], str] = {(_url(_mapping(data, "primary")), ""): "the primary"}
+    for path, replica in _items(data, "replicas"):
+        name = replica.get("name")
+        if name == PRIMARY:
+            yield Mistake((*path, "name"), f"{PRIMARY} always means the primary", "choose another name")
+        if isinstance(name, str):
+            yield from _unique(names, name, (*path, "name"))
+        place = (_url(replica), str(replica.get("repository_prefix", "")))
+        if place[0] and place in places:
+            yield Mistake(
+                (*path, "url"), f"is the same place as {places[place]}", "write another URL or repository_prefix"
+            )
+        places.setdefault(place, f"replicas[{path[-1]}]")
+    for path, replica in _items(data, "replicas"):
+        source = replica.get("source", PRIMARY)
+        if isinstance(source, str) and source != PRIMARY and (source not in names or source == replica.get("name")):
+            yield Mistake(
+                (*path, "source"), f"{shown(source)} is no other replica", f"write {_one_of([PRIMARY, *names])}"
+            )
+
+
+def _check_rules(data: Any) -> Iterator[Mistake]:
+    names = [replica["name"] for _, replica in _items(data, "replicas") if isinstance(replica.get("name"), str)]
+    for path, rule in _items(data, "rules"):
+        wanted = rule.get("replicas")
+        for index, name in enumerate(wanted if isinstance(wanted, list) else ()):
+            here = (*path, "replicas", index)
+            if isinstance(name, str) and name not in names:
+                yield Mistake(here, f"{shown(name)} is the name of no replica", f"write {_one_of(names)}")
+            elif isinstance(wanted, list) and name in wanted[:index]:
+                yield Mistake(here, f"{shown(str(name))} is named twice", "remove one of them")
+
+
+def _check_registries(data: Any) -> Iterator[Mistake]:
+    for path, registry in [(("primary",), _mapping(data, "primary")), *_items(data, "replicas")]:
+        if isinstance(registry.get("credentials"), dict):
+            yield from _check_credentials((*path, "credentials"), registry["credentials"])
+        if isinstance(registry.get("tls"), dict):
+            yield from _check_tls((*path, "tls"), registry["tls"], _url(registry))
+
+
+def _check_credentials(path: KeyPath, credentials: Mapping[str, Any]) -> Iterator[Mistake]:
+    used = [login for login, keys in _LOGINS.items() if any(key in credentials for key in keys)]
+    if len(used) > 1:
+        yield Mistake(path, f"holds {' and '.join(used)}", "keep one way to log in")
+    if not credentials:
+        yield Mistake(path, "is empty", "write username and password_file, or remove it to be anonymous")
+    has_password = any(key.startswith("password") for key in credentials)
+    if "username" in credentials and not has_password and len(used) == 1:
+        yield Mistake(path, "has a user name without a password", "add password_file: PATH or password_env: VARIABLE")
+    if has_password and "username" not in credentials:
+        yield Mistake(path, "has a password without a user name", "add username: NAME")
+    for key in ("password", "token", "identity_token"):
+        yield from _not_both(path, credentials, key)
+
+
+def _check_tls(path: KeyPath, tls: Mapping[str, Any], url: str) -> Iterator[Mistake]:
+    if url.startswith("http:"):
+        yield Mistake(path, "is of no use with an http:// URL", "write https:// in the URL, or remove tls:")
+    if "key_file" in tls and "cert_file" not in tls:
+        yield Mistake((*path, "key_file"), "is a key without its certificate", "add cert_file: PATH")
+    if "ca_file" in tls and tls.get("insecure_skip_verify") is True:
+        yield Mistake((*path, "ca_file"), "is of no use beside insecure_skip_verify: true", "remove one of them")
+
+
+def _check_servers(data: Any) -> Iterator[Mistake]:
+    webhooks, admin = _mapping(data, "webhooks"), _mapping(data, "admin")
+    names: dict[str, KeyPath] = {}
+    paths: dict[str, KeyPath] = {}
+    for path, endpoint in _items(webhooks, "endpoints"):
+        here = ("webhooks", *path)
+        url_path = endpoint.get("path")
+        if isinstance(url_path, str):
+            yield from _unique(paths, url_path, (*here, "path"))
+            default = name_of_path(url_path) if paths[url_path] == (*here, "path") else None
+            name = endpoint.get("name", default)
+            if isinstance(name, str) and name:
+                yield from _unique(names, name, (*here, "name"))
+        auth = endpoint.get("auth")
+        if isinstance(auth, dict):
+            yield from _check_auth((*here, "auth"), auth)
+    yield from _not_both(("admin",), admin, "token")
+    if _same_address(webhooks.get("listen", "0.0.0.0:8080"), admin.get("listen", "127.0.0.1:9464")):
+        key, other = ("admin", "webhooks") if "listen" in admin else ("webhooks", "admin")
+        yield Mistake((key, "listen"), f"is also the address of {other}", "choose another port")
+    retry = _mapping(data, "retry")
+    if _seconds(retry.get("first", "1s")) > _seconds(retry.get("max", "5m"), missing=float("inf")):
+        yield Mistake(("retry", "first"), "is longer than retry.max", "write a shorter pause than retry.max")
+
+
+def _check_auth(path: KeyPath, auth: Mapping[str, Any]) -> Iterator[Mistake]:
+    ways = {key.removesuffix("_file").removesuffix("_env") for key in auth}
+    if len(ways) > 1:
+        yield Mistake(path, "holds several ways to prove who sends", "keep one of them")
+    if not auth:
+        yield Mistake(path, "is empty", "write bearer_token_file: PATH, or the word none")
+    yield from _not_both(path, auth, "bearer_token")
+    for way, secret in (("basic", "password"), ("header", "value")):
+        section = auth.get(way)
+        if isinstance(section, dict):
+            yield from _not_both((*path, way), section, secret)
+            if not {f"{secret}_file", f"{secret}_env", secret} & set(section):
+                yield Mistake((*path, way), "holds no secret", f"add {secret}_file: PATH or {secret}_env: VARIABLE")
+
+
+def _not_both(path: KeyPath, section: Mapping[str, Any], key: str) -> Iterator[Mistake]:
+    if f"{key}_file" in section and f"{key}_env" in section:
+        yield Mistake((*path, f"{key}_env"), f"stands beside {key}_file", "keep one of them")
+
+
+def _unique(seen: dict[str, KeyPath], value: str, path: KeyPath) -> Iterator[Mistake]:
+    if value in seen:
+        first = seen[value]
+        yield Mistake(path, f"{shown(value)} is taken by {first[-3]}[{first[-2]}]", "choose another")
+    seen.setdefault(value, path)
+
+
+def _same_address(one: Any, other: Any) -> bool:
+    if not isinstance(one, str) or not isinstance(other, str):
+        return False
+    (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
+    return port == other_port != "0" and (host == other_host or bool({host, other_host} & _WILDCARDS))
+
+
+def _seconds(text: Any, *, missing: float = 0.0) -> float:
+    try:
+        return parse_duration(text) if isinstance(text, str) else missing
+    except ValueError:
+        return missing
+
+
+def _one_of(names: list[str]) -> str:
+    return " or ".join(names) or "the name of a replica"
+
+
+def _url(registry: Mapping[str, Any]) -> str:
+    url = registry.get("url")
+    return url.rstrip("/").lower() if isinstance(url, str) else ""
+
+
+def _mapping(data: Any, key: str) -> Mapping[str, Any]:
+    value = data.get(key) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _items(data: Any, key: str) -> list[tuple[KeyPath, Mapping[str, Any]]]:
+    """Return the mappings in the list under `key`, with their paths."""
+    value = data.get(key) if isinstance(data, dict) else None
+    items = value if isinstance(value, list) else []
+    return [((key, index), item) for index, item in enumerate(items) if isinstance(item, dict)]

@@ -1,0 +1,97 @@
+"""How the daemon proves who it is to a registry, and how senders prove it to the daemon."""
+
+from pydantic import Field
+
+from replicator.settings.fields import HeaderName, UserName
+from replicator.settings.files import FilePath, SecretFile, SecretFiles, SecretVariable
+from replicator.settings.secrets import Secret
+from replicator.settings.section import Section
+
+
+class Credentials(Section):
+    """One way to log in to a registry: user name and password, or a token, or an identity token."""
+
+    username: UserName | None = Field(None, description="User name; goes with a password.")
+    password_file: SecretFile | None = Field(None, description="File that holds the password.")
+    password_env: SecretVariable | None = Field(None, description="Environment variable that holds the password.")
+    token_file: SecretFile | None = Field(None, description="File that holds a token sent as Bearer as it is.")
+    token_env: SecretVariable | None = Field(None, description="Environment variable that holds such a token.")
+    identity_token_file: SecretFile | None = Field(
+        None, description="File that holds an identity (refresh) token, exchanged for short ones."
+    )
+    identity_token_env: SecretVariable | None = Field(
+        None, description="Environment variable that holds an identity token."
+    )
+    docker_config: FilePath | None = Field(
+        None, description="Docker's `config.json`, with its `credHelpers`, `credsStore` and `identitytoken`."
+    )
+    azure: None = Field(None, description="Log in to Azure Container Registry.")
+    aws: None = Field(None, description="Log in to Amazon ECR.")
+    gcp: None = Field(None, description="Log in to Google Artifact Registry.")
+
+    @property
+    def password(self) -> Secret | None:
+        """The password, wherever it is."""
+        return self.password_file or self.password_env
+
+    @property
+    def token(self) -> Secret | None:
+        """The token that is sent as Bearer as it is, wherever it is."""
+        return self.token_file or self.token_env
+
+    @property
+    def identity_token(self) -> Secret | None:
+        """The token for the refresh-token grant, wherever it is."""
+        return self.identity_token_file or self.identity_token_env
+
+
+class BasicAuth(Section):
+    """User name and password that a sender must show."""
+
+    username: UserName = Field(description="User name.", examples=["hook"])
+    password_file: SecretFiles = Field((), description="File that holds the password; a list while it is rotated.")
+    password_env: SecretVariable | None = Field(None, description="Environment variable that holds the password.")
+
+    @property
+    def passwords(self) -> tuple[Secret, ...]:
+        """All passwords that are valid now."""
+        return _all(self.password_file, self.password_env)
+
+
+class HeaderAuth(Section):
+    """A header with a secret value that a sender must send."""
+
+    name: HeaderName = Field(description="Name of the header.", examples=["X-Hook-Token"])
+    value_file: SecretFiles = Field((), description="File that holds the value; a list while it is rotated.")
+    value_env: SecretVariable | None = Field(None, description="Environment variable that holds the value.")
+
+    @property
+    def values(self) -> tuple[Secret, ...]:
+        """All values that are valid now."""
+        return _all(self.value_file, self.value_env)
+
+
+class EndpointAuth(Section):
+    """What a sender must show; exactly one of these ways."""
+
+    bearer_token_file: SecretFiles = Field(
+        (), description="File that holds the token of `Authorization: Bearer`; a list while it is rotated."
+    )
+    bearer_token_env: SecretVariable | None = Field(None, description="Environment variable that holds that token.")
+    basic: BasicAuth | None = Field(None, description="User name and password.")
+    header: HeaderAuth | None = Field(None, description="A header of any name with a secret value.")
+    query: None = Field(None, description="A secret in the query of the URL.")
+    hmac_sha256: None = Field(None, description="Signature of the body, HMAC-SHA256.")
+    hmac_sha1: None = Field(None, description="Signature of the body, HMAC-SHA1.")
+    standard_webhooks: None = Field(None, description="Signature by the Standard Webhooks rules.")
+    jwt: None = Field(None, description="A signed token of an identity provider.")
+    sns: None = Field(None, description="Signature of Amazon SNS.")
+
+    @property
+    def bearer_tokens(self) -> tuple[Secret, ...]:
+        """All bearer tokens that are valid now."""
+        return _all(self.bearer_token_file, self.bearer_token_env)
+
+
+def _all(files: tuple[Secret, ...], variable: Secret | None) -> tuple[Secret, ...]:
+    return files if variable is None else (*files, variable)

@@ -1,0 +1,260 @@
+"""The settings as the daemon uses them; attribute names are the keys of the file (DESIGN 2.1).
+
+Durations are seconds, sizes bytes, rates bytes per second. `replicator.settings.load` makes them from a file; what
+ties several values together is checked there (`checks`), and so is what is not supported yet (`unsupported`).
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from replicator.settings.credentials import BasicAuth, Credentials, EndpointAuth, HeaderAuth
+from replicator.settings.fields import (
+    Duration,
+    EndpointName,
+    EndpointPath,
+    Host,
+    Listen,
+    ListenAddress,
+    Many,
+    PlatformName,
+    PostUrl,
+    ReplicaName,
+    RepositoryPattern,
+    Size,
+    TagPattern,
+)
+from replicator.settings.files import FilePath, SecretFile, SecretVariable, StoreUrl, Word
+from replicator.settings.registries import PRIMARY, PrimarySettings, RegistrySettings, ReplicaSettings, Tls
+from replicator.settings.secrets import Secret
+from replicator.settings.section import Section
+
+__all__ = [
+    "PRIMARY",
+    "Admin",
+    "BasicAuth",
+    "Breaker",
+    "Credentials",
+    "Deletes",
+    "Endpoint",
+    "EndpointAuth",
+    "HeaderAuth",
+    "ListenAddress",
+    "Log",
+    "Notification",
+    "Objective",
+    "PrimarySettings",
+    "RegistrySettings",
+    "ReplicaSettings",
+    "Retry",
+    "Rule",
+    "Secret",
+    "Settings",
+    "Shutdown",
+    "Store",
+    "Sweep",
+    "Tls",
+    "WebhookTls",
+    "Webhooks",
+]
+
+Format = Literal[
+    "distribution", "auto", "acr", "aliyun", "dockerhub", "ecr", "eventgrid", "gar", "ghcr", "gitea", "gitlab",
+    "harbor", "jfrog", "nexus", "quay", "sns", "tencent", "zot",
+]  # fmt: skip  # one row a name says nothing more
+"""Whose webhooks an endpoint takes."""
+
+
+class Rule(Section):
+    """What goes where. For each replica the first rule counts that matches and names it."""
+
+    repositories: Many[RepositoryPattern] = Field(("**",), min_length=1, description="Patterns of repositories.")
+    tags: Many[TagPattern] = Field(
+        ("*",), min_length=1, description="Patterns of tags. Untagged content goes by its repository alone."
+    )
+    replicas: Many[ReplicaName] | None = Field(None, min_length=1, description="Names of replicas; absent: all.")
+    priority: Literal["high", "normal", "low"] = Field("normal", description="What goes first when work piles up.")
+    deletes: Literal["ignore", "propagate"] = Field("ignore", description="What a delete on the primary does.")
+    conflicts: Literal["overwrite", "keep"] = Field(
+        "overwrite", description="What to do with a tag that somebody else changed on the replica."
+    )
+    platforms: Annotated[Many[PlatformName] | None, Word("all")] = Field(
+        None,
+        min_length=1,
+        description="Platforms to copy of a multi-platform image, as `[linux/amd64]`.",
+        json_schema_extra={"default": "all"},
+    )
+    referrers: bool = Field(default=False, description="Copy signatures, SBOMs and attestations along.")
+
+
+class WebhookTls(Section):
+    """HTTPS for the webhook listener."""
+
+    cert_file: FilePath = Field(description="Certificate, PEM.")
+    key_file: FilePath = Field(description="Its key, PEM.")
+    client_ca_file: FilePath | None = Field(None, description="Who must have signed a sender's certificate.")
+
+
+def name_of_path(path: str) -> str:
+    """Return the name that an endpoint has when none is written: the last part of its path."""
+    return path.rpartition("/")[2]
+
+
+class Endpoint(Section):
+    """A path that takes the webhooks of one sender."""
+
+    path: EndpointPath = Field(description="Path of the URL.", examples=["/webhooks/primary"])
+    name: EndpointName = Field("", description="Label in metrics and logs; absent: the last part of the path.")
+    format: Format = Field("distribution", description="Whose webhooks these are.")
+    hosts: Many[Host] = Field(
+        (), description="Events that name another host are ignored and counted; empty: the host is not looked at."
+    )
+    max_body: Size = Field(8 << 20, ge=1 << 10, le=64 << 20, description="Longest body taken.")
+    auth: Annotated[EndpointAuth | None, Word("none")] = Field(
+        description="What the sender must show; the word `none` if nothing.",
+        examples=[{"bearer_token_file": "/run/secrets/hook"}],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "name" not in data and isinstance(data.get("path"), str):
+            return {**data, "name": name_of_path(data["path"])}
+        return data
+
+
+class Webhooks(Section):
+    """The listener for webhooks."""
+
+    listen: Listen = Field(ListenAddress("0.0.0.0", 8080), description="Where to listen.")  # noqa: S104 -- registries call from other machines; documented
+    tls: WebhookTls | None = Field(None, description="HTTPS; absent: plain HTTP, for a proxy in front.")
+    untagged_hold: Duration = Field(
+        5.0, ge=0, le=3600, description="How long untagged pushes wait for the index that holds them."
+    )
+    endpoints: Many[Endpoint] = Field((), description="Who may tell of changes; none: nobody.")
+
+
+class Admin(Section):
+    """The listener for probes, metrics and the API."""
+
+    listen: Listen = Field(ListenAddress("127.0.0.1", 9464), description="Where to listen.")
+    token_file: SecretFile | None = Field(
+        None, description="File that holds the token for `/api/`; beyond loopback `/api/` answers 403 without one."
+    )
+    token_env: SecretVariable | None = Field(None, description="Environment variable that holds that token.")
+
+    @property
+    def token(self) -> Secret | None:
+        """The token for `/api/`, wherever it is."""
+        return self.token_file or self.token_env
+
+
+class Store(Section):
+    """Where the daemon keeps what it owes."""
+
+    url: StoreUrl = Field(
+        "sqlite:////var/lib/replicator/replicator.db",
+        description="`sqlite:///` and the path of the database; no other daemon may use its directory.",
+    )
+
+    @property
+    def sqlite_path(self) -> Path:
+        """The path of the database."""
+        return Path(self.url.removeprefix("sqlite:///"))
+
+
+class Sweep(Section):
+    """Comparisons of the primary with the replicas, without events."""
+
+    every: Duration = Field(3600.0, ge=60, description="Time between two comparisons of what was active lately.")
+    full_every: Duration = Field(86400.0, ge=60, description="Time between two comparisons of everything.")
+    repositories: Many[RepositoryPattern] = Field((), description="Repositories to compare; empty: the catalog.")
+
+
+class Breaker(Section):
+    """When deletes stop until a person looks."""
+
+    count: int = Field(100, ge=1, description="More deletes than this at once.")
+    percent: float = Field(5, gt=0, le=100, description="A greater part of a repository's tags than this.")
+
+
+class Deletes(Section):
+    """How deletes reach the replicas, where a rule says that they do."""
+
+    grace: Duration = Field(3600.0, ge=0, description="How long a delete waits before it is done.")
+    protect: Many[str] = Field((), description="Patterns `REPOSITORY:TAG` of what is never deleted.")
+    breaker: Breaker = Field(default_factory=Breaker, description="When deletes stop.")
+
+
+class Retry(Section):
+    """When failed work is tried again."""
+
+    first: Duration = Field(1.0, gt=0, description="Pause after the first failure; it grows from there.")
+    max: Duration = Field(300.0, gt=0, description="Longest pause.")
+    park_after: Duration = Field(86400.0, gt=0, description="From then on tried hourly; still owed, still lag.")
+
+
+class Objective(Section):
+    """What counts as late in metrics and alerts."""
+
+    lag: Duration = Field(900.0, gt=0, description="A change must be on a replica within this time.")
+    percent: float = Field(99.9, gt=0, le=100, description="For this part of all changes.")
+
+
+class Shutdown(Section):
+    """How the daemon stops."""
+
+    grace: Duration = Field(30.0, ge=0, le=3600, description="How long transfers in flight may go on after SIGTERM.")
+
+
+class Notification(Section):
+    """Whom the daemon tells of what happened."""
+
+    url: PostUrl = Field(description="Where to post.", examples=["https://deploy.example.com/arrived"])
+    events: Many[Literal["replicated", "parked", "recovered", "late"]] = Field((), description="What to tell.")
+    secret_file: SecretFile | None = Field(None, description="File that holds the key for signatures.")
+
+
+class Log(Section):
+    """What the daemon writes to its log."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least important line written.")
+    format: Literal["auto", "console", "json"] = Field(
+        "auto", description="`auto`: console on a terminal, else JSON."
+    )
+
+
+class Settings(Section):
+    """The whole configuration file."""
+
+    version: Literal[1] = Field(description="Version of this file's form, always 1.", examples=[1])
+    primary: PrimarySettings = Field(
+        description="The registry that people push to.", examples=[{"url": "https://registry.example.com"}]
+    )
+    replicas: Many[ReplicaSettings] = Field(
+        min_length=1,
+        description="The registries that are kept equal to it.",
+        examples=[[{"name": "eu-west", "url": "https://eu.registry.example.com"}]],
+    )
+    rules: Many[Rule] = Field(
+        (),
+        description="What goes where: for each replica the first rule that matches and names it. "
+        "None: everything to every replica.",
+    )
+    webhooks: Webhooks = Field(default_factory=Webhooks, description="The listener for webhooks.")
+    admin: Admin = Field(default_factory=Admin, description="The listener for probes, metrics and the API.")
+    store: Store = Field(default_factory=Store, description="Where the daemon keeps what it owes.")
+    sweep: Annotated[Sweep | None, Word("off", (False,))] = Field(
+        None, description="Regular comparisons that find what no webhook told.", json_schema_extra={"default": "off"}
+    )
+    deletes: Deletes | None = Field(None, description="How deletes reach the replicas.")
+    retry: Retry = Field(default_factory=Retry, description="When failed work is tried again.")
+    objective: Objective = Field(default_factory=Objective, description="What counts as late.")
+    shutdown: Shutdown = Field(default_factory=Shutdown, description="How the daemon stops.")
+    notify: Many[Notification] = Field((), description="Whom to tell of what happened.")
+    log: Log = Field(default_factory=Log, description="The daemon's log.")
+
+    def replica(self, name: str) -> ReplicaSettings | None:
+        """Return the replica of that name."""
+        return next((replica for replica in self.replicas if replica.name == name), None)

@@ -1,0 +1,11 @@
+"""What all parts of the settings have in common."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """A mapping of the configuration file: frozen, strict, no unknown keys, and no input in its own errors."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )

@@ -1,0 +1,59 @@
+"""Durations, sizes and rates as people write them: `30s`, `8MiB`, `50MiB/s`.
+
+Parsing and formatting are each other's inverse for every value that can be written.
+"""
+
+import re
+
+_DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB)")
+_BYTES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds that `text` says: a whole number and one of ms, s, m, h, d. Raises ValueError."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ValueError("not a duration")
+    number, unit = match.groups()
+    return int(number) / 1000 if unit == "ms" else int(number) * _SECONDS[unit]
+
+
+def format_duration(seconds: float) -> str:
+    """Return `seconds` in the largest unit that says it in whole numbers; below a millisecond is rounded."""
+    milliseconds = round(seconds * 1000)
+    for unit, worth in _SECONDS.items():
+        number, rest = divmod(milliseconds, round(worth * 1000))
+        if rest == 0 and (number or unit == "s"):
+            return f"{number}{unit}"
+    return f"{milliseconds}ms"
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes that `text` says: a whole number and one of B, KiB, MiB, GiB. Raises ValueError."""
+    match = _SIZE.fullmatch(text)
+    if not match:
+        raise ValueError("not a size")
+    number, unit = match.groups()
+    return int(number) * _BYTES[unit]
+
+
+def format_size(size: int) -> str:
+    """Return `size` bytes in the largest unit that says it in whole numbers."""
+    for unit, worth in _BYTES.items():
+        if size and size % worth == 0:
+            return f"{size // worth}{unit}"
+    return f"{size}B"
+
+
+def parse_rate(text: str) -> int:
+    """Return the bytes per second that `text` says: a size and `/s`. Raises ValueError."""
+    if not text.endswith("/s"):
+        raise ValueError("not a rate")
+    return parse_size(text.removesuffix("/s"))
+
+
+def format_rate(rate: int) -> str:
+    """Return `rate` bytes per second as a size and `/s`."""
+    return f"{format_size(rate)}/s"

@@ -1,0 +1,1 @@
+"""The durable store of intents: tables, statements, migrations and the SQLite engine."""

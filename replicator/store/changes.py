@@ -1,0 +1,79 @@
+"""Changes of intents inside the writer thread that no lease is needed for: record, make due, count what is late."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from replicator.model import Intent, Priority, Recorded
+from replicator.store import statements
+from replicator.store.encoding import pack_digest
+from replicator.store.prepared import Value
+from replicator.store.session import Session
+
+PAGE = 1000
+"""Rows changed at most in one operation, so that acknowledgements never wait long behind a large one."""
+
+
+def record(session: Session, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+    """Merge the changes into their rows, in order."""
+    recorded = tuple(_record(session, intent) for intent in intents)
+    session.mark_changed(
+        intent.key for intent, what in zip(intents, recorded, strict=True) if what is not Recorded.KNOWN
+    )
+    return recorded
+
+
+def _record(session: Session, intent: Intent) -> Recorded:
+    values: dict[str, Value] = {
+        **session.key(intent.key),
+        "new_digest": pack_digest(intent.digest),
+        "new_since": intent.since,
+        "new_due": intent.due_at,
+        "new_priority": int(intent.priority),
+        "new_policy": session.policy(intent.fingerprint),
+    }
+    # All rows of a statement that returns some must be read: only then is it finished.
+    answer = statements.RECORD.run(session.connection, values).fetchall()
+    if not answer:
+        return Recorded.KNOWN
+    return Recorded.ACCEPTED if answer[0][0] == 1 else Recorded.COALESCED
+
+
+def make_due(session: Session, replica: str, now: float, *, parked: bool, count: int = PAGE) -> int:
+    """Make up to `count` failing rows due at `now`, those due soonest first; zero when none is left."""
+    values: dict[str, Value] = {"replica": replica, "now": now, "most_parked": int(parked), "count": count}
+    for priority in Priority:
+        values["priority"] = int(priority)
+        found = statements.FAILING_LATER.run(session.connection, values).fetchall()
+        if found:
+            statements.MAKE_DUE.run_each(
+                session.connection,
+                (
+                    {"replica": replica, "now": now, "key_repository": repository, "key_reference": reference}
+                    for repository, reference in found
+                ),
+            )
+            return len(found)
+    return 0
+
+
+def count_missed(session: Session, before: float) -> Mapping[str, int]:
+    """Mark one page of rows owed since `before` or longer; the answer counts them by replica."""
+    found = statements.CROSSED.run(session.connection, {"before": before, "count": PAGE}).fetchall()
+    statements.MARK_MISSED.run_each(
+        session.connection,
+        (
+            {"key_replica": replica, "key_repository": repository, "key_reference": reference}
+            for replica, repository, reference in found
+        ),
+    )
+    return Counter(replica for replica, _, _ in found)
+
+
+def beat(session: Session) -> None:
+    """Write a row, to prove that the database can be written."""
+    statements.HEARTBEAT.run(session.connection, {"now": session.clock.now()})
+
+
+def tick(session: Session) -> None:
+    """Do nothing, on the writer thread."""
+    del session

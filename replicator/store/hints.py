@@ -1,0 +1,100 @@
+"""What helps but is no intent, inside the writer thread: where blobs are, and deliveries that could not be read."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, literal_column, select
+from sqlalchemy.dialects.sqlite import insert
+
+from replicator.model import Digest, Repository
+from replicator.store.encoding import bounded, pack_digest
+from replicator.store.prepared import Prepared
+from replicator.store.session import Session
+from replicator.store.tables import blob_location, delivery
+
+LOCATIONS = 5
+"""Repositories remembered for one blob on one replica."""
+DELIVERIES = 100
+"""Unreadable deliveries kept, the newest."""
+BODY_LIMIT = 64 * 1024
+"""Bytes kept of each."""
+_REASON_LIMIT = 512
+
+_at = blob_location.c
+_ZERO: ColumnElement[int] = literal_column("0")
+_THIS_BLOB = and_(_at.replica == bindparam("key_replica"), _at.digest == bindparam("key_digest"))
+_seen = insert(blob_location).values(
+    replica=bindparam("key_replica"),
+    digest=bindparam("key_digest"),
+    repository_id=bindparam("key_repository"),
+    seen_at=bindparam("now"),
+)
+_REMEMBER = Prepared(
+    _seen.on_conflict_do_update(
+        index_elements=[_at.replica, _at.digest, _at.repository_id], set_={"seen_at": _seen.excluded.seen_at}
+    )
+)
+_other = blob_location.alias()
+_KEEP_NEWEST = Prepared(
+    delete(blob_location).where(
+        _THIS_BLOB,
+        _at.repository_id.in_(
+            select(_other.c.repository_id)
+            .where(_other.c.replica == bindparam("key_replica"), _other.c.digest == bindparam("key_digest"))
+            .order_by(_other.c.seen_at.desc(), _other.c.repository_id.desc())
+            .limit(literal_column("-1"))
+            .offset(literal_column(str(LOCATIONS)))
+        ),
+    )
+)
+_FORGET = Prepared(
+    delete(blob_location).where(
+        _at.replica == bindparam("key_replica"), _at.repository_id == bindparam("key_repository")
+    )
+)
+_KEEP = Prepared(
+    insert(delivery).values(
+        endpoint=bindparam("new_endpoint"),
+        reason=bindparam("new_reason"),
+        body=bindparam("new_body"),
+        received_at=bindparam("now"),
+    )
+)
+_DROP_OLD = Prepared(
+    delete(delivery).where(
+        delivery.c.id <= select(func.max(delivery.c.id) - literal_column(str(DELIVERIES))).scalar_subquery()
+    )
+)
+
+
+def remember_blobs(session: Session, replica: str, repository: Repository, digests: Sequence[Digest]) -> None:
+    """Note that the replica's repository holds these blobs."""
+    values = [
+        {
+            "key_replica": replica,
+            "key_repository": session.repository(repository),
+            "key_digest": pack_digest(digest),
+            "now": session.clock.now(),
+        }
+        for digest in digests
+    ]
+    _REMEMBER.run_each(session.connection, values)
+    _KEEP_NEWEST.run_each(session.connection, values)
+
+
+def forget_blobs(session: Session, replica: str, repository: Repository) -> None:
+    """Drop what is noted of one repository of a replica."""
+    _FORGET.run(session.connection, {"key_replica": replica, "key_repository": session.repository(repository)})
+
+
+def keep_unreadable(session: Session, endpoint: str, reason: str, body: bytes) -> None:
+    """Keep a delivery and drop the oldest beyond the bound."""
+    _KEEP.run(
+        session.connection,
+        {
+            "new_endpoint": endpoint,
+            "new_reason": bounded(reason, _REASON_LIMIT),
+            "new_body": body[:BODY_LIMIT],
+            "now": session.clock.now(),
+        },
+    )
+    _DROP_OLD.run(session.connection, {})

@@ -1,0 +1,184 @@
+"""The life of a lease inside the writer thread: take, renew, give back, settle, fence off (DESIGN 3 and 4)."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from replicator.model import Digest, IntentKey, Lease, Priority, Repository
+from replicator.store import statements
+from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_digest, unpack_reference
+from replicator.store.outcome import Done, Outcome, Parked, Result
+from replicator.store.prepared import Value
+from replicator.store.session import Session
+
+DOUBT_SECONDS = 900.0
+"""How long after its sender was given up a put may still land on a registry."""
+MESSAGE_LIMIT = 512
+"""Characters kept of a failure's message."""
+_HELD = 11  # columns of a candidate row, as statements.DUE_OWED selects them
+_PRIORITY = 12
+_DUE = 13
+
+
+def take(session: Session, replica: str, limit: int, seconds: float) -> tuple[Lease, ...]:
+    """Lease up to `limit` due rows and looks of a replica, the most urgent and longest due first."""
+    candidates = _candidates(session, replica, limit)
+    if not candidates:
+        return ()
+    epoch = int(statements.NEXT_EPOCH.run(session.connection, {}).fetchone()[0])
+    until = session.clock.monotonic() + seconds
+    doubt = session.clock.now() + DOUBT_SECONDS
+    statements.TAKE.run_each(
+        session.connection,
+        (
+            {
+                "key_replica": replica,
+                "key_repository": row[0],
+                "key_reference": row[2],
+                "owner": session.owner,
+                "epoch": epoch,
+                "until": until,
+                # Who held it before may have put; under a digest no put can be wrong.
+                "new_doubt": doubt if row[_HELD] and row[2] >= FIRST_TAG else None,
+            }
+            for row in candidates
+        ),
+    )
+    return tuple(_lease(replica, row, epoch) for row in candidates)
+
+
+def _candidates(session: Session, replica: str, limit: int) -> list[Any]:
+    values: dict[str, Value] = {
+        "replica": replica,
+        "now": session.clock.now(),
+        "monotonic": session.clock.monotonic(),
+        "count": limit,
+    }
+    found = statements.DUE_LOOKS.run(session.connection, values).fetchall()
+    for priority in Priority:
+        values["priority"] = int(priority)
+        found += statements.DUE_OWED.run(session.connection, values).fetchall()
+        if sum(row[_PRIORITY] <= priority for row in found) >= limit:
+            break
+    found.sort(key=lambda row: (row[_PRIORITY], row[_DUE]))
+    return found[:limit]
+
+
+def _lease(replica: str, row: Any, epoch: int) -> Lease:
+    name, reference, generation, want, have, since, attempts, failing_since, looks, fingerprint = row[1:_HELD]
+    return Lease(
+        key=IntentKey(replica, Repository(name), unpack_reference(reference)),
+        generation=generation,
+        epoch=epoch,
+        digest=unpack_digest(want),
+        have=unpack_digest(have),
+        since=since,
+        attempts=attempts,
+        failing_since=failing_since,
+        look=since is None,
+        looks=looks,
+        priority=Priority(row[_PRIORITY]),
+        fingerprint=fingerprint,
+    )
+
+
+def renew(session: Session, leases: Sequence[Lease], seconds: float) -> frozenset[IntentKey]:
+    """Extend those leases that nobody took over and return their keys."""
+    until = session.clock.monotonic() + seconds
+    return frozenset(
+        lease.key
+        for lease in leases
+        if _one(statements.RENEW.run(session.connection, {**_held(session, lease), "until": until}))
+    )
+
+
+def release(session: Session, leases: Sequence[Lease]) -> None:
+    """Give leases back as if they had not been taken; those taken over are left alone."""
+    for lease in leases:
+        statements.RELEASE.run(session.connection, _held(session, lease))
+
+
+def settle(session: Session, lease: Lease, outcome: Outcome) -> bool:
+    """Write the outcome if the lease still holds; otherwise only taint what was written without a right to."""
+    held = _held(session, lease)
+    settled = (
+        _done(session, lease, outcome, held) if isinstance(outcome, Done) else _failed(session, lease, outcome, held)
+    )
+    if settled or (outcome.wrote and _taint(session, lease, outcome)):
+        session.mark_changed([lease.key])
+    return settled
+
+
+def _done(session: Session, lease: Lease, outcome: Done, held: dict[str, Value]) -> bool:
+    if outcome.result is Result.SUPERSEDED:
+        return _one(statements.RELEASE.run(session.connection, held))
+    values = {
+        **held,
+        "seen_generation": lease.generation,
+        "new_have": pack_digest(outcome.digest),
+        "look_at": outcome.look_at,
+        "new_looks": outcome.looks,
+    }
+    answer = statements.DONE.run(session.connection, values).fetchall()
+    if not answer:
+        return False
+    if answer[0] == (None, None) and isinstance(lease.key.reference, Digest):
+        statements.DROP.run(session.connection, held)
+    _drop_covered(session, lease.key, outcome.covered)
+    return True
+
+
+def _drop_covered(session: Session, key: IntentKey, covered: Iterable[Digest]) -> None:
+    keys = [IntentKey(key.replica, key.repository, digest) for digest in covered]
+    for dropped in keys:
+        if dropped != key and _one(statements.DROP_COVERED.run(session.connection, session.key(dropped))):
+            session.mark_changed([dropped])
+
+
+def _failed(session: Session, lease: Lease, outcome: Outcome, held: dict[str, Value]) -> bool:
+    if isinstance(outcome, Done):
+        raise TypeError("a success is no failure")
+    now = session.clock.now()
+    values = {
+        **held,
+        "seen_generation": lease.generation,
+        "now": now,
+        "at": outcome.at,
+        "new_parked": int(isinstance(outcome, Parked)),
+        "new_reason": outcome.reason.value,
+        "new_message": bounded(outcome.message, MESSAGE_LIMIT),
+        "new_doubt": _doubt(lease, outcome, now),
+    }
+    return _one(statements.FAILED.run(session.connection, values))
+
+
+def _taint(session: Session, lease: Lease, outcome: Outcome) -> bool:
+    now = session.clock.now()
+    values = {**session.key(lease.key), "new_since": now, "new_doubt": _doubt(lease, outcome, now)}
+    return _one(statements.TAINT.run(session.connection, values))
+
+
+def _doubt(lease: Lease, outcome: Outcome, now: float) -> float | None:
+    if isinstance(outcome, Done) or not outcome.wrote or isinstance(lease.key.reference, Digest):
+        return None
+    return now + DOUBT_SECONDS
+
+
+def end_former_life(session: Session) -> None:
+    """End every lease in the database. Only for a process that holds the lock and has given out none itself."""
+    epoch = statements.NEXT_EPOCH.run(session.connection, {}).fetchone()[0]
+    values: dict[str, Value] = {
+        "epoch": epoch,
+        "first_tag": FIRST_TAG,
+        "new_doubt": session.clock.now() + DOUBT_SECONDS,
+    }
+    statements.END_FORMER_OWED.run(session.connection, values)
+    statements.END_FORMER_LOOKS.run(session.connection, values)
+
+
+def _held(session: Session, lease: Lease) -> dict[str, Value]:
+    return {**session.key(lease.key), "epoch": lease.epoch}
+
+
+def _one(cursor: sqlite3.Cursor) -> bool:
+    return cursor.rowcount == 1

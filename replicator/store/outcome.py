@@ -1,0 +1,70 @@
+"""What a worker says of a leased intent when it gives it back."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from replicator.errors import Reason
+from replicator.model import Digest
+
+
+class Result(StrEnum):
+    """How an intent ended: the bounded `result` label of metrics."""
+
+    COPIED = "copied"
+    ALREADY_PRESENT = "already_present"
+    SUPERSEDED = "superseded"
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The replica now holds `digest` (None: the primary names nothing, GONE), which answers the leased generation.
+
+    `look_at` asks for a second look at that time (Unix seconds), the `looks`-th since the last change. `covered`
+    are digests whose content arrived with this one: their own rows are dropped. `since` is for the caller's report
+    of a look that found a difference; the store does not keep it. SUPERSEDED is no success: the row stays as it was,
+    owed since the same moment and due at once.
+    """
+
+    result: Result
+    digest: Digest | None
+    look_at: float | None = None
+    looks: int = 0
+    covered: tuple[Digest, ...] = ()
+    since: float | None = None
+
+    @property
+    def wrote(self) -> bool:
+        """Whether the reference was put on the replica."""
+        return self.result is Result.COPIED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    """It failed for `reason` and is due again `at` (Unix seconds).
+
+    `wrote` says that a put of the reference may have reached the replica: its outcome is unknown, so the store
+    keeps a second look for when it can no longer land.
+    """
+
+    at: float
+    reason: Reason
+    message: str
+    wrote: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """It cannot succeed as things stand: still owed, still lag, tried again `at` (Unix seconds).
+
+    `wrote` as in Retry.
+    """
+
+    at: float
+    reason: Reason
+    message: str
+    wrote: bool = False
+
+
+Outcome = Done | Retry | Parked
+"""How a lease is settled."""

@@ -1,0 +1,266 @@
+"""Questions to the store, each answered on the read-only connection from one consistent moment."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, or_, select, tuple_
+
+from replicator.errors import Reason
+from replicator.model import Digest, IntentKey, Priority, Repository
+from replicator.store.encoding import pack_digest, pack_reference, unpack_digest, unpack_reference
+from replicator.store.hints import LOCATIONS
+from replicator.store.prepared import Prepared, Value
+from replicator.store.rows import ReplicaSummary, Row, Unreadable
+from replicator.store.tables import (
+    FAILING,
+    LOOK_PENDING,
+    NOT_YET_MISSED,
+    OWED,
+    blob_location,
+    delivery,
+    intent,
+    policy,
+    repository,
+)
+
+_ZERO: ColumnElement[int] = literal_column("0")
+_row = intent.c
+_FREE = or_(_row.lease_owner.is_(None), _row.lease_until <= bindparam("monotonic"))
+
+_COLUMNS = (
+    _row.replica,
+    repository.c.name,
+    _row.reference,
+    _row.generation,
+    _row.observed_generation,
+    _row.want_digest,
+    _row.have_digest,
+    _row.dirty_since,
+    _row.due_at,
+    _row.priority,
+    _row.attempts,
+    _row.failing_since,
+    _row.reason,
+    _row.message,
+    _row.parked,
+    _row.deadline_missed,
+    _row.verify_at,
+    _row.looks,
+    _row.lease_owner,
+    policy.c.fingerprint,
+)
+_named = intent.join(repository, repository.c.id == _row.repository_id).join(policy, policy.c.id == _row.policy_id)
+_ROW = Prepared(
+    select(*_COLUMNS)
+    .select_from(_named)
+    .where(
+        _row.replica == bindparam("replica"),
+        repository.c.name == bindparam("name"),
+        _row.reference == bindparam("reference"),
+    )
+)
+_AFTER = tuple_(_row.repository_id, _row.reference) > tuple_(
+    bindparam("after_repository"), bindparam("after_reference")
+)
+
+
+def _page(*conditions: ColumnElement[bool]) -> Prepared:
+    page: Select[Any] = select(*_COLUMNS).select_from(_named).where(_row.replica == bindparam("replica"), *conditions)
+    return Prepared(
+        page.where(_AFTER).order_by(_row.repository_id, _row.reference).limit(bindparam("count")).offset(_ZERO)
+    )
+
+
+_PAGES: Mapping[bool | None, Prepared] = {
+    None: _page(),
+    True: _page(OWED, _row.parked != _ZERO),
+    False: _page(OWED, _row.parked == _ZERO),
+}
+_REPOSITORY = Prepared(select(repository.c.id).where(repository.c.name == bindparam("name")))
+_NEXT_REPLICA = Prepared(select(func.min(_row.replica)).where(_row.replica > bindparam("after")))
+_FIRST_DUE = Prepared(
+    select(_row.due_at)
+    .where(_row.replica == bindparam("replica"), _row.priority == bindparam("priority"), OWED, _FREE)
+    .order_by(_row.due_at)
+    .limit(literal_column("1"))
+    .offset(_ZERO)
+)
+_FIRST_LOOK = Prepared(
+    select(_row.verify_at)
+    .where(_row.replica == bindparam("replica"), LOOK_PENDING, _FREE)
+    .order_by(_row.verify_at)
+    .limit(literal_column("1"))
+    .offset(_ZERO)
+)
+_OWED = Prepared(select(_row.replica, func.count(), func.min(_row.dirty_since)).where(OWED).group_by(_row.replica))
+_FAILING = Prepared(
+    select(_row.replica, _row.parked, _row.reason, func.count())
+    .where(FAILING)
+    .group_by(_row.replica, _row.parked, _row.reason)
+)
+_CROSSED = Prepared(
+    select(_row.reference)
+    .where(OWED, NOT_YET_MISSED, _row.dirty_since <= bindparam("before"))
+    .limit(literal_column("1"))
+    .offset(_ZERO)
+)
+_LOOKS = Prepared(select(_row.replica, func.count()).where(LOOK_PENDING).group_by(_row.replica))
+_LOCATIONS = Prepared(
+    select(repository.c.name)
+    .select_from(blob_location.join(repository, repository.c.id == blob_location.c.repository_id))
+    .where(blob_location.c.replica == bindparam("replica"), blob_location.c.digest == bindparam("digest"))
+    .order_by(blob_location.c.seen_at.desc(), blob_location.c.repository_id.desc())
+    .limit(literal_column(str(LOCATIONS)))
+    .offset(_ZERO)
+)
+_UNREADABLE = Prepared(
+    select(delivery.c.endpoint, delivery.c.reason, delivery.c.body, delivery.c.received_at).order_by(
+        delivery.c.id.desc()
+    )
+)
+
+
+@contextmanager
+def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def row(connection: sqlite3.Connection, key: IntentKey) -> Row | None:
+    """Return one row."""
+    values: dict[str, Value] = {
+        "replica": key.replica,
+        "name": key.repository,
+        "reference": pack_reference(key.reference),
+    }
+    found = _ROW.run(connection, values).fetchall()
+    return _decoded(found[0]) if found else None
+
+
+def rows(
+    connection: sqlite3.Connection, *, replica: str | None, parked: bool | None, after: IntentKey | None, limit: int
+) -> tuple[Row, ...]:
+    """Return a page of rows by replica, repository (in order of first sight) and reference, after that of `after`."""
+    found: list[Any] = []
+    with _one_moment(connection):
+        for name in _replicas(connection, replica, after):
+            values: dict[str, Value] = {"replica": name, "count": limit - len(found)}
+            values.update(_position(connection, after if after and after.replica == name else None))
+            found += _PAGES[parked].run(connection, values).fetchall()
+            if len(found) >= limit:
+                break
+    return tuple(_decoded(columns) for columns in found)
+
+
+def _replicas(connection: sqlite3.Connection, only: str | None, after: IntentKey | None) -> Iterator[str]:
+    if only is not None:
+        yield only
+        return
+    if after is not None:
+        yield after.replica
+    last = after.replica if after else ""
+    while (found := _NEXT_REPLICA.run(connection, {"after": last}).fetchone()[0]) is not None:
+        yield found
+        last = found
+
+
+def _position(connection: sqlite3.Connection, after: IntentKey | None) -> dict[str, Value]:
+    if after is None:
+        return {"after_repository": 0, "after_reference": b""}
+    found = _REPOSITORY.run(connection, {"name": after.repository}).fetchone()
+    return {"after_repository": found[0] if found else 0, "after_reference": pack_reference(after.reference)}
+
+
+def next_due(connection: sqlite3.Connection, replica: str, monotonic: float) -> float | None:
+    """Return the earliest time at which a free row or look of the replica is due."""
+    values: dict[str, Value] = {"replica": replica, "monotonic": monotonic}
+    with _one_moment(connection):
+        found = _FIRST_LOOK.run(connection, values).fetchall()
+        for priority in Priority:
+            found += _FIRST_DUE.run(connection, {**values, "priority": int(priority)}).fetchall()
+    return min((float(columns[0]) for columns in found), default=None)
+
+
+def summary(connection: sqlite3.Connection) -> dict[str, ReplicaSummary]:
+    """Count what each replica lacks."""
+    with _one_moment(connection):
+        owed = {name: (count, since) for name, count, since in _OWED.run(connection, {})}
+        failing = _FAILING.run(connection, {}).fetchall()
+        looks = dict(_LOOKS.run(connection, {}).fetchall())
+    return {
+        name: _summed(
+            *owed.get(name, (0, None)), [found[1:] for found in failing if found[0] == name], looks.get(name, 0)
+        )
+        for name in owed.keys() | looks.keys()
+    }
+
+
+def _summed(owed: int, since: float | None, failing: Sequence[tuple[int, str, int]], looks: int) -> ReplicaSummary:
+    reasons: dict[Reason, int] = {}
+    for _, reason, count in failing:
+        reasons[Reason(reason)] = reasons.get(Reason(reason), 0) + count
+    return ReplicaSummary(
+        owed=owed,
+        parked=sum(count for parked, _, count in failing if parked),
+        failing=reasons,
+        since=since,
+        looks=looks,
+    )
+
+
+def anything_crossed(connection: sqlite3.Connection, before: float) -> bool:
+    """Whether a row is owed since `before` or longer and not yet marked as missed."""
+    return bool(_CROSSED.run(connection, {"before": before}).fetchall())
+
+
+def locations(
+    connection: sqlite3.Connection, replica: str, digests: Sequence[Digest]
+) -> dict[Digest, tuple[Repository, ...]]:
+    """Return for each blob the repositories of the replica that hold it, newest first; () when none is known."""
+    with _one_moment(connection):
+        return {
+            digest: tuple(
+                Repository(name)
+                for (name,) in _LOCATIONS.run(connection, {"replica": replica, "digest": pack_digest(digest)})
+            )
+            for digest in digests
+        }
+
+
+def unreadable(connection: sqlite3.Connection) -> tuple[Unreadable, ...]:
+    """Return the kept deliveries, newest first."""
+    return tuple(
+        Unreadable(endpoint=endpoint, reason=reason, body=body, received_at=received_at)
+        for endpoint, reason, body, received_at in _UNREADABLE.run(connection, {})
+    )
+
+
+def _decoded(columns: Any) -> Row:
+    key = IntentKey(columns[0], Repository(columns[1]), unpack_reference(columns[2]))
+    generation, observed, want, have, since, due_at, priority, attempts, failing_since = columns[3:12]
+    reason, message, parked, missed, verify_at, looks, owner, fingerprint = columns[12:]
+    return Row(
+        key=key,
+        generation=generation,
+        observed_generation=observed,
+        want=unpack_digest(want),
+        have=unpack_digest(have),
+        dirty_since=since,
+        due_at=due_at,
+        priority=Priority(priority),
+        attempts=attempts,
+        failing_since=failing_since,
+        reason=None if reason is None else Reason(reason),
+        message=message or "",
+        parked=bool(parked),
+        deadline_missed=bool(missed),
+        verify_at=verify_at,
+        looks=looks,
+        leased=owner is not None,
+        fingerprint=fingerprint,
+    )

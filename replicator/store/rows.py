@@ -1,0 +1,74 @@
+"""What the store answers to questions: rows, summaries and kept deliveries, all frozen copies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from replicator.errors import Reason
+from replicator.model import Digest, IntentKey, Priority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One intent as it stands. Times are Unix seconds.
+
+    `want` is the last change's hint (None when it said none or the replica holds it), `have` what the replica held
+    when last settled, `dirty_since` the start of its lag (None when clean), `due_at` when it is worked on next (None
+    when clean), `verify_at` when a clean row is looked at again, `message` the last failure in 512 characters.
+    """
+
+    key: IntentKey
+    generation: int
+    observed_generation: int
+    want: Digest | None
+    have: Digest | None
+    dirty_since: float | None
+    due_at: float | None
+    priority: Priority
+    attempts: int
+    failing_since: float | None
+    reason: Reason | None
+    message: str
+    parked: bool
+    deadline_missed: bool
+    verify_at: float | None
+    looks: int
+    leased: bool
+    fingerprint: str
+
+    @property
+    def owed(self) -> bool:
+        """Whether a change is not yet on the replica."""
+        return self.generation > self.observed_generation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaSummary:
+    """What one replica lacks: rows `owed`, those of them `parked` or `failing`, and `since` when (None: nothing)."""
+
+    owed: int = 0
+    parked: int = 0
+    failing: Mapping[Reason, int] = field(default_factory=dict)
+    since: float | None = None
+    looks: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreSummary:
+    """What all replicas lack; true for the moment `read_at` (Unix seconds), taken before the store was read."""
+
+    replicas: Mapping[str, ReplicaSummary]
+    read_at: float
+
+    def replica(self, name: str) -> ReplicaSummary:
+        """Return the part of one replica; an empty one when the store knows nothing of it."""
+        return self.replicas.get(name, ReplicaSummary())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable:
+    """A delivery that could not be decoded, kept for the operator: the first 64 KiB of its `body`."""
+
+    endpoint: str
+    reason: str
+    body: bytes
+    received_at: float

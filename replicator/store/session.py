@@ -1,0 +1,66 @@
+"""What operations of the writer thread share: its connection, the numbers of names, and which keys they changed."""
+
+import sqlite3
+from collections.abc import Iterable
+
+from replicator.clock import Clock
+from replicator.errors import StoreError
+from replicator.model import IntentKey
+from replicator.store.encoding import pack_reference
+from replicator.store.prepared import Prepared, Value
+from replicator.store.statements import ADD_POLICY, ADD_REPOSITORY, FIND_POLICY, FIND_REPOSITORY
+
+_REMEMBERED = 20_000
+
+
+class Session:
+    """The writer thread's own state; nothing else touches it while the thread runs."""
+
+    def __init__(self, connection: sqlite3.Connection, clock: Clock, owner: str) -> None:
+        self.connection = connection
+        self.clock = clock
+        self.owner = owner
+        self.changed: list[IntentKey] = []
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def forget_after_rollback(self, changed: int = 0) -> None:
+        """Drop what may have been rolled back: numbers just given, and all changed keys from the `changed`-th on."""
+        del self.changed[changed:]
+        self._numbers.clear()
+
+    def repository(self, name: str) -> int:
+        """Return the number of a repository, giving it one if it has none."""
+        return self._number("repository", name, ADD_REPOSITORY, FIND_REPOSITORY)
+
+    def policy(self, fingerprint: str) -> int:
+        """Return the number of a fingerprint, giving it one if it has none."""
+        return self._number("policy", fingerprint, ADD_POLICY, FIND_POLICY)
+
+    def key(self, key: IntentKey) -> dict[str, Value]:
+        """Return the parameters that name one row."""
+        return {
+            "key_replica": key.replica,
+            "key_repository": self.repository(key.repository),
+            "key_reference": pack_reference(key.reference),
+        }
+
+    def mark_changed(self, keys: Iterable[IntentKey]) -> None:
+        """Have the listeners told of these keys once they are committed."""
+        self.changed.extend(keys)
+
+    def _number(self, kind: str, name: str, add: Prepared, find: Prepared) -> int:
+        known = self._numbers.get((kind, name))
+        if known is not None:
+            return known
+        values = {"new_name": name}
+        found = find.run(self.connection, values).fetchone()
+        if found is None:
+            add.run(self.connection, values)
+            found = find.run(self.connection, values).fetchone()
+        if found is None:
+            raise StoreError(f"the {kind} just added is not in the database")
+        if len(self._numbers) >= _REMEMBERED:
+            self._numbers.clear()
+        number = int(found[0])
+        self._numbers[kind, name] = number
+        return number

@@ -1,0 +1,219 @@
+"""The store on SQLite: one process, one connection that writes in one thread, one that only reads (DESIGN 4)."""
+
+import os
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from replicator.clock import Clock
+from replicator.errors import StoreError
+from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Repository
+from replicator.store import changes, hints, leases, queries
+from replicator.store.connections import open_reader, open_writer
+from replicator.store.lock import StateLock, make_private
+from replicator.store.migrate import migrate
+from replicator.store.outcome import Outcome
+from replicator.store.rows import Row, StoreSummary, Unreadable
+from replicator.store.session import Session
+from replicator.store.writer import BACKLOG, Listener, StoreObserver, Writer
+
+T = TypeVar("T")
+
+
+class SqliteStore:
+    """Keeps intents durably. All methods raise StoreError when the database or its writer thread fails.
+
+    Times are Unix seconds by the clock's `now`, leases run by its `monotonic`. What a method changed is on disk
+    when it returns.
+    """
+
+    def __init__(
+        self, lock: StateLock, session: Session, reader: sqlite3.Connection, observer: StoreObserver | None
+    ) -> None:
+        self._lock = lock
+        self._clock = session.clock
+        self._reader = reader
+        self._reading = anyio.CapacityLimiter(1)
+        self._writer = Writer(session, observer)
+        self._open = True
+
+    @classmethod
+    async def open(cls, path: Path, *, clock: Clock, observer: StoreObserver | None = None) -> "SqliteStore":
+        """Lock the directory of `path`, bring the database up to date and end all leases of a former life."""
+        lock, session, reader = await anyio.to_thread.run_sync(_open, path, clock)
+        return cls(lock, session, reader, observer)
+
+    async def close(self) -> None:
+        """Finish what is queued, close the database and give up the lock. Closing twice does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        with anyio.CancelScope(shield=True):
+            # The reader goes first: the last connection to close is the one that checkpoints.
+            await anyio.to_thread.run_sync(self._reader.close, limiter=self._reading)
+            await self._writer.close()
+        self._lock.release()
+
+    def listen(self, callback: Listener) -> None:
+        """Have `callback` called on the event loop with the keys that a commit recorded or settled."""
+        self._writer.listen(callback)
+
+    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+        """Merge changes into their rows, all or none. On return they are committed and synced (G1)."""
+        if self._writer.backlog >= BACKLOG:
+            raise StoreError(f"{BACKLOG} operations wait for the disk already")
+        return await self._writer.submit(partial(changes.record, intents=intents))
+
+    async def lease(self, replica: str, limit: int, seconds: float) -> tuple[Lease, ...]:
+        """Lease due rows and due looks that nobody holds, the most urgent and longest due first.
+
+        A cancelled caller still gets its leases, and is cancelled at its next await: it can give them back.
+        """
+        taken: list[Lease] = []
+        with anyio.CancelScope(shield=True):
+            taken += await self._writer.submit(partial(leases.take, replica=replica, limit=limit, seconds=seconds))
+        return tuple(taken)
+
+    async def renew(self, held: Sequence[Lease], seconds: float) -> frozenset[IntentKey]:
+        """Extend leases to `seconds` from now; the answer names those that were not taken over."""
+        return await self._writer.submit(partial(leases.renew, leases=held, seconds=seconds))
+
+    async def settle(self, lease: Lease, outcome: Outcome) -> bool:
+        """Write an outcome. False: the lease was taken over, and nothing changed.
+
+        Only what `outcome.wrote` then makes the row owed again, since what the replica shows is unknown.
+        """
+        return await self._writer.submit(partial(leases.settle, lease=lease, outcome=outcome))
+
+    async def release(self, held: Sequence[Lease]) -> None:
+        """Give leases back, no attempt counted. Not for work whose put may be on its way: settle that with Retry."""
+        await self._writer.submit(partial(leases.release, leases=held))
+
+    async def next_due(self, replica: str) -> float | None:
+        """Return when the next free row or look of a replica is due, None when there is none."""
+        return await self._read(partial(queries.next_due, replica=replica, monotonic=self._clock.monotonic()))
+
+    async def make_due(self, replica: str, *, parked: bool = True, limit: int | None = None) -> int:
+        """Make failing rows of a replica due now and return how many: all, or the `limit` due soonest.
+
+        Parked ones too, unless told otherwise.
+        """
+        make = partial(changes.make_due, replica=replica, now=self._clock.now(), parked=parked)
+        if limit is not None:
+            return await self._writer.submit(partial(make, count=limit))
+        total = 0
+        while count := await self._writer.submit(make):
+            total += count
+        return total
+
+    async def count_deadline_missed(self, replica_objective_seconds: float) -> Mapping[str, int]:
+        """Mark the rows that crossed the objective since last asked, and return how many per replica."""
+        before = self._clock.now() - replica_objective_seconds
+        total: dict[str, int] = {}
+        while await self._read(partial(queries.anything_crossed, before=before)):
+            page = await self._writer.submit(partial(changes.count_missed, before=before))
+            for replica, count in page.items():
+                total[replica] = total.get(replica, 0) + count
+        return total
+
+    async def locations(self, replica: str, digests: Sequence[Digest]) -> Mapping[Digest, tuple[Repository, ...]]:
+        """Return for each blob up to 5 repositories of the replica that hold it, as far as known, newest first."""
+        return await self._read(partial(queries.locations, replica=replica, digests=digests))
+
+    async def remember_blobs(self, replica: str, repository: Repository, digests: Sequence[Digest]) -> None:
+        """Note that a repository of the replica holds these blobs."""
+        if digests:
+            await self._writer.submit(
+                partial(hints.remember_blobs, replica=replica, repository=repository, digests=digests)
+            )
+
+    async def forget_blobs(self, replica: str, repository: Repository) -> None:
+        """Drop what is noted of one repository of the replica: it turned out wrong."""
+        await self._writer.submit(partial(hints.forget_blobs, replica=replica, repository=repository))
+
+    async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
+        """Keep a delivery that could not be decoded: the newest 100, 64 KiB of each."""
+        await self._writer.submit(partial(hints.keep_unreadable, endpoint=endpoint, reason=reason, body=body))
+
+    async def unreadable(self) -> tuple[Unreadable, ...]:
+        """Return the kept deliveries, newest first."""
+        return await self._read(queries.unreadable)
+
+    async def summary(self) -> StoreSummary:
+        """Count what each replica lacks, and since when."""
+        read_at = self._clock.now()
+        return StoreSummary(replicas=await self._read(queries.summary), read_at=read_at)
+
+    async def row(self, key: IntentKey) -> Row | None:
+        """Return one row."""
+        return await self._read(partial(queries.row, key=key))
+
+    async def rows(
+        self,
+        *,
+        replica: str | None = None,
+        parked: bool | None = None,
+        after: IntentKey | None = None,
+        limit: int = 100,
+    ) -> tuple[Row, ...]:
+        """Return a page of rows: all, or of those owed only the parked, or only the others.
+
+        The order is stable; pass the last key as `after` for the next page.
+        """
+        return await self._read(partial(queries.rows, replica=replica, parked=parked, after=after, limit=limit))
+
+    def healthy(self) -> bool:
+        """Whether the store is open and its writer thread lives."""
+        return self._open and self._writer.healthy()
+
+    async def tick(self) -> None:
+        """Return when the writer thread has come round; raises StoreError when it cannot."""
+        await self._writer.submit(changes.tick)
+
+    async def writable(self) -> bool:
+        """Whether a row can be committed and synced right now."""
+        try:
+            await self._writer.submit(changes.beat)
+        except StoreError:
+            return False
+        return True
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        if not self.healthy():
+            raise StoreError("the store is closed or its writer thread has died")
+        try:
+            return await anyio.to_thread.run_sync(query, self._reader, limiter=self._reading)
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error
+
+
+def _open(path: Path, clock: Clock) -> tuple[StateLock, Session, sqlite3.Connection]:
+    lock = StateLock(path.parent)
+    try:
+        make_private(path)
+        connection = open_writer(path)
+        try:
+            migrate(connection)
+            session = Session(connection, clock, owner=str(os.getpid()))
+            _recover(session)
+            return lock, session, open_reader(path)
+        except BaseException:
+            connection.close()
+            raise
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _recover(session: Session) -> None:
+    try:
+        session.connection.execute("BEGIN IMMEDIATE")
+        leases.end_former_life(session)
+        session.connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise StoreError(f"the leases of a former life cannot be ended: {error}") from error

@@ -1,0 +1,157 @@
+"""The tables, as SQLAlchemy Core describes them; migrations/ makes them.
+
+Wall-clock times are Unix seconds; `lease_until` is the process's monotonic time (the lock on the state directory
+makes sure that one process holds all leases). `reference` and digests are packed by replicator.store.encoding.
+"""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    and_,
+    literal_column,
+    text,
+)
+
+metadata = MetaData()
+
+repository = Table(
+    "repository",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    UniqueConstraint("name", name="repository_name"),
+)
+policy = Table(
+    "policy",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    UniqueConstraint("fingerprint", name="policy_fingerprint"),
+)
+"""Fingerprints of rules, kept once: a million rows share a handful."""
+
+intent = Table(
+    "intent",
+    metadata,
+    Column("replica", Text, primary_key=True),
+    Column("repository_id", Integer, ForeignKey("repository.id"), primary_key=True),
+    Column("reference", LargeBinary, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    Column("observed_generation", Integer, nullable=False, server_default=text("0")),
+    Column("want_digest", LargeBinary),
+    Column("have_digest", LargeBinary),
+    Column("dirty_since", Float),
+    Column("next_dirty_since", Float),
+    Column("due_at", Float),
+    Column("priority", Integer, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("failing_since", Float),
+    Column("reason", Text),
+    Column("message", Text),
+    Column("parked", Integer, nullable=False, server_default=text("0")),
+    Column("deadline_missed", Integer, nullable=False, server_default=text("0")),
+    Column("verify_at", Float),
+    Column("doubt_at", Float),
+    Column("looks", Integer, nullable=False, server_default=text("0")),
+    Column("policy_id", Integer, ForeignKey("policy.id"), nullable=False),
+    Column("lease_owner", Text),
+    Column("lease_epoch", Integer, nullable=False, server_default=text("0")),
+    Column("lease_until", Float, nullable=False, server_default=text("0")),
+    CheckConstraint("(generation > observed_generation) = (dirty_since IS NOT NULL)", name="intent_owed_since"),
+    CheckConstraint("(due_at IS NOT NULL) = (dirty_since IS NOT NULL)", name="intent_owed_due"),
+    CheckConstraint("verify_at IS NULL OR dirty_since IS NULL", name="intent_look_clean"),
+    sqlite_with_rowid=False,
+)
+"""One row per replica, repository and reference (DESIGN 4).
+
+`verify_at` stands only on clean rows: when to look again. `doubt_at` waits beside it: a put of unknown outcome may
+land until then, so the row is looked at once more after that, whatever else looks at it before.
+"""
+
+OWED: ColumnElement[bool] = intent.c.dirty_since.is_not(None)
+"""Asked by a column that the indexes hold (a CHECK keeps it equal to generation > observed_generation)."""
+FAILING: ColumnElement[bool] = and_(OWED, intent.c.reason.is_not(None))
+CLEAN: ColumnElement[bool] = intent.c.dirty_since.is_(None)
+NOT_YET_MISSED: ColumnElement[bool] = intent.c.deadline_missed == literal_column("0")
+LOOK_PENDING: ColumnElement[bool] = intent.c.verify_at.is_not(None)
+
+Index(
+    "intent_owed",
+    intent.c.replica,
+    intent.c.priority,
+    intent.c.due_at,
+    intent.c.dirty_since,
+    sqlite_where=OWED,
+    postgresql_where=OWED,
+)
+"""Finds what is due, and covers the lag of a replica: clean rows cost neither of them anything."""
+Index(
+    "intent_failing",
+    intent.c.replica,
+    intent.c.priority,
+    intent.c.due_at,
+    intent.c.parked,
+    intent.c.reason,
+    intent.c.dirty_since,
+    sqlite_where=FAILING,
+    postgresql_where=FAILING,
+)
+"""Finds what a healed lane may try again, and covers the count of failures."""
+Index(
+    "intent_on_time",
+    intent.c.dirty_since,
+    intent.c.replica,
+    sqlite_where=and_(OWED, NOT_YET_MISSED),
+    postgresql_where=and_(OWED, NOT_YET_MISSED),
+)
+"""Finds what crosses the objective, each row once."""
+Index(
+    "intent_look",
+    intent.c.replica,
+    intent.c.verify_at,
+    sqlite_where=LOOK_PENDING,
+    postgresql_where=LOOK_PENDING,
+)
+"""Finds the looks that are due."""
+
+blob_location = Table(
+    "blob_location",
+    metadata,
+    Column("replica", Text, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("repository_id", Integer, ForeignKey("repository.id"), primary_key=True),
+    Column("seen_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Where a blob is known to be on a replica: a hint that saves a request, never a truth."""
+Index("blob_location_repository", blob_location.c.replica, blob_location.c.repository_id)
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("endpoint", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_at", Float, nullable=False),
+)
+"""A bounded log of deliveries that could not be read."""
+
+state = Table(
+    "state",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("epoch", Integer, nullable=False),
+    Column("heartbeat_at", Float, nullable=False),
+)
+"""One row: the last lease epoch given out, store-wide, so that a row dropped and made anew never repeats one."""

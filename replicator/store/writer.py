@@ -1,0 +1,211 @@
+"""The one thread that writes: it commits what is queued together, and only then answers (group commit).
+
+There is no delay timer: whoever comes first is committed at once, and those who come while the disk syncs share the
+next commit. Each operation stands in a savepoint of its own, so that one that fails takes no other with it.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol, TypeVar
+
+import anyio.to_thread
+
+from replicator.errors import ReplicatorError, StoreError
+from replicator.model import IntentKey
+from replicator.store.session import Session
+
+T = TypeVar("T")
+
+GROUP = 512
+"""Operations committed together at most."""
+BACKLOG = 10_000
+"""Operations that may wait before new changes are refused."""
+
+
+class StoreObserver(Protocol):
+    """What metrics want to know of the store."""
+
+    def committed(self, seconds: float, operations: int) -> None:
+        """Tell of a transaction that wrote: how long it took, sync included, and how many operations it held."""
+        ...
+
+
+Listener = Callable[[Sequence[IntentKey]], None]
+"""Told, on the event loop, which keys a commit changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    operation: Callable[[Session], Any]
+    future: asyncio.Future[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Committed:
+    batch: Sequence[_Job]
+    answers: Sequence[Any]
+    changed: Sequence[IntentKey]
+    wrote: bool
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    error: Exception
+
+
+class Writer:
+    """Runs operations on the session's connection, in order; owns that connection from start to close."""
+
+    def __init__(self, session: Session, observer: StoreObserver | None) -> None:
+        self._session = session
+        self._observer = observer
+        self._listeners: list[Listener] = []
+        self._loop = asyncio.get_running_loop()
+        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._batch: list[_Job] = []
+        self._gate = threading.Lock()
+        self._closed = ""
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def listen(self, listener: Listener) -> None:
+        """Have `listener` called on the event loop after each commit that changed intents."""
+        self._listeners.append(listener)
+
+    def healthy(self) -> bool:
+        """Whether the thread lives and takes operations."""
+        return not self._closed and self._thread.is_alive()
+
+    @property
+    def backlog(self) -> int:
+        """How many operations wait."""
+        return self._queue.qsize()
+
+    async def submit(self, operation: Callable[[Session], T]) -> T:
+        """Run the operation and return its answer once it is committed and synced.
+
+        Raises StoreError when it could not be kept. A caller that is cancelled meanwhile does not undo it.
+        """
+        job = _Job(operation, self._loop.create_future())
+        with self._gate:
+            if self._closed:
+                raise StoreError(self._closed)
+            self._queue.put(job)
+        answer: T = await job.future
+        return answer
+
+    async def close(self) -> None:
+        """Finish what is queued, then close the connection."""
+        with self._gate:
+            if not self._closed:
+                self._closed = "the store is closed"
+                self._queue.put(None)
+        await anyio.to_thread.run_sync(self._thread.join)
+
+    def _run(self) -> None:
+        try:
+            while self._collect():
+                self._reply(self._commit(self._batch))
+        finally:
+            self._give_up()
+            self._session.connection.close()
+
+    def _collect(self) -> bool:
+        """Wait for one operation and take what else is queued; false when the thread is to end."""
+        job = self._queue.get()
+        self._batch = batch = [] if job is None else [job]
+        while job is not None and len(batch) < GROUP:
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                break
+            if job is not None:
+                batch.append(job)
+        if job is None and batch:
+            self._queue.put(None)  # end with the next turn, after these are answered
+        return bool(batch)
+
+    def _commit(self, batch: Sequence[_Job]) -> _Committed:
+        session, connection = self._session, self._session.connection
+        session.changed.clear()
+        before = connection.total_changes
+        started = session.clock.monotonic()
+        answers: list[Any]
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            answers = [self._answer(job.operation) for job in batch]
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._roll_back()
+            answers = [_refused(error) for _ in batch]
+        seconds = session.clock.monotonic() - started
+        return _Committed(batch, answers, tuple(session.changed), connection.total_changes > before, seconds)
+
+    def _answer(self, operation: Callable[[Session], Any]) -> Any:
+        session, connection = self._session, self._session.connection
+        changed = len(session.changed)
+        connection.execute("SAVEPOINT operation")
+        try:
+            answer = operation(session)
+        except (sqlite3.Error, ReplicatorError, ValueError, OverflowError) as error:
+            if not connection.in_transaction:
+                raise  # the engine has rolled back everything, the others' operations too
+            connection.execute("ROLLBACK TO operation")
+            connection.execute("RELEASE operation")
+            session.forget_after_rollback(changed)
+            return _refused(error)
+        connection.execute("RELEASE operation")
+        return answer
+
+    def _roll_back(self) -> None:
+        # A rollback that fails too leaves the transaction open: the next BEGIN fails and leads here again.
+        with suppress(sqlite3.Error):
+            if self._session.connection.in_transaction:
+                self._session.connection.execute("ROLLBACK")
+        self._session.forget_after_rollback()
+
+    def _reply(self, committed: _Committed) -> None:
+        self._batch = []
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            self._loop.call_soon_threadsafe(self._deliver, committed)
+
+    def _deliver(self, committed: _Committed) -> None:
+        for job, answer in zip(committed.batch, committed.answers, strict=True):
+            if job.future.done():
+                continue
+            if isinstance(answer, _Refused):
+                job.future.set_exception(answer.error)
+            else:
+                job.future.set_result(answer)
+        if self._observer is not None and committed.wrote:
+            self._observer.committed(committed.seconds, len(committed.batch))
+        if committed.changed:
+            for listener in self._listeners:
+                listener(committed.changed)
+
+    def _give_up(self) -> None:
+        """Refuse everything that waits or comes; after an orderly close nothing waits."""
+        with self._gate:
+            self._closed = self._closed or "the store's writer thread has died"
+            pending = list(self._batch)
+            with suppress(Empty):
+                while True:
+                    job = self._queue.get_nowait()
+                    pending.extend([job] if job is not None else [])
+        if pending:
+            answers = [_Refused(StoreError(self._closed)) for _ in pending]
+            self._reply(_Committed(pending, answers, (), wrote=False, seconds=0.0))
+
+
+def _refused(error: Exception) -> _Refused:
+    if isinstance(error, ReplicatorError):
+        return _Refused(error)
+    refusal = StoreError(f"the store could not keep it: {error}")
+    refusal.__cause__ = error
+    return _Refused(refusal)

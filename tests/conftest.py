@@ -1,0 +1,109 @@
+"""Fixtures that every test may take: registries, the event loop's kind, and guards over what a test leaves behind."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import hypothesis
+import psutil
+import pytest
+
+from tests.support.fake_clock import FakeClock
+from tests.support.permissive import PermissiveRegistry, run_permissive
+from tests.support.processes import require_tool
+from tests.support.registries import DockerRegistry, run_registry
+
+hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("prove", deadline=None, print_blob=True, max_examples=2_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio, the loop the product uses."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def tools() -> None:
+    """Fail, and say what to install, where a program that the tests run is missing."""
+    for name in ("docker-registry", "skopeo", "setpriv"):
+        require_tool(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_process_left() -> Iterator[None]:
+    """Fail a test that leaves a child process behind, and end that process.
+
+    Fixtures of a wider scope are set up before this one, so what they run is known here.
+    """
+    before = _children()
+    yield
+    left = _children() - before
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+            process.wait(5)
+    assert not left, f"the test left processes behind: {sorted(map(str, left))}"
+
+
+@pytest.fixture(scope="session")
+def shared_primary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DockerRegistry]:
+    """One docker-registry for the whole run. Use repository names of your own (`repository`), and never stop it."""
+    with _running(tmp_path_factory, "primary") as registry:
+        yield registry
+
+
+@pytest.fixture(scope="session")
+def shared_replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[DockerRegistry, DockerRegistry]]:
+    """Two more of them, to copy to."""
+    with _running(tmp_path_factory, "replica-1") as first, _running(tmp_path_factory, "replica-2") as second:
+        yield first, second
+
+
+@pytest.fixture
+async def registry(tmp_path: Path) -> AsyncIterator[DockerRegistry]:
+    """Run a docker-registry of the test's own, which it may stop, pause and damage."""
+    async with run_registry(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def permissive() -> AsyncIterator[PermissiveRegistry]:
+    """Run a registry of the test's own that takes manifests without looking for their blobs."""
+    async with run_permissive() as running:
+        yield running
+
+
+@pytest.fixture
+def repository() -> str:
+    """Return a repository name that no other test has."""
+    return f"test/{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def fake_clock() -> FakeClock:
+    """Return a clock that stands still until advanced."""
+    return FakeClock()
+
+
+@contextlib.contextmanager
+def _running(factory: pytest.TempPathFactory, name: str) -> Iterator[DockerRegistry]:
+    registry = DockerRegistry(factory.mktemp(name), name=name)
+    try:
+        registry.launch()
+        registry.wait_ready()
+        yield registry
+    finally:
+        registry.discard()
+
+
+def _children() -> set[psutil.Process]:
+    found = set()
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.add(process)
+    return found

@@ -1,0 +1,172 @@
+"""The registry in memory and the real client over HTTP keep the same promises, so either may stand for the other."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Protocol
+
+import pytest
+
+from replicator.clock import SystemClock
+from replicator.errors import ContentError, NotFound
+from replicator.model import Descriptor, RawManifest, Repository, parse_repository, parse_tag
+from replicator.registry.client import open_registry
+from replicator.replication.ports import Replica, Source
+from replicator.settings.registries import ReplicaSettings
+from tests.support.content import Blob, make_blob, make_image
+from tests.support.permissive import run_permissive
+from tests.unit.replication.support import ModelRegistry, descriptor
+
+HERE, THERE = parse_repository("team/here"), parse_repository("team/there")
+TAG = parse_tag("v1")
+BIG = make_blob("big", 3_000_000)
+SMALL = make_blob("small", 1_000)
+EMPTY = make_blob("empty", 0)
+
+
+class Both(Source, Replica, Protocol):
+    """What a registry is to the daemon."""
+
+
+@asynccontextmanager
+async def over_http() -> AsyncIterator[Both]:
+    async with run_permissive() as server:
+        settings = ReplicaSettings.model_validate({"name": "eu", "url": server.url})
+        async with open_registry(settings, clock=SystemClock()) as client:
+            yield client
+
+
+@pytest.fixture(params=["memory", "http"])
+async def registry(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
+    if request.param == "memory":
+        yield ModelRegistry("eu")
+        return
+    async with over_http() as client:
+        yield client
+
+
+class Body:
+    """Gives a blob's bytes, anew each time it is called."""
+
+    def __init__(self, data: bytes, error: Exception | None = None) -> None:
+        self._data = data
+        self._error = error
+        self.calls = 0
+
+    async def __call__(self) -> AsyncIterator[bytes]:
+        self.calls += 1
+        for start in range(0, len(self._data), 500_000):
+            yield self._data[start : start + 500_000]
+        if self._error is not None:
+            raise self._error
+
+
+async def send(registry: Both, repository: Repository, blob: Blob) -> None:
+    await registry.send_blob(repository, descriptor(blob), Body(blob.read()))
+
+
+async def received(registry: Both, repository: Repository, blob: Descriptor, offset: int = 0) -> bytes:
+    async with registry.open_blob(repository, blob, offset) as reader:
+        return b"".join([piece async for piece in reader.chunks()])
+
+
+async def test_it_has_a_name(registry: Both) -> None:
+    assert registry.name == "eu"
+
+
+async def test_what_is_not_there_is_not_there(registry: Both) -> None:
+    assert await registry.stat_manifest(HERE, TAG) is None
+    assert await registry.stat_manifest(HERE, SMALL.digest) is None
+    assert not await registry.has_blob(HERE, descriptor(SMALL))
+    with pytest.raises(NotFound):
+        await registry.read_manifest(HERE, TAG)
+    with pytest.raises(NotFound):
+        await received(registry, HERE, descriptor(SMALL))
+
+
+async def test_a_manifest_comes_back_as_it_was_put(registry: Both) -> None:
+    """Also without its content: this is the registry that does not look."""
+    image = make_image("a")
+    raw = RawManifest(image.media_type, image.digest, image.body)
+    await registry.write_manifest(HERE, TAG, raw)
+    for reference in (TAG, image.digest):
+        assert await registry.read_manifest(HERE, reference) == raw
+        assert await registry.stat_manifest(HERE, reference) == Descriptor(
+            image.media_type, image.digest, len(image.body)
+        )
+    assert await registry.stat_manifest(THERE, TAG) is None
+
+
+async def test_a_manifest_put_by_digest_has_no_tag(registry: Both) -> None:
+    image = make_image("a")
+    await registry.write_manifest(HERE, image.digest, RawManifest(image.media_type, image.digest, image.body))
+    assert await registry.stat_manifest(HERE, TAG) is None
+    assert (await registry.read_manifest(HERE, image.digest)).body == image.body
+
+
+async def test_a_tag_moves(registry: Both) -> None:
+    for seed in "ab":
+        image = make_image(seed)
+        await registry.write_manifest(HERE, TAG, RawManifest(image.media_type, image.digest, image.body))
+    found = await registry.stat_manifest(HERE, TAG)
+    assert found is not None
+    assert found.digest == make_image("b").digest
+
+
+@pytest.mark.parametrize(
+    "blob", [BIG, SMALL, EMPTY, make_blob("x", 5_000, algorithm="sha512")], ids=["big", "small", "empty", "sha512"]
+)
+async def test_a_blob_comes_back_as_it_was_sent(registry: Both, blob: Blob) -> None:
+    body = Body(blob.read())
+    await registry.send_blob(HERE, descriptor(blob), body)
+    assert body.calls == 1
+    assert await registry.has_blob(HERE, descriptor(blob))
+    assert not await registry.has_blob(THERE, descriptor(blob))
+    assert await received(registry, HERE, descriptor(blob)) == blob.read()
+
+
+@pytest.mark.parametrize("offset", [1, 499_999, 2_999_999, 3_000_000])
+async def test_a_read_begins_where_it_is_told(registry: Both, offset: int) -> None:
+    await send(registry, HERE, BIG)
+    assert await received(registry, HERE, descriptor(BIG), offset) == BIG.read()[offset:]
+
+
+async def test_a_read_may_be_left_at_any_time(registry: Both) -> None:
+    await send(registry, HERE, BIG)
+    async with registry.open_blob(HERE, descriptor(BIG)) as reader:
+        async for piece in reader.chunks():
+            assert piece
+            break
+    assert await received(registry, HERE, descriptor(BIG)) == BIG.read()
+
+
+async def test_another_size_is_a_lie(registry: Both) -> None:
+    await send(registry, HERE, SMALL)
+    for size in (SMALL.size - 1, SMALL.size + 1):
+        wrong = Descriptor(SMALL.media_type, SMALL.digest, size)
+        with pytest.raises(ContentError):
+            await registry.has_blob(HERE, wrong)
+
+
+@pytest.mark.parametrize("sent", [0, 1, 100_000, 2_900_000])
+async def test_an_error_of_the_body_comes_out_as_it_is(registry: Both, sent: int) -> None:
+    """And the registry does not hold the blob: an upload that is cut is none."""
+    error = ContentError("hurt on the way", registry="primary")
+    body = Body(BIG.read()[:sent], error)
+    with pytest.raises(ContentError) as caught:
+        await registry.send_blob(HERE, descriptor(BIG), body)
+    assert caught.value is error
+    assert not await registry.has_blob(HERE, descriptor(BIG))
+
+
+async def test_a_blob_is_mounted_from_where_it_is(registry: Both) -> None:
+    await send(registry, THERE, SMALL)
+    assert await registry.mount_blob(HERE, descriptor(SMALL), THERE) is None
+    assert await received(registry, HERE, descriptor(SMALL)) == SMALL.read()
+
+
+async def test_where_a_mount_fails_its_session_takes_the_bytes(registry: Both) -> None:
+    session = await registry.mount_blob(HERE, descriptor(SMALL), THERE)
+    assert session is not None
+    assert not await registry.has_blob(HERE, descriptor(SMALL))
+    await registry.send_blob(HERE, descriptor(SMALL), Body(SMALL.read()), session)
+    assert await received(registry, HERE, descriptor(SMALL)) == SMALL.read()

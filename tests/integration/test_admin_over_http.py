@@ -1,0 +1,530 @@
+"""The admin listener over real HTTP: probes, metrics, who may ask, status, waits and changes."""
+
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import anyio
+import pytest
+
+from replicator.admin.client import ApiFailed, NoDaemon, open_client
+from replicator.admin.openapi import DOCUMENT
+from replicator.admin.server import BODY_MAX, AdminPorts, build_admin, serve_admin
+from replicator.admin.status import Listing, StatusQuery
+from replicator.admin.wait import WaitLimits
+from replicator.clock import SystemClock
+from replicator.errors import Reason, SettingsError, StoreError
+from replicator.model import Digest, IntentKey, Priority, Recorded, Tag
+from replicator.observability.metrics import Metrics, Scope
+from replicator.settings.schema import Admin, ListenAddress
+from replicator.settings.secrets import Secret
+from replicator.store.outcome import Parked
+from tests.unit.admin.scene import APP, Scene, open_scene, settings
+
+V1 = Tag("v1")
+NEW = Digest.of(b"new")
+TOKEN = "right-token"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A lane's view as the engine gives it."""
+
+    state: str = "running"
+    inflight: int = 0
+    last_error: str = ""
+    last_success: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Listener:
+    """A running admin listener and what is behind it."""
+
+    scene: Scene
+    port: int
+    session: aiohttp.ClientSession
+    views: dict[str, Lane] = field(default_factory=dict)
+    open_for_webhooks: bool = True
+
+    @property
+    def url(self) -> str:
+        """Base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def lanes(self) -> Mapping[str, Lane]:
+        """Return the lanes that the test set."""
+        return self.views
+
+    async def ask(self, path: str, *, method: str = "GET", **more: Any) -> tuple[int, Any]:
+        """Return status and JSON body."""
+        async with self.session.request(method, f"{self.url}{path}", **more) as response:
+            return response.status, await response.json()
+
+    async def tell(self, document: object) -> tuple[int, Any]:
+        """Post a change."""
+        return await self.ask("/api/v1/changes", method="POST", json=document)
+
+
+@asynccontextmanager
+async def listening(folder: Path, *, host: str = "127.0.0.1", token: str | None = None) -> AsyncIterator[Listener]:
+    """Run the listener. `host` is what the configuration says; the socket is bound to loopback anyhow."""
+    secret = None if token is None else Secret.of_text(token)
+    chosen = settings(admin=Admin(listen=ListenAddress(host, 0), token_file=secret))
+    clock = SystemClock()
+    async with open_scene(folder) as scene, aiohttp.ClientSession() as session:
+        listener = Listener(scene=scene, port=0, session=session)
+        listener.views = {"eu": Lane(inflight=2, last_success=1.7e9), "us": Lane(state="open", last_error="no route")}
+        ports = AdminPorts(
+            store=scene.store,
+            lanes=listener,
+            source=scene.primary,
+            presence=scene.holdings,
+            routes=scene.router,
+            metrics=Metrics(Scope(replicas=("eu", "us")), clock=clock),
+            intake_open=lambda: listener.open_for_webhooks,
+            clock=clock,
+        )
+        async with serve_admin(build_admin(chosen, ports), "127.0.0.1", 0) as port:
+            listener.port = port
+            yield listener
+
+
+@pytest.fixture
+async def listener(tmp_path: Path) -> AsyncIterator[Listener]:
+    """Run a listener on loopback without a token."""
+    async with listening(tmp_path) as running:
+        yield running
+
+
+async def test_probes_say_that_it_works(listener: Listener) -> None:
+    for path in ("/healthz", "/readyz"):
+        status, document = await listener.ask(path)
+        assert (status, document["status"], document["problem"]) == (200, "ok", "")
+        assert 0 <= document["store_seconds"] < 1
+
+
+async def test_not_ready_while_intake_is_closed_but_alive(listener: Listener) -> None:
+    listener.open_for_webhooks = False
+    assert (await listener.ask("/healthz"))[0] == 200
+    status, document = await listener.ask("/readyz")
+    assert (status, document["problem"]) == (503, "the webhook listener is not open")
+
+
+async def test_a_dead_store_fails_both_probes(listener: Listener) -> None:
+    await listener.scene.store.close()
+    for path in ("/healthz", "/readyz"):
+        status, document = await listener.ask(path)
+        assert (status, document["status"]) == (503, "failing")
+    status, document = await listener.ask("/api/v1/status")
+    assert (status, document["error"]["code"]) == (503, "store_unavailable")
+
+
+async def test_a_failing_replica_leaves_it_ready(listener: Listener) -> None:
+    await listener.scene.event(V1, NEW)
+    await listener.scene.end("eu", V1, Parked(at=4e9, reason=Reason.NETWORK, message="down"))
+    assert (await listener.ask("/readyz"))[0] == 200
+
+
+async def test_metrics_are_read_from_the_store_at_each_scrape(listener: Listener) -> None:
+    async def page(accept: str) -> tuple[str, str]:
+        async with listener.session.get(f"{listener.url}/metrics", headers={"Accept": accept}) as response:
+            assert response.status == 200
+            return response.headers["Content-Type"], await response.text()
+
+    kind, text = await page("*/*")
+    assert kind.startswith("text/plain")
+    assert 'replicator_replica_pending_updates{replica="eu"} 0.0' in text
+    await listener.scene.event(V1, NEW)
+    kind, text = await page("application/openmetrics-text; version=1.0.0")
+    assert kind.startswith("application/openmetrics-text")
+    assert 'replicator_replica_pending_updates{replica="eu"} 1.0' in text
+    assert text.endswith("# EOF\n")
+    await listener.scene.store.close()
+    _, after = await page("*/*")
+    assert 'replicator_replica_pending_updates{replica="eu"} 1.0' in after
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "headers", "status"),
+    [
+        ("127.0.0.1", None, {}, 200),
+        ("127.0.0.1", None, {"Host": "localhost"}, 200),
+        ("127.0.0.1", None, {"Host": "rebound.example.com"}, 403),
+        ("0.0.0.0", None, {}, 403),
+        ("0.0.0.0", None, {"Authorization": "Bearer guess"}, 403),
+        ("0.0.0.0", TOKEN, {}, 401),
+        ("0.0.0.0", TOKEN, {"Authorization": "Bearer wrong"}, 401),
+        ("0.0.0.0", TOKEN, {"Authorization": f"Bearer {TOKEN}"}, 200),
+        ("127.0.0.1", TOKEN, {}, 401),
+        ("127.0.0.1", TOKEN, {"Authorization": f"Bearer {TOKEN}", "Host": "admin.example.com"}, 200),
+    ],
+)
+async def test_who_may_ask(
+    tmp_path: Path, host: str, token: str | None, headers: dict[str, str], status: int
+) -> None:
+    """The API by the table; probes and metrics in every row."""
+    async with listening(tmp_path, host=host, token=token) as listener:
+        for path in ("/api/v1/status", "/api/v1/openapi.json"):
+            found, document = await listener.ask(path, headers=headers)
+            assert found == status
+            assert ("error" in document) == (status != 200)
+            assert TOKEN not in str(document)
+        for path in (
+            "/api/v1/wait?ref=a:b",
+            "/api/v1/changes",
+            "/api/v1/none",
+            "/%61pi/v1/status",
+            "/api/v1/status?x=1",
+        ):
+            found, _ = await listener.ask(path, headers=headers)
+            assert (found in {401, 403}) == (status != 200)
+        for path in ("/healthz", "/readyz", "/metrics"):
+            async with listener.session.get(f"{listener.url}{path}", headers=headers) as response:
+                assert response.status == 200
+
+
+async def test_a_401_says_how_to_log_in(tmp_path: Path) -> None:
+    async with (
+        listening(tmp_path, token=TOKEN) as listener,
+        listener.session.get(f"{listener.url}/api/v1/status") as response,
+    ):
+        assert response.headers["WWW-Authenticate"].startswith("Bearer ")
+
+
+async def test_an_unreadable_token_opens_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN)
+    chosen = settings(admin=Admin(listen=ListenAddress("127.0.0.1", 0), token_file=Secret.of_file(file)))
+    clock = SystemClock()
+    async with open_scene(tmp_path) as scene, aiohttp.ClientSession() as session:
+        listener = Listener(scene=scene, port=0, session=session)
+        ports = AdminPorts(
+            store=scene.store,
+            lanes=listener,
+            source=scene.primary,
+            presence=scene.holdings,
+            routes=scene.router,
+            metrics=Metrics(Scope(replicas=("eu", "us")), clock=clock),
+            intake_open=lambda: True,
+            clock=clock,
+        )
+        async with serve_admin(build_admin(chosen, ports), "127.0.0.1", 0) as listener.port:
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            assert (await listener.ask("/api/v1/status", headers=headers))[0] == 200
+            file.unlink()
+            status, document = await listener.ask("/api/v1/status", headers=headers)
+            assert (status, document["error"]["code"]) == (503, "token_unreadable")
+
+
+async def test_status_has_every_field_the_document_promises(listener: Listener) -> None:
+    await listener.scene.event(V1, NEW)
+    await listener.scene.end("us", V1, Parked(at=4e9, reason=Reason.QUOTA, message="full"))
+    status, document = await listener.ask("/api/v1/status?owed=1")
+    assert status == 200
+    schemas = DOCUMENT["components"]["schemas"]
+    assert set(document) == set(schemas["Status"]["properties"])
+    for replica in document["replicas"]:
+        assert set(replica) == set(schemas["Replica"]["properties"])
+    assert set(document["totals"]) == set(schemas["Totals"]["properties"])
+    for row in document["rows"]:
+        assert set(row) == set(schemas["Row"]["properties"])
+    eu, us = document["replicas"]
+    assert (eu["name"], eu["state"], eu["inflight"], eu["last_success"]) == ("eu", "running", 2, 1.7e9)
+    assert (us["state"], us["parked"], us["failing"], us["last_error"]) == ("open", 1, {"quota": 1}, "no route")
+    assert document["totals"] == {
+        "lag_seconds": max(eu["lag_seconds"], us["lag_seconds"]), "owed": 2, "parked": 1, "failing": 1, "inflight": 2,
+    }  # fmt: skip  # one row
+
+
+async def test_status_of_one_replica_and_of_parked_rows(listener: Listener) -> None:
+    await listener.scene.event(V1, NEW)
+    await listener.scene.end("us", V1, Parked(at=4e9, reason=Reason.QUOTA, message="full"))
+    _, document = await listener.ask("/api/v1/status?replica=us&parked=1")
+    assert [item["name"] for item in document["replicas"]] == ["us"]
+    assert [(row["replica"], row["state"]) for row in document["rows"]] == [("us", "parked")]
+    _, document = await listener.ask("/api/v1/status?replica=eu&parked=1")
+    assert document["rows"] == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v1/status?replica=none",
+        "/api/v1/status?owed=yes",
+        "/api/v1/status?owed=1&limit=0",
+        "/api/v1/status?owed=1&limit=1001",
+        "/api/v1/status?owed=1&limit=1e2",
+        "/api/v1/status?owed=1&limit=" + "9" * 5000,
+        "/api/v1/status?owed=1&after=x",
+        "/api/v1/status?after=owed+eu+team/app:v1",
+        "/api/v1/status?owde=1",
+        "/api/v1/status?owed=1&owed=0",
+        "/api/v1/wait",
+        "/api/v1/wait?ref=team/app",
+        "/api/v1/wait?ref=Team/app:v1",
+        "/api/v1/wait?ref=team/app:v1&replica=none",
+        "/api/v1/wait?ref=team/app:v1&timeout=soon",
+        "/api/v1/wait?ref=team/app:v1&timeout=nan",
+        "/api/v1/wait?ref=team/app:v1&timeout=5w",
+        "/api/v1/wait?ref=" + "a" * 8000,
+        "/api/v1/wait?ref=team/app:v1&" + "&".join(["replica=eu"] * 300),
+    ],
+)
+async def test_a_wrong_query_is_refused_with_what_would_be_right(listener: Listener, path: str) -> None:
+    status, document = await listener.ask(path)
+    assert (status, document["error"]["code"]) == (400, "bad_request")
+    assert len(document["error"]["message"]) < 400
+
+
+async def test_a_query_that_steers_terminals_is_shown_escaped(listener: Listener) -> None:
+    _, document = await listener.ask("/api/v1/wait?ref=team%1b[31m/app:v1%0d%0a")
+    assert "\x1b" not in document["error"]["message"]
+    assert "\n" not in document["error"]["message"]
+
+
+async def test_wait_answers_each_verdict_with_its_status(listener: Listener) -> None:
+    scene = listener.scene
+    status, document = await listener.ask("/api/v1/wait?ref=other/app:v1")
+    assert (status, document["error"]["code"]) == (409, "no_rule")
+    status, document = await listener.ask("/api/v1/wait?ref=eu/app:v1&replica=us")
+    assert (status, document["error"]["code"]) == (409, "no_rule")
+    status, document = await listener.ask("/api/v1/wait?ref=team/app:v1")
+    assert (status, document["error"]["code"]) == (404, "no_such_reference")
+    scene.primary.names[V1] = NEW
+    status, document = await listener.ask("/api/v1/wait?ref=registry.example.com/team/app:v1&timeout=0&replica=eu")
+    assert (status, document["error"]["code"], document["complete"]) == (408, "pending", False)
+    assert document["digest"] == str(NEW)
+    await scene.settle("eu", V1, NEW)
+    status, document = await listener.ask("/api/v1/wait?ref=team/app:v1&timeout=0s&replica=eu&replica=eu")
+    assert status == 200
+    assert document.pop("seconds") < 5
+    assert document == {
+        "ref": "team/app:v1",
+        "digest": str(NEW),
+        "complete": True,
+        "replicas": [{"replica": "eu", "complete": True, "waiting_for": ""}],
+    }
+
+
+async def test_a_long_poll_ends_when_the_copy_does(listener: Listener) -> None:
+    scene = listener.scene
+    scene.primary.names[V1] = NEW
+    answers: list[tuple[int, Any]] = []
+
+    async def wait() -> None:
+        answers.append(await listener.ask("/api/v1/wait?ref=team/app:v1&timeout=1h"))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        for replica in ("eu", "us"):
+            await scene.until_owed(f"{replica} {APP}:v1")
+            await scene.settle(replica, V1, NEW)
+    assert answers[0][0] == 200
+
+
+async def test_callers_that_hang_up_leave_no_waits_behind(listener: Listener) -> None:
+    """Else abandoned waits would use up the places of others: all places are taken here, then given up."""
+    listener.scene.primary.names[V1] = NEW
+    await listener.scene.event(V1, NEW)
+    path = f"{listener.url}/api/v1/wait?ref=team/app:v1"
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as crowd:
+
+        async def wait() -> None:
+            async with crowd.get(f"{path}&timeout=1h"):
+                raise AssertionError("nothing has been copied")
+
+        async def busy() -> bool:
+            return (await listener.ask("/api/v1/wait?ref=team/app:v1&timeout=0"))[0] == 503
+
+        async with anyio.create_task_group() as group:
+            for _ in range(WaitLimits().open_waits):
+                group.start_soon(wait)
+            with anyio.fail_after(20):
+                while not await busy():
+                    await anyio.lowlevel.checkpoint()
+            group.cancel_scope.cancel()
+    with anyio.fail_after(20):
+        while await busy():
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_a_stopping_daemon_ends_its_waits(tmp_path: Path) -> None:
+    answers: list[tuple[int, Any]] = []
+
+    async def wait(url: str) -> None:
+        async with aiohttp.ClientSession() as session, session.get(url) as response:
+            answers.append((response.status, await response.json()))
+
+    async with anyio.create_task_group() as group, listening(tmp_path) as listener:
+        listener.scene.primary.names[V1] = NEW
+        group.start_soon(wait, f"{listener.url}/api/v1/wait?ref=team/app:v1&timeout=1h")
+        await listener.scene.until_owed(f"eu {APP}:v1")
+    assert [(status, document["error"]["code"]) for status, document in answers] == [(503, "stopping")]
+
+
+async def test_a_change_is_recorded_by_the_rules(listener: Listener) -> None:
+    status, document = await listener.tell({"ref": "team/app:v1"})
+    assert (status, document) == (
+        202,
+        {
+            "ref": "team/app:v1",
+            "changes": [{"replica": "eu", "result": "accepted"}, {"replica": "us", "result": "accepted"}],
+        },
+    )
+    status, document = await listener.tell({"ref": "team/app:v1", "replicas": ["us"], "priority": "high"})
+    assert document["changes"] == [{"replica": "us", "result": str(Recorded.COALESCED)}]
+    row = await listener.scene.store.row(IntentKey("us", APP, V1))
+    assert row is not None
+    assert row.priority is Priority.HIGH
+
+
+async def test_a_change_of_a_digest_is_due_now(listener: Listener) -> None:
+    """The hold for untagged pushes is for children of an index; a person means it."""
+    await listener.tell({"ref": f"team/app@{NEW}", "replicas": ["eu"]})
+    assert [lease.key for lease in await listener.scene.store.lease("eu", 10, 60)] == [IntentKey("eu", APP, NEW)]
+
+
+@pytest.mark.parametrize("document", [{"ref": "other/app:v1"}, {"ref": "eu/app:v1", "replicas": ["eu", "us"]}])
+async def test_a_change_that_no_rule_sends_there_is_refused_whole(
+    listener: Listener, document: dict[str, object]
+) -> None:
+    status, answer = await listener.tell(document)
+    assert (status, answer["error"]["code"]) == (409, "no_rule")
+    assert await listener.scene.owed() == set()
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        [],
+        "team/app:v1",
+        {},
+        {"ref": 1},
+        {"ref": "team/app"},
+        {"ref": "team/app:v1", "replicas": "eu"},
+        {"ref": "team/app:v1", "replicas": [1]},
+        {"ref": "team/app:v1", "replicas": ["none"]},
+        {"ref": "team/app:v1", "priority": "urgent"},
+        {"ref": "team/app:v1", "priority": 0},
+        {"ref": "team/app:v1", "force": True},
+    ],
+)
+async def test_a_wrong_change_is_refused(listener: Listener, document: object) -> None:
+    status, answer = await listener.tell(document)
+    assert (status, answer["error"]["code"]) == (400, "bad_request")
+    assert await listener.scene.owed() == set()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        (b'{"ref": "team/app:v1"}', {"Content-Type": "text/plain"}, 415),
+        (b'{"ref": "team/app:v1"}', {"Content-Type": "application/x-www-form-urlencoded"}, 415),
+        (b"\x1f\x8b", {"Content-Type": "application/json", "Content-Encoding": "gzip"}, 415),
+        (b"{", {"Content-Type": "application/json"}, 400),
+        (b'{"ref": "team/app:v1", "ref": "team/app:v2"}', {"Content-Type": "application/json"}, 400),
+        (b"[" * 5000, {"Content-Type": "application/json"}, 400),
+        (b" " * (BODY_MAX + 1), {"Content-Type": "application/json"}, 413),
+    ],
+)
+async def test_a_wrong_body_is_refused(listener: Listener, body: bytes, headers: dict[str, str], status: int) -> None:
+    """A form or plain text above all: those a foreign page in a browser may send unasked."""
+    found, _ = await listener.ask("/api/v1/changes", method="POST", data=body, headers=headers)
+    assert found == status
+    assert await listener.scene.owed() == set()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/api/v1/none", 404),
+        ("GET", "/", 404),
+        ("POST", "/api/v1/status", 405),
+        ("GET", "/api/v1/changes", 405),
+    ],
+)
+async def test_unknown_paths_and_methods_answer_in_json(
+    listener: Listener, method: str, path: str, status: int
+) -> None:
+    found, document = await listener.ask(path, method=method)
+    assert found == status
+    assert document["error"]["message"]
+
+
+async def test_the_document_describes_every_route(tmp_path: Path) -> None:
+    async with listening(tmp_path) as listener:
+        ports = AdminPorts(
+            store=listener.scene.store,
+            lanes=listener,
+            source=listener.scene.primary,
+            presence=listener.scene.holdings,
+            routes=listener.scene.router,
+            metrics=Metrics(Scope(replicas=("eu", "us")), clock=SystemClock()),
+            intake_open=lambda: True,
+            clock=SystemClock(),
+        )
+        app = build_admin(settings(), ports)
+        served = {
+            (route.method.lower(), route.resource.canonical)
+            for route in app.router.routes()
+            if route.resource is not None and route.method != "HEAD"
+        }
+        _, document = await listener.ask("/api/v1/openapi.json")
+    assert served == {(method, path) for path, methods in document["paths"].items() for method in methods}
+
+
+async def test_the_client_reads_what_the_server_says(tmp_path: Path) -> None:
+    async with listening(tmp_path, token=TOKEN) as listener:
+        await listener.scene.event(V1, NEW)
+        listener.scene.primary.names[V1] = NEW
+        async with open_client("0.0.0.0", listener.port, Secret.of_text(TOKEN)) as client:
+            document = await client.status(StatusQuery(listing=Listing.OWED, replica="eu", limit=1))
+            assert [row["reference"] for row in document["rows"]] == ["v1"]
+            waited = await client.wait("team/app:v1", ["eu"], 0)
+            assert (waited["complete"], waited["error"]["code"]) == (False, "pending")
+            with pytest.raises(ApiFailed, match="is not a replica"):
+                await client.wait("team/app:v1", ["none"], 0)
+        async with open_client("127.0.0.1", listener.port, Secret.of_text("wrong")) as client:
+            with pytest.raises(ApiFailed, match="401"):
+                await client.status(StatusQuery())
+
+
+async def test_the_client_tells_no_daemon_from_a_stranger() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        async with open_client("127.0.0.1", silent.getsockname()[1], None) as client:
+            with pytest.raises(NoDaemon):
+                await client.status(StatusQuery())
+
+    async def stranger(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            await stream.send(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as server, anyio.create_task_group() as group:
+        group.start_soon(server.serve, stranger)
+        port = server.extra(anyio.abc.SocketAttribute.local_port)
+        async with open_client("127.0.0.1", port, None) as client:
+            with pytest.raises(ApiFailed, match="not the answer of replicator"):
+                await client.status(StatusQuery())
+        group.cancel_scope.cancel()
+
+
+async def test_an_address_in_use_is_a_settings_error(tmp_path: Path) -> None:
+    async with listening(tmp_path) as listener:
+        app = aiohttp.web.Application()
+        with pytest.raises(SettingsError, match=r"admin\.listen"):
+            async with serve_admin(app, "127.0.0.1", listener.port):
+                raise AssertionError("two listeners on one port")
+
+
+async def test_a_change_that_cannot_be_kept_is_a_503(listener: Listener) -> None:
+    await listener.scene.store.close()
+    status, document = await listener.tell({"ref": "team/app:v1"})
+    assert (status, document["error"]["code"]) == (503, "store_unavailable")
+    with pytest.raises(StoreError):
+        await listener.scene.store.tick()

@@ -1,0 +1,107 @@
+"""What the documents say is there, and what is there is in the documents."""
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import click
+import pytest
+from prometheus_client import CollectorRegistry
+
+from replicator.cli.main import main
+from replicator.observability.families import IntakeFamilies, ReplicaFamilies, TransferFamilies
+from replicator.settings.load import load
+from replicator.settings.reference import reference
+from tests.meta.tree import PACKAGE, ROOT, files, modules
+
+DOCUMENTS = [path for path in files() if path.suffix == ".md"]
+GUIDES = [path for path in DOCUMENTS if path.parts[0] == "docs" and "decisions" not in path.parts]
+GUIDE_LINES = 600
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def text_of(*paths: Path) -> str:
+    return "\n".join((ROOT / path).read_text() for path in paths)
+
+
+def commands(group: click.Command = main, prefix: str = "") -> list[str]:
+    if not isinstance(group, click.Group):
+        return [prefix.strip()]
+    return [name for key, one in group.commands.items() for name in commands(one, f"{prefix} {key}")]
+
+
+def test_every_command_is_described() -> None:
+    described = text_of(*DOCUMENTS)
+    assert [name for name in commands() if not re.search(rf"`(replicator )?{name}\b", described)] == []
+
+
+def metrics() -> set[str]:
+    registry = CollectorRegistry()
+    for families in (ReplicaFamilies, TransferFamilies, IntakeFamilies):
+        families(registry)
+    suffixes = {"counter": "_total", "info": "_info"}
+    return {f"{family.name}{suffixes.get(family.type, '')}" for family in registry.collect()}
+
+
+def test_every_metric_is_described_and_every_described_one_exists() -> None:
+    described = set(re.findall(r"\breplicator_[a-z_]*[a-z]\b", text_of(*DOCUMENTS)))
+    assert metrics() - described == set()
+    assert described - metrics() == set()
+
+
+def test_every_log_line_is_explained() -> None:
+    names = {
+        word
+        for module in modules()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Event")
+        for word in re.findall(
+            r"^    [A-Z_]+ = ['\"](\w+)['\"]", ast.get_source_segment(module.source, node) or "", re.MULTILINE
+        )
+    }
+    assert len(names) > 10
+    described = text_of(Path("docs/operations.md"))
+    assert [name for name in sorted(names) if f"`{name}`" not in described] == []
+
+
+def test_every_runtime_dependency_has_its_reason() -> None:
+    declared = tomllib.loads(text_of(Path("pyproject.toml")))["project"]["dependencies"]
+    table = re.findall(r"^\| ([\w-]+) \|", text_of(Path("docs/decisions/0001-dependencies.md")), re.MULTILINE)
+    assert {re.split(r"[<>=]", one)[0] for one in declared} == set(table) - {"package"}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_lead_somewhere(document: Path) -> None:
+    targets = [link for link in LINK.findall(text_of(document)) if "://" not in link]
+    assert [link for link in targets if not (ROOT / document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_files_named_in_documents_exist(document: Path) -> None:
+    """Modules are named by path in backticks, never with line numbers, which nobody keeps right."""
+    named = set(re.findall(rf"`((?:{PACKAGE}|tests|docs|config)/[\w./-]*)`", text_of(document)))
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    assert not re.search(r"\.py:\d", text_of(document))
+
+
+def test_the_example_in_the_readme_is_valid(tmp_path: Path) -> None:
+    blocks = [body for kind, body in FENCED.findall(text_of(Path("README.md"))) if kind == "yaml"]
+    file = tmp_path / "replicator.yaml"
+    file.write_text(next(body for body in blocks if body.startswith("version:")))
+    assert [replica.name for replica in load(file, {}).replicas] == ["eu-west"]
+
+
+def test_the_configuration_reference_is_what_the_schema_says() -> None:
+    assert text_of(Path("docs/configuration.md")) == reference(), "make docs writes it anew"
+
+
+def test_architecture_names_every_package() -> None:
+    described = text_of(Path("docs/architecture.md"))
+    tops = {module.name.split(".")[1] for module in modules() if "." in module.name}
+    assert [name for name in tops if not re.search(rf"`(?:{PACKAGE}/)?{name}(?:/|\.py)?`", described)] == []
+
+
+def test_guides_stay_short() -> None:
+    assert len(text_of(*GUIDES).splitlines()) <= GUIDE_LINES

@@ -1,0 +1,354 @@
+"""The SQLite store against a model of it: any order of changes, leases, ends, restarts and time gives the same rows."""
+
+import asyncio
+import tempfile
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+
+from replicator.errors import Reason
+from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Repository, Tag
+from replicator.store.leases import DOUBT_SECONDS
+from replicator.store.outcome import Done, Outcome, Parked, Result, Retry
+from replicator.store.rows import ReplicaSummary
+from replicator.store.sqlite import SqliteStore
+from tests.support.fake_clock import FakeClock
+
+T = TypeVar("T")
+
+DIGESTS = [Digest.of(bytes([number])) for number in range(3)]
+REPLICAS = ["eu", "us"]
+KEYS = [
+    IntentKey(replica, Repository(repository), reference)
+    for replica in REPLICAS
+    for repository in ("a/b", "c")
+    for reference in (Tag("v1"), Tag("v2"), DIGESTS[0])
+]
+SECONDS = st.sampled_from([0.0, 1.0, 5.0, 30.0, 1000.0])
+
+
+@dataclass
+class Model:
+    """One row in plain words; see replicator.store.tables for what each field means."""
+
+    generation: int = 0
+    observed: int = 0
+    want: Digest | None = None
+    have: Digest | None = None
+    since: float | None = None
+    since_after_lease: float | None = None
+    due: float = 0.0
+    priority: Priority = Priority.NORMAL
+    fingerprint: str = ""
+    attempts: int = 0
+    failing_since: float | None = None
+    reason: Reason | None = None
+    parked: bool = False
+    look_at: float | None = None
+    doubt: float | None = None
+    looks: int = 0
+    holder: int | None = None
+    held_until: float = 0.0
+
+    @property
+    def owed(self) -> bool:
+        """Whether a change is unanswered."""
+        return self.generation > self.observed
+
+    @property
+    def due_at(self) -> float | None:
+        """When it is worked on next, owed or as a look."""
+        return self.due if self.owed else self.look_at
+
+    def is_free(self, monotonic: float) -> bool:
+        """Whether it can be leased, as far as leases go."""
+        return self.holder is None or self.held_until <= monotonic
+
+    def doubted(self, until: float) -> None:
+        """Have it looked at again at `until`, whatever else looks before."""
+        self.doubt = until if self.doubt is None else max(self.doubt, until)
+
+    def changed(self, since: float, due: float) -> None:
+        """Note a change."""
+        if not self.owed:
+            self.since, self.due = since, due
+        self.generation += 1
+        if self.holder is not None and self.since_after_lease is None:
+            self.since_after_lease = since
+        if self.look_at is not None:
+            self.doubted(self.look_at)
+            self.look_at = None
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Drives both and compares all rows after each step."""
+
+    leases = Bundle("leases")
+
+    @initialize()
+    def start(self) -> None:
+        self.directory = tempfile.TemporaryDirectory()
+        self.runner = asyncio.Runner()
+        self.clock = FakeClock()
+        self.rows: dict[IntentKey, Model] = {}
+        self.epochs: set[int] = set()
+        self.store = self.open()
+
+    def open(self) -> SqliteStore:
+        return self.run(SqliteStore.open(Path(self.directory.name) / "replicator.db", clock=self.clock))
+
+    def run(self, what: Coroutine[Any, Any, T]) -> T:
+        return self.runner.run(what)
+
+    def teardown(self) -> None:
+        self.run(self.store.close())
+        self.runner.close()
+        self.directory.cleanup()
+
+    @rule(seconds=SECONDS)
+    def time_passes(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+
+    @rule(
+        keys=st.lists(st.sampled_from(KEYS), min_size=1, max_size=3),
+        digest=st.sampled_from([*DIGESTS, None]),
+        age=SECONDS,
+        wait=SECONDS,
+        priority=st.sampled_from(Priority),
+        fingerprint=st.sampled_from(["p", "p", "q"]),
+    )
+    def record(
+        self,
+        keys: list[IntentKey],
+        digest: Digest | None,
+        age: float,
+        wait: float,
+        priority: Priority,
+        fingerprint: str,
+    ) -> None:
+        now = self.clock.now()
+        intents = [
+            Intent(
+                key=key, digest=digest, since=now - age, due_at=now + wait, priority=priority, fingerprint=fingerprint
+            )
+            for key in keys
+        ]
+        assert self.run(self.store.record(intents)) == tuple(map(self.model_record, intents))
+
+    def model_record(self, intent: Intent) -> Recorded:
+        row = self.rows.setdefault(intent.key, Model())
+        was_owed = row.owed
+        if (
+            not was_owed
+            and row.holder is None
+            and None is not row.have == intent.digest
+            and row.fingerprint == intent.fingerprint
+        ):
+            return Recorded.KNOWN
+        row.priority = min(row.priority, intent.priority) if was_owed else intent.priority
+        row.due = min(row.due, intent.due_at)
+        row.reason = row.reason if was_owed else None
+        row.changed(intent.since, intent.due_at)
+        row.want, row.fingerprint = intent.digest, intent.fingerprint
+        row.attempts, row.looks, row.failing_since, row.parked = 0, 0, None, False
+        return Recorded.COALESCED if was_owed else Recorded.ACCEPTED
+
+    @rule(
+        target=leases,
+        replica=st.sampled_from(REPLICAS),
+        limit=st.integers(1, 4),
+        seconds=st.sampled_from([5.0, 60.0]),
+    )
+    def lease(self, replica: str, limit: int, seconds: float) -> Any:
+        now, monotonic = self.clock.now(), self.clock.monotonic()
+        due = {
+            key: (row.priority, row.due_at)
+            for key, row in self.rows.items()
+            if key.replica == replica and row.is_free(monotonic) and row.due_at is not None and row.due_at <= now
+        }
+        got = self.run(self.store.lease(replica, limit, seconds))
+        assert len(got) == min(limit, len(due))
+        # Rows that are equally urgent may come in any order, so compare how urgent they are.
+        assert [due[lease.key] for lease in got] == sorted(due.values())[: len(got)]
+        assert len({lease.key for lease in got}) == len(got)
+        assert not {lease.epoch for lease in got} & self.epochs, "an epoch is never given out twice"
+        self.epochs.update(lease.epoch for lease in got)
+        for lease in got:
+            self.model_lease(lease, seconds)
+        return multiple(*got)
+
+    def model_lease(self, lease: Lease, seconds: float) -> None:
+        row = self.rows[lease.key]
+        assert (lease.generation, lease.digest, lease.have) == (row.generation, row.want, row.have)
+        assert (lease.since, lease.look, lease.looks) == (row.since, not row.owed, row.looks)
+        assert (lease.attempts, lease.failing_since) == (row.attempts, row.failing_since)
+        assert (lease.priority, lease.fingerprint) == (row.priority, row.fingerprint)
+        if row.holder is not None and not isinstance(lease.key.reference, Digest):
+            row.doubted(self.clock.now() + DOUBT_SECONDS)
+        row.holder, row.held_until = lease.epoch, self.clock.monotonic() + seconds
+        row.since_after_lease = None
+
+    def held(self, lease: Lease) -> Model | None:
+        row = self.rows.get(lease.key)
+        return row if row is not None and row.holder == lease.epoch else None
+
+    @rule(lease=leases, seconds=st.sampled_from([5.0, 60.0]))
+    def renew(self, lease: Lease, seconds: float) -> None:
+        row = self.held(lease)
+        assert self.run(self.store.renew([lease], seconds)) == ({lease.key} if row else set())
+        if row:
+            row.held_until = self.clock.monotonic() + seconds
+
+    @rule(lease=consumes(leases))
+    def release(self, lease: Lease) -> None:
+        self.run(self.store.release([lease]))
+        if row := self.held(lease):
+            row.holder = None
+
+    @rule(
+        lease=consumes(leases),
+        result=st.sampled_from(Result),
+        digest=st.sampled_from([*DIGESTS, None]),
+        look_in=st.none() | SECONDS,
+        looks=st.integers(0, 3),
+        covered=st.lists(st.sampled_from(DIGESTS), max_size=2),
+    )
+    def succeed(
+        self,
+        lease: Lease,
+        result: Result,
+        digest: Digest | None,
+        look_in: float | None,
+        looks: int,
+        covered: list[Digest],
+    ) -> None:
+        look_at = None if look_in is None else self.clock.now() + look_in
+        done = Done(result=result, digest=digest, look_at=look_at, looks=looks, covered=tuple(covered))
+        row = self.settle(lease, done)
+        if row is None:
+            return
+        row.holder = None
+        if result is Result.SUPERSEDED:
+            return
+        row.have, row.observed = digest, lease.generation
+        row.attempts, row.failing_since, row.reason, row.parked = 0, None, None, False
+        if row.owed:
+            row.since = row.since if row.since_after_lease is None else row.since_after_lease
+        else:
+            self.model_clean(lease.key, row, done)
+        for key in (IntentKey(lease.key.replica, lease.key.repository, digest) for digest in covered):
+            if key != lease.key and key in self.rows and self.rows[key].holder is None:
+                del self.rows[key]
+
+    def model_clean(self, key: IntentKey, row: Model, done: Done) -> None:
+        row.since, row.looks = None, done.looks
+        row.want = None if row.want == done.digest else row.want
+        row.look_at = row.doubt if done.look_at is None else done.look_at
+        if row.doubt is not None and row.look_at is not None and row.look_at >= row.doubt:
+            row.doubt = None
+        if row.look_at is None and isinstance(key.reference, Digest):
+            del self.rows[key]
+
+    @rule(
+        lease=consumes(leases),
+        kind=st.sampled_from([Retry, Parked]),
+        wait=SECONDS,
+        reason=st.sampled_from(Reason),
+        wrote=st.booleans(),
+    )
+    def fail(self, lease: Lease, kind: type[Retry | Parked], wait: float, reason: Reason, wrote: bool) -> None:
+        now = self.clock.now()
+        row = self.settle(lease, kind(at=now + wait, reason=reason, message="no", wrote=wrote))
+        if row is None:
+            return
+        row.holder, row.reason = None, reason
+        if wrote and not isinstance(lease.key.reference, Digest):
+            row.doubted(now + DOUBT_SECONDS)
+        if row.generation != lease.generation:
+            return
+        row.attempts += 1
+        row.failing_since = now if row.failing_since is None else row.failing_since
+        if row.owed:
+            row.due, row.parked = now + wait, kind is Parked
+        else:
+            row.look_at = now + wait
+
+    def settle(self, lease: Lease, outcome: Outcome) -> Model | None:
+        """Settle, check whether it counted, and model what a put without the lease does."""
+        held = self.held(lease)
+        assert self.run(self.store.settle(lease, outcome)) == (held is not None)
+        row = self.rows.get(lease.key)
+        if held is None and row is not None and outcome.wrote:
+            row.changed(self.clock.now(), self.clock.now())
+            if not isinstance(outcome, Done) and not isinstance(lease.key.reference, Digest):
+                row.doubted(self.clock.now() + DOUBT_SECONDS)
+        return held
+
+    @rule(replica=st.sampled_from(REPLICAS), parked=st.booleans())
+    def make_due(self, replica: str, parked: bool) -> None:
+        now = self.clock.now()
+        failing = [
+            row
+            for key, row in self.rows.items()
+            if key.replica == replica and row.owed and row.reason and row.due > now and (parked or not row.parked)
+        ]
+        assert self.run(self.store.make_due(replica, parked=parked)) == len(failing)
+        for row in failing:
+            row.due = now
+
+    @rule()
+    def restart(self) -> None:
+        self.run(self.store.close())
+        self.store = self.open()
+        for key, row in self.rows.items():
+            if row.holder is not None:
+                row.holder = None
+                if not isinstance(key.reference, Digest):
+                    row.doubted(self.clock.now() + DOUBT_SECONDS)
+
+    @invariant()
+    def rows_are_the_same(self) -> None:
+        stored = {row.key: row for row in self.run(self.store.rows(limit=1000))}
+        assert stored.keys() == self.rows.keys()
+        for key, model in self.rows.items():
+            row = stored[key]
+            assert (row.generation, row.observed_generation, row.owed) == (
+                model.generation,
+                model.observed,
+                model.owed,
+            )
+            assert (row.want, row.have, row.fingerprint) == (model.want, model.have, model.fingerprint)
+            assert (row.dirty_since, row.due_at) == (model.since, model.due if model.owed else None)
+            assert (row.attempts, row.failing_since, row.reason) == (
+                model.attempts,
+                model.failing_since,
+                model.reason,
+            )
+            assert (row.parked, row.verify_at, row.looks) == (model.parked, model.look_at, model.looks)
+            assert (row.priority, row.leased) == (model.priority, model.holder is not None)
+
+    @invariant()
+    def answers_follow_from_the_rows(self) -> None:
+        summary = self.run(self.store.summary())
+        for replica in REPLICAS:
+            rows = [row for key, row in self.rows.items() if key.replica == replica]
+            owed = [row for row in rows if row.owed]
+            failing = [row.reason for row in owed if row.reason]
+            assert summary.replica(replica) == ReplicaSummary(
+                owed=len(owed),
+                parked=sum(row.parked for row in owed),
+                failing={reason: failing.count(reason) for reason in failing},
+                since=min((row.since for row in owed if row.since is not None), default=None),
+                looks=sum(row.look_at is not None for row in rows),
+            )
+            times = [row.due_at for row in rows if row.is_free(self.clock.monotonic()) and row.due_at is not None]
+            assert self.run(self.store.next_due(replica)) == min(times, default=None)
+
+
+StoreMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestStoreMachine = StoreMachine.TestCase

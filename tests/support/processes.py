@@ -1,0 +1,106 @@
+"""Child processes of the tests: own process group, output to a file, killed with us, paused and resumed."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+_TAIL = 4_000
+
+
+class Process:
+    """A running program whose output goes to `log` (appended, stdout and stderr together).
+
+    It gets a process group of its own and is killed by the kernel when the thread that started it ends, so start it
+    from the main thread.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        log: Path,
+        environ: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self.log = log
+        bound = [require_tool("setpriv"), "--pdeathsig", "KILL", "--", *map(str, command)]
+        with log.open("ab") as output:
+            self._child = subprocess.Popen(
+                bound,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=None if environ is None else dict(environ),
+                cwd=cwd,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Process id, also after the end."""
+        return self._child.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """Exit code, negative for a signal; None while it runs."""
+        return self._child.poll()
+
+    def rss(self) -> int:
+        """Resident memory in bytes of the process and its children."""
+        top = psutil.Process(self.pid)
+        total = 0
+        for one in (top, *top.children(recursive=True)):
+            total += one.memory_info().rss
+        return total
+
+    def cpu_seconds(self) -> float:
+        """User and system CPU time used so far."""
+        times = psutil.Process(self.pid).cpu_times()
+        return times.user + times.system
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the whole group; nothing when it has ended."""
+        if self._child.poll() is None:
+            os.killpg(self.pid, number)
+
+    def pause(self) -> None:
+        """Freeze it (SIGSTOP): its sockets stay open and nothing answers."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self.signal(signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM)."""
+        self.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL the group and reap it."""
+        self.signal(signal.SIGKILL)
+        self._child.wait(timeout=10)
+
+    def wait(self, within: float) -> int:
+        """Block until it has ended and return the exit code; raises subprocess.TimeoutExpired."""
+        return self._child.wait(timeout=within)
+
+    def tail(self) -> str:
+        """Return the last 4000 characters of the log, for messages."""
+        return self.log.read_text(errors="replace")[-_TAIL:]
+
+
+_DEBIAN_PACKAGES = {"docker-registry": "docker-registry", "skopeo": "skopeo", "setpriv": "util-linux"}
+
+
+def require_tool(name: str) -> str:
+    """Return the path of a program. Fails with the name of the Debian package to install when it is missing."""
+    path = shutil.which(name)
+    if path is None:
+        package = _DEBIAN_PACKAGES.get(name, name)
+        raise AssertionError(f"{name} is not on PATH; the tests need it: apt-get install {package}")
+    return path

@@ -1,0 +1,246 @@
+"""Real `docker-registry` (Distribution 2.8) processes on the loopback."""
+
+import contextlib
+import http.client
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypedDict, Unpack
+
+import anyio
+import bcrypt
+import yaml
+
+from tests.support.ports import Port
+from tests.support.processes import Process, require_tool
+from tests.support.scratch import memory_folder
+
+_BLOB_TYPE = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """A webhook endpoint of a registry, as Distribution configures it; durations in Go's words."""
+
+    url: str
+    name: str = "sink"
+    headers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    timeout: str = "1s"
+    threshold: int = 3
+    backoff: str = "100ms"
+    ignore_actions: Sequence[str] = ("pull", "mount")
+    ignore_media_types: Sequence[str] = (_BLOB_TYPE,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenAuth:
+    """Where clients fetch tokens and whose signatures the registry takes."""
+
+    realm: str
+    service: str
+    issuer: str
+    rootcertbundle: Path
+
+
+class RegistryOptions(TypedDict, total=False):
+    """What can be chosen of a registry; defaults in the order of the fields."""
+
+    notifications: Sequence[Notification]  # none
+    token_auth: TokenAuth | None  # none: anonymous
+    htpasswd: Mapping[str, str] | None  # user -> password; none
+    delete: bool  # True
+    read_only: bool  # False
+    validation: bool  # True; False takes foreign layers with any URL
+    cache: bool  # False: blob descriptors are looked up in the storage each time
+    relative_urls: bool  # False: Location names the Host that the client used
+    fast: bool  # True: storage in shared memory where there is one
+
+
+class DockerRegistry:
+    """One docker-registry with its port and data, which survive `stop` and `start`.
+
+    Data lie in `.root` (a folder of its own) until `discard`. Start it from the main thread.
+    """
+
+    def __init__(self, folder: Path, *, name: str = "registry", **options: Unpack[RegistryOptions]) -> None:
+        self.name = name
+        self.options = options
+        self._port = Port()
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
+        self.root = memory_folder() if options.get("fast", True) else self._folder / "data"
+        self._process: Process | None = None
+
+    @property
+    def host(self) -> str:
+        """host:port, as skopeo and image references want it."""
+        return f"127.0.0.1:{self._port.number}"
+
+    @property
+    def url(self) -> str:
+        """Base URL without a slash at the end."""
+        return f"http://{self.host}"
+
+    @property
+    def process(self) -> Process:
+        """The running process."""
+        if self._process is None:
+            raise AssertionError(f"{self.name} is not running")
+        return self._process
+
+    @property
+    def running(self) -> bool:
+        """True between `start` and `stop`."""
+        return self._process is not None
+
+    async def start(self) -> None:
+        """Start with the same port and data, and return when it answers."""
+        self.launch()
+        await anyio.to_thread.run_sync(self.wait_ready)
+
+    async def stop(self) -> None:
+        """Kill it; port and data are kept."""
+        await anyio.to_thread.run_sync(self.kill)
+
+    def pause(self) -> None:
+        """Freeze it: connections stay open and nothing answers."""
+        self.process.pause()
+
+    def resume(self) -> None:
+        """Undo `pause`."""
+        self.process.resume()
+
+    def blob_file(self, digest: object) -> Path:
+        """Return the file that holds a blob or a manifest, shared by all repositories of the registry."""
+        algorithm, _, encoded = str(digest).partition(":")
+        return self.root / "docker/registry/v2/blobs" / algorithm / encoded[:2] / encoded / "data"
+
+    def launch(self) -> None:
+        """Start the process without waiting for it."""
+        if self._process is not None:
+            raise AssertionError(f"{self.name} runs already")
+        config = self._folder / "config.yml"
+        config.write_text(yaml.safe_dump(self._config()))
+        command = [require_tool("docker-registry"), "serve", str(config)]
+        self._process = Process(command, log=self._folder / "log", cwd=self._folder)
+
+    def wait_ready(self, within: float = 10.0) -> None:
+        """Block until GET /v2/ answers (401 counts). Fails with the log when the process ends or time is up."""
+        deadline = time.monotonic() + within
+        while not _answers(self._port.number):
+            code = self.process.exit_code
+            if code is not None or time.monotonic() > deadline:
+                log = self.process.tail()
+                self.kill()
+                raise AssertionError(f"{self.name} did not start (exit code {code}):\n{log}")
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        """Block until the process is dead; port and data are kept."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+
+    def discard(self) -> None:
+        """End for good: process, port and data."""
+        self.kill()
+        self._port.release()
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def _config(self) -> dict[str, Any]:
+        options = self.options
+        storage: dict[str, Any] = {
+            "filesystem": {"rootdirectory": str(self.root), "maxthreads": 100},
+            "delete": {"enabled": options.get("delete", True)},
+            "redirect": {"disable": True},
+            "maintenance": {
+                "uploadpurging": {"enabled": False},
+                "readonly": {"enabled": options.get("read_only", False)},
+            },
+        }
+        if options.get("cache", False):
+            storage["cache"] = {"blobdescriptor": "inmemory"}
+        config: dict[str, Any] = {
+            "version": "0.1",
+            "log": {"level": "warn", "accesslog": {"disabled": True}},
+            "storage": storage,
+            "http": {
+                "addr": self.host,
+                "net": "tcp",
+                # Upload sessions carry a state signed with it; a fixed one lets them live on over a restart.
+                "secret": "tests",
+                "relativeurls": options.get("relative_urls", False),
+            },
+            "health": {"storagedriver": {"enabled": False}},
+        }
+        config |= self._auth()
+        if not options.get("validation", True):
+            config["validation"] = {"disabled": True}
+        if options.get("notifications"):
+            config["notifications"] = {"endpoints": [_endpoint(one) for one in options["notifications"]]}
+        return config
+
+    def _auth(self) -> dict[str, Any]:
+        token, users = self.options.get("token_auth"), self.options.get("htpasswd")
+        if token is not None:
+            return {
+                "auth": {
+                    "token": {
+                        "realm": token.realm,
+                        "service": token.service,
+                        "issuer": token.issuer,
+                        "rootcertbundle": str(token.rootcertbundle),
+                    }
+                }
+            }
+        if users is not None:
+            path = self._folder / "htpasswd"
+            path.write_text("".join(f"{user}:{_bcrypt(word)}\n" for user, word in users.items()))
+            return {"auth": {"htpasswd": {"realm": "tests", "path": str(path)}}}
+        return {}
+
+
+@contextlib.asynccontextmanager
+async def run_registry(
+    folder: Path, *, name: str = "registry", **options: Unpack[RegistryOptions]
+) -> AsyncIterator[DockerRegistry]:
+    """Run a registry for one test; `folder` (tmp_path) may be shared by several."""
+    registry = DockerRegistry(folder, name=name, **options)
+    try:
+        await registry.start()
+        yield registry
+    finally:
+        registry.discard()
+
+
+def _endpoint(notification: Notification) -> dict[str, Any]:
+    return {
+        "name": notification.name,
+        "url": notification.url,
+        "headers": {key: list(values) for key, values in notification.headers.items()},
+        "timeout": notification.timeout,
+        "threshold": notification.threshold,
+        "backoff": notification.backoff,
+        "ignore": {
+            "actions": list(notification.ignore_actions),
+            "mediatypes": list(notification.ignore_media_types),
+        },
+    }
+
+
+def _bcrypt(password: str) -> str:
+    # The fewest rounds bcrypt allows: each request is checked anew by the registry.
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(rounds=4)).decode()
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/v2/")
+        return connection.getresponse().status in {200, 401}
+    except OSError:
+        return False
+    finally:
+        connection.close()

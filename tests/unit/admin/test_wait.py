@@ -1,0 +1,263 @@
+"""The gate before a deploy says yes only when the digest is there, and says so without being asked again."""
+
+from collections.abc import Awaitable, Callable
+
+import anyio
+import pytest
+
+from replicator.admin.wait import Verdict, WaitLimits, WaitResult
+from replicator.errors import Reason, RegistryError
+from replicator.model import Digest, IntentKey, Repository, Tag
+from replicator.store.outcome import Parked, Retry
+from tests.support.eventually import eventually
+from tests.unit.admin.scene import APP, Scene
+
+V1 = Tag("v1")
+OLD, NEW, NEWER = Digest.of(b"old"), Digest.of(b"new"), Digest.of(b"newer")
+NEVER_POLLED = WaitLimits(poll=3600.0, stat_every=0.0, resolve_every=0.0)
+"""Only the store can wake such a wait."""
+
+
+async def _waiting(
+    scene: Scene,
+    meanwhile: Callable[[], Awaitable[None]],
+    *,
+    within: float = 20.0,
+    replicas: tuple[str, ...] = ("eu",),
+) -> WaitResult:
+    """Wait for team/app:v1 and run `meanwhile` beside it."""
+    results: list[WaitResult] = []
+    waits = scene.waits(NEVER_POLLED)
+
+    async def wait() -> None:
+        results.append(await waits.wait(APP, V1, replicas, within))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await meanwhile()
+    return results[0]
+
+
+async def test_a_clean_row_with_the_digest_is_complete_without_asking_the_replica(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+    await scene.settle("eu", V1, NEW)
+    result = await scene.waits().wait(APP, V1, ["eu"], 0)
+    assert (result.verdict, result.digest) == (Verdict.COMPLETE, NEW)
+    assert scene.holdings.asked == []
+
+
+async def test_it_is_woken_by_the_settle_alone(scene: Scene) -> None:
+    """With a poll of an hour the wait still ends when the copy does."""
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+
+    async def copy() -> None:
+        await scene.settle("eu", V1, NEW)
+
+    result = await _waiting(scene, copy)
+    assert result.verdict is Verdict.COMPLETE
+    assert scene.holdings.asked == []
+
+
+async def test_all_replicas_that_a_rule_names_are_waited_for(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+    await scene.settle("eu", V1, NEW)
+    result = await scene.waits().wait(APP, V1, [], 0)
+    assert result.verdict is Verdict.PENDING
+    assert [(item.replica, item.complete, item.waiting_for) for item in result.replicas] == [
+        ("eu", True, ""),
+        ("us", False, "owed"),
+    ]
+    await scene.settle("us", V1, NEW)
+    assert (await scene.waits().wait(APP, V1, [], 0)).verdict is Verdict.COMPLETE
+
+
+async def test_a_push_whose_event_has_not_come_yet_is_made_owed(scene: Scene) -> None:
+    """The row is clean with the digest before, the primary names a new one: the tag itself is asked for."""
+    await scene.event(V1, OLD)
+    await scene.settle("eu", V1, OLD)
+    await scene.settle("us", V1, OLD)
+    scene.primary.names[V1] = NEW
+
+    async def copy() -> None:
+        await scene.until_owed(f"eu {APP}:v1")
+        await scene.settle("eu", V1, NEW)
+
+    result = await _waiting(scene, copy)
+    assert result.verdict is Verdict.COMPLETE
+    assert scene.counts.owed == [("eu", "tag")]
+    row = await scene.store.row(IntentKey("us", APP, V1))
+    assert row is not None
+    assert not row.owed
+
+
+async def test_a_reference_without_a_row_is_made_owed(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+
+    async def copy() -> None:
+        await scene.until_owed(f"eu {APP}:v1")
+        await scene.settle("eu", V1, NEW)
+
+    assert (await _waiting(scene, copy)).verdict is Verdict.COMPLETE
+
+
+async def test_without_a_row_a_replica_that_holds_the_digest_is_complete(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    scene.holdings.held = {("eu", NEW)}
+    assert (await scene.waits().wait(APP, V1, ["eu"], 0)).verdict is Verdict.COMPLETE
+    assert await scene.owed() == set()
+
+
+async def test_a_tag_that_moved_on_is_complete_when_the_replica_holds_the_digest(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEWER)
+    scene.holdings.held = {("eu", NEW)}
+    assert (await scene.waits().wait(APP, V1, ["eu"], 0)).verdict is Verdict.COMPLETE
+
+
+async def test_a_digest_that_the_tag_left_behind_is_brought_by_digest(scene: Scene) -> None:
+    """The lane copied what the tag names later; the digest waited for gets a row of its own and arrives."""
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+
+    async def move_on() -> None:
+        await scene.settle("eu", V1, NEWER)
+        await scene.until_owed(f"eu {APP}@{NEW}")
+        scene.holdings.held.add(("eu", NEW))
+        await scene.settle("eu", NEW, NEW)
+
+    assert (await _waiting(scene, move_on)).verdict is Verdict.COMPLETE
+
+
+async def test_a_digest_gone_from_the_primary_is_asked_for_once(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+    waits = scene.waits(NEVER_POLLED)
+    results: list[WaitResult] = []
+
+    async def wait() -> None:
+        results.append(await waits.wait(APP, V1, ["eu"], 3600))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await scene.settle("eu", V1, NEWER)
+        await scene.until_owed(f"eu {APP}@{NEW}")
+        asked = len(scene.holdings.asked)
+        await scene.settle("eu", NEW, None)
+        await eventually(lambda: len(scene.holdings.asked) > asked, what="the replica is asked again")
+        waits.stop()
+    assert results[0].verdict is Verdict.STOPPING
+    assert await scene.owed() == {f"us {APP}:v1"}
+
+
+async def test_a_failing_row_says_why_it_is_waited_for(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+    await scene.end("eu", V1, Retry(at=4e9, reason=Reason.NETWORK, message="cannot connect"))
+    await scene.end("us", V1, Parked(at=4e9, reason=Reason.QUOTA, message="full\x1b[31m"))
+    result = await scene.waits().wait(APP, V1, [], 0)
+    assert [item.waiting_for for item in result.replicas] == [
+        "failing: network: 'cannot connect'",
+        r"parked: quota: 'full\x1b[31m'",
+    ]
+
+
+async def test_a_replica_that_cannot_be_asked_is_waited_for(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    scene.holdings.errors = [RegistryError("no route", registry="eu", reason=Reason.NETWORK, temporary=True)]
+    result = await scene.waits().wait(APP, V1, ["eu"], 0)
+    assert result.verdict is Verdict.PENDING
+    assert "no route" in result.replicas[0].waiting_for
+
+
+async def test_what_the_primary_does_not_have_is_said_at_once(scene: Scene) -> None:
+    result = await scene.waits().wait(APP, V1, [], 3600)
+    assert (result.verdict, result.digest) == (Verdict.NO_SUCH_REFERENCE, None)
+
+
+@pytest.mark.parametrize(
+    ("repository", "replicas"), [("other/app", []), ("eu/app", ["us"]), ("eu/app", ["eu", "us"])]
+)
+async def test_what_no_rule_sends_there_is_said_at_once(scene: Scene, repository: str, replicas: list[str]) -> None:
+    """Without a question to the primary, which would fail here."""
+    scene.primary.errors = [RegistryError("never asked", registry="primary")]
+    result = await scene.waits().wait(Repository(repository), V1, replicas, 3600)
+    assert result.verdict is Verdict.NO_RULE
+    assert scene.primary.errors
+
+
+async def test_a_primary_that_fails_for_a_moment_is_asked_again(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    scene.primary.errors = [RegistryError("restarting", registry="primary", temporary=True)]
+    scene.holdings.held = {("eu", NEW)}
+    assert (await scene.waits(NEVER_POLLED).wait(APP, V1, ["eu"], 20)).verdict is Verdict.COMPLETE
+
+
+@pytest.mark.parametrize(("temporary", "within"), [(False, 3600), (True, 0)])
+async def test_a_primary_that_keeps_failing_is_named(scene: Scene, within: float, *, temporary: bool) -> None:
+    scene.primary.errors = [RegistryError("no entry", registry="primary", temporary=temporary)]
+    result = await scene.waits().wait(APP, V1, [], within)
+    assert result.verdict is Verdict.PRIMARY_UNAVAILABLE
+    assert "no entry" in result.message
+
+
+async def test_waits_beyond_the_limit_are_refused(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+    waits = scene.waits(WaitLimits(poll=3600.0, open_waits=2))
+    results: list[WaitResult] = []
+
+    async def wait() -> None:
+        results.append(await waits.wait(APP, V1, ["eu"], 3600))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(wait)
+        await eventually(lambda: results, what="one is refused")
+        assert [result.verdict for result in results] == [Verdict.BUSY]
+        await scene.settle("eu", V1, NEW)
+    assert [result.verdict for result in results[1:]] == [Verdict.COMPLETE] * 2
+    assert (await waits.wait(APP, V1, ["eu"], 0)).verdict is Verdict.COMPLETE
+
+
+async def test_a_replica_is_asked_at_most_once_in_the_pause(scene: Scene) -> None:
+    """However often the store rings: here the pause is longer than the wait."""
+    scene.primary.names[V1] = NEW
+    waits = scene.waits(WaitLimits(poll=0.001, stat_every=3600.0, first_look=0.5))
+    assert (await waits.wait(APP, V1, ["eu"], 0.2)).verdict is Verdict.PENDING
+    # The row that it asked for stands in the way of further questions; move the tag on to invite them.
+    await scene.settle("eu", V1, NEWER)
+    scene.holdings.asked.clear()
+    async with anyio.create_task_group() as group:
+        group.start_soon(waits.wait, APP, V1, ["eu"], 0.3)
+        for moved in range(20):
+            await scene.event(V1, Digest.of(b"%d" % moved))
+    assert len(scene.holdings.asked) == 1
+
+
+async def test_stopping_ends_open_waits_and_refuses_new_ones(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+    waits = scene.waits(NEVER_POLLED)
+    results: list[WaitResult] = []
+
+    async def wait() -> None:
+        results.append(await waits.wait(APP, V1, ["eu"], 3600))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await anyio.lowlevel.checkpoint()
+        waits.stop()
+    assert [result.verdict for result in results] == [Verdict.STOPPING]
+    assert (await waits.wait(APP, V1, ["eu"], 3600)).verdict is Verdict.STOPPING
+
+
+async def test_a_store_that_fails_is_named(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    waits = scene.waits()
+    await scene.store.close()
+    result = await waits.wait(APP, V1, ["eu"], 0)
+    assert result.verdict is Verdict.PENDING
+    assert "StoreError" in result.replicas[0].waiting_for

@@ -1,0 +1,299 @@
+"""A registry in memory that does what a test tells it: the careless one of G2, with faults where the test wants them.
+
+It passes the contract that the real client passes over HTTP (tests/contract/test_model_registry.py).
+"""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from replicator.errors import ContentError, ManifestBlobUnknown, NotFound, Reason, RegistryError
+from replicator.manifest import parse
+from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, Tag
+from replicator.registry.origin import parse_url
+from replicator.registry.uploads import UploadSession
+from tests.support.content import Blob, Content
+
+CHUNK = 256 * 1024
+
+
+class Op(StrEnum):
+    """The moments at which a test may step in; `WROTE` and `SENT` come when it is done but not yet answered."""
+
+    STAT = "stat"
+    READ = "read"
+    OPEN = "open"
+    CHUNK = "chunk"
+    END = "end"
+    WRITE = "write"
+    WROTE = "wrote"
+    HAS = "has"
+    MOUNT = "mount"
+    SEND = "send"
+    GOT = "got"
+    SENT = "sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One such moment; `offset` counts the bytes of a blob that passed before it."""
+
+    registry: str
+    op: Op
+    repository: Repository
+    reference: Reference
+    offset: int = 0
+
+
+Hook = Callable[[Call], Awaitable[None]]
+
+
+async def _nothing(_call: Call) -> None:
+    await asyncio.sleep(0)
+
+
+@dataclass(slots=True)
+class ModelRegistry:
+    """Content by repository, as a registry keeps it; `hook` is awaited at each moment and may wait or raise.
+
+    `strict`: a manifest whose content is missing is refused. `chunk`: bytes a read gives at a time.
+    """
+
+    name: str
+    strict: bool = False
+    chunk: int = CHUNK
+    hook: Hook = _nothing
+    data: dict[Digest, bytes] = field(default_factory=dict)
+    links: set[tuple[Repository, Digest]] = field(default_factory=set)
+    manifests: dict[tuple[Repository, Digest], RawManifest] = field(default_factory=dict)
+    tags: dict[tuple[Repository, Reference], Digest] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    open_reads: int = 0
+    most_open: int = 0
+    bytes_read: int = 0
+    corrupt: list[Digest] = field(default_factory=list)
+
+    # What tests do to it
+
+    def hold(self, repository: Repository, content: Content, tag: Tag | None = None) -> Digest:
+        """Hold an image or an index as if it had been pushed."""
+        for blob in content.blobs():
+            self.hold_blob(repository, blob)
+        for one in content.manifests():
+            self.manifests[repository, one.digest] = RawManifest(one.media_type, one.digest, one.body)
+        if tag is not None:
+            self.tags[repository, tag] = content.digest
+        return content.digest
+
+    def hold_blob(self, repository: Repository, blob: Blob) -> None:
+        """Hold one blob."""
+        self.data[blob.digest] = blob.read()
+        self.links.add((repository, blob.digest))
+
+    def lose(self, repository: Repository, digest: Digest) -> None:
+        """Forget a blob or manifest, as garbage collection or an operator would."""
+        self.links.discard((repository, digest))
+        self.manifests.pop((repository, digest), None)
+
+    def count(self, op: Op, reference: Reference | None = None) -> int:
+        """Return how often something was asked."""
+        return sum(call.op is op and reference in {None, call.reference} for call in self.calls)
+
+    def complete(self, repository: Repository, reference: Reference) -> bool:
+        """Say whether all that a reference needs is there, byte for byte (G2, G3)."""
+        raw = self._find(repository, reference)
+        if raw is None or Digest.of(raw.body, raw.digest.algorithm) != raw.digest:
+            return False
+        needs = parse(raw, registry=self.name)
+        return all(self._whole(repository, blob) for blob in needs.blobs) and all(
+            (child.digest in self.data and self._whole(repository, child)) or self.complete(repository, child.digest)
+            for child in needs.children
+        )
+
+    # Source and Replica
+
+    async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
+        """Return what a reference names."""
+        await self._at(Op.STAT, repository, reference)
+        raw = self._find(repository, reference)
+        return None if raw is None else Descriptor(raw.media_type, raw.digest, len(raw.body))
+
+    async def read_manifest(self, repository: Repository, reference: Reference) -> RawManifest:
+        """Return raw bytes."""
+        await self._at(Op.READ, repository, reference)
+        raw = self._find(repository, reference)
+        if raw is None:
+            raise self._not_found(f"manifest {reference}")
+        return raw
+
+    async def write_manifest(self, repository: Repository, reference: Reference, manifest: RawManifest) -> None:
+        """Keep a manifest and let the reference name it."""
+        await self._at(Op.WRITE, repository, reference)
+        needs = parse(manifest, registry=self.name)
+        missing = [blob for blob in needs.blobs if (repository, blob.digest) not in self.links]
+        missing += [child for child in needs.children if (repository, child.digest) not in self.manifests]
+        if self.strict and missing:
+            raise ManifestBlobUnknown(
+                f"{self.name}: content of {manifest.digest} is missing", registry=self.name, status=404
+            )
+        self.manifests[repository, manifest.digest] = manifest
+        if not isinstance(reference, Digest):
+            self.tags[repository, reference] = manifest.digest
+        await self._at(Op.WROTE, repository, reference)
+
+    async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
+        """Say whether a repository has a blob."""
+        await self._at(Op.HAS, repository, descriptor.digest)
+        if (repository, descriptor.digest) not in self.links:
+            return False
+        if len(self.data[descriptor.digest]) != descriptor.size:
+            raise ContentError(f"{self.name}: blob {descriptor.digest} has another size", registry=self.name)
+        return True
+
+    @asynccontextmanager
+    async def open_blob(
+        self, repository: Repository, descriptor: Descriptor, offset: int = 0
+    ) -> AsyncIterator["ModelReader"]:
+        """Open a blob's bytes."""
+        await self._at(Op.OPEN, repository, descriptor.digest, offset)
+        if (repository, descriptor.digest) not in self.links:
+            raise self._not_found(f"blob {descriptor.digest}")
+        self.open_reads += 1
+        self.most_open = max(self.most_open, self.open_reads)
+        try:
+            yield ModelReader(self, repository, descriptor, offset)
+        finally:
+            self.open_reads -= 1
+
+    async def mount_blob(
+        self, repository: Repository, descriptor: Descriptor, source_repository: Repository
+    ) -> UploadSession | None:
+        """Link a blob of another repository, or open a session."""
+        await self._at(Op.MOUNT, repository, descriptor.digest)
+        if (source_repository, descriptor.digest) in self.links:
+            self.links.add((repository, descriptor.digest))
+            return None
+        return self._session(repository)
+
+    async def start_upload(self, repository: Repository) -> UploadSession:
+        """Open a session."""
+        return self._session(repository)
+
+    async def send_blob(
+        self,
+        repository: Repository,
+        descriptor: Descriptor,
+        body: Callable[[], AsyncIterator[bytes]],
+        session: UploadSession | None = None,
+    ) -> None:
+        """Take a blob; one that is not what its digest says is refused and noted."""
+        opened = session or self._session(repository)
+        if opened.repository != repository:
+            raise AssertionError("an upload session belongs to one repository")
+        await self._at(Op.SEND, repository, descriptor.digest)
+        got = bytearray()
+        async for piece in body():
+            got += piece
+            await self._at(Op.GOT, repository, descriptor.digest, len(got))
+        if len(got) != descriptor.size or Digest.of(bytes(got), descriptor.digest.algorithm) != descriptor.digest:
+            self.corrupt.append(descriptor.digest)
+            raise RegistryError(f"{self.name}: wrong bytes", registry=self.name, status=400, code="DIGEST_INVALID")
+        self.data[descriptor.digest] = bytes(got)
+        self.links.add((repository, descriptor.digest))
+        await self._at(Op.SENT, repository, descriptor.digest, len(got))
+
+    # Inside
+
+    async def _at(self, op: Op, repository: Repository, reference: Reference, offset: int = 0) -> None:
+        call = Call(self.name, op, repository, reference, offset)
+        self.calls.append(call)
+        await self.hook(call)
+
+    def _find(self, repository: Repository, reference: Reference) -> RawManifest | None:
+        digest = reference if isinstance(reference, Digest) else self.tags.get((repository, reference))
+        return None if digest is None else self.manifests.get((repository, digest))
+
+    def _whole(self, repository: Repository, blob: Descriptor) -> bool:
+        held = self.data.get(blob.digest)
+        return (
+            (repository, blob.digest) in self.links
+            and held is not None
+            and len(held) == blob.size
+            and hashlib.new(blob.digest.algorithm, held).hexdigest() == blob.digest.encoded
+        )
+
+    def _session(self, repository: Repository) -> UploadSession:
+        place = parse_url(f"http://{self.name}.example.com/v2/{repository}/blobs/uploads/1")
+        if place is None:
+            raise AssertionError(repository)
+        return UploadSession(repository, place)
+
+    def _not_found(self, what: str) -> NotFound:
+        return NotFound(f"{self.name}: no {what}", registry=self.name, reason=Reason.NOT_FOUND, status=404)
+
+
+class ModelReader:
+    """An open read of one blob."""
+
+    def __init__(self, registry: ModelRegistry, repository: Repository, descriptor: Descriptor, offset: int) -> None:
+        self._registry = registry
+        self._call = (repository, descriptor.digest)
+        self._descriptor = descriptor
+        self._offset = offset
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the bytes that the registry holds, as the client does: too many or too few are errors."""
+        registry, (repository, digest) = self._registry, self._call
+        data, size = registry.data[digest], self._descriptor.size
+        for start in range(self._offset, len(data), registry.chunk):
+            await registry._at(Op.CHUNK, repository, digest, start)  # noqa: SLF001 -- two halves of one fake
+            piece = data[start : start + registry.chunk]
+            if start + len(piece) > size:
+                raise ContentError(f"{registry.name}: blob {digest} is longer than it says", registry=registry.name)
+            registry.bytes_read += len(piece)
+            yield piece
+        await registry._at(Op.END, repository, digest, len(data))  # noqa: SLF001 -- two halves of one fake
+        if len(data) < size:
+            raise network_error(registry.name)
+
+
+def network_error(registry: str, reason: Reason = Reason.NETWORK) -> RegistryError:
+    """Return what the client raises when a registry cannot be reached or a connection breaks."""
+    return RegistryError(f"{registry}: connection lost", registry=registry, reason=reason, temporary=True)
+
+
+def descriptor(blob: Blob) -> Descriptor:
+    """Return a blob's descriptor."""
+    return Descriptor(blob.media_type, blob.digest, blob.size)
+
+
+def faults(*steps: Callable[[Call], Awaitable[None] | None]) -> Hook:
+    """Return a hook that lets each of `steps` see each call, in order."""
+
+    async def hook(call: Call) -> None:
+        await asyncio.sleep(0)
+        for step in steps:
+            waiting = step(call)
+            if waiting is not None:
+                await waiting
+
+    return hook
+
+
+class Gate:
+    """Holds back the calls it is told to, until it is opened."""
+
+    def __init__(self, op: Op, reference: Reference | None = None) -> None:
+        self.op = op
+        self.reference = reference
+        self.reached = asyncio.Event()
+        self.opened = asyncio.Event()
+
+    async def __call__(self, call: Call) -> None:
+        """Wait when the call is one of them."""
+        if call.op is self.op and self.reference in {None, call.reference}:
+            self.reached.set()
+            await self.opened.wait()

@@ -1,0 +1,122 @@
+"""What is not built yet is refused, all of it, and by nothing but its row in the table."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicator.settings.fields import Surroundings
+from replicator.settings.schema import Settings
+from replicator.settings.unsupported import ROWS, refuse_unsupported
+from tests.unit.settings.files import BASE, but, mistakes
+
+FUTURE: dict[str, Any] = {
+    "version": 1,
+    "primary": {"url": "https://registry.example.com", "bandwidth": "100MiB/s"},
+    "replicas": [
+        {"name": "eu-west", "url": "https://eu.example.com"},
+        {"name": "eu-north", "url": "https://north.example.com", "source": "eu-west"},
+    ],
+    "rules": [
+        {
+            "deletes": "propagate",
+            "conflicts": "keep",
+            "platforms": ["linux/amd64", "linux/arm64/v8"],
+            "referrers": True,
+        }
+    ],
+    "webhooks": {"endpoints": [{"path": "/a", "format": "harbor", "auth": "none"}]},
+    "sweep": {"every": "30m", "full_every": "12h", "repositories": ["team/**"]},
+    "deletes": {"grace": "2h", "protect": ["**:prod-*"], "breaker": {"count": 10, "percent": 1.5}},
+    "notify": [{"url": "https://deploy.example.com/arrived", "events": ["parked", "late"]}],
+}
+
+
+def test_the_schema_knows_what_the_rows_refuse() -> None:
+    """A feature is let in by deleting its row: its keys are understood already."""
+    settings = Settings.model_validate(FUTURE, context=Surroundings(Path("/"), {}))
+    assert settings.primary.bandwidth == 100 << 20
+    assert settings.replicas[1].source == "eu-west"
+    rule = settings.rules[0]
+    assert (rule.deletes, rule.conflicts, rule.referrers) == ("propagate", "keep", True)
+    assert rule.platforms == ("linux/amd64", "linux/arm64/v8")
+    assert settings.sweep is not None
+    assert (settings.sweep.every, settings.sweep.full_every) == (1800.0, 43200.0)
+    assert settings.deletes is not None
+    assert (settings.deletes.grace, settings.deletes.breaker.percent) == (7200.0, 1.5)
+    assert settings.notify[0].events == ("parked", "late")
+
+
+def test_each_use_is_a_mistake_and_taken_out_of_the_data() -> None:
+    data, found = refuse_unsupported(FUTURE)
+    assert [mistake.path for mistake in found] == [
+        ("primary", "bandwidth"),
+        ("replicas", 1, "source"),
+        ("rules", 0, "deletes"),
+        ("rules", 0, "conflicts"),
+        ("rules", 0, "platforms"),
+        ("rules", 0, "referrers"),
+        ("webhooks", "endpoints", 0, "format"),
+        ("sweep",),
+        ("deletes",),
+        ("notify",),
+    ]
+    assert refuse_unsupported(data) == (data, [])
+    assert "sweep" in FUTURE
+
+
+def test_no_rows_let_everything_through() -> None:
+    assert refuse_unsupported(FUTURE, ()) == (FUTURE, [])
+
+
+CASES = {
+    "a key of its own": (
+        but("eu.example.com}", "eu.example.com, bandwidth: 50MiB/s}"),
+        "4: replicas[0].bandwidth: is not supported yet; remove the key",
+    ),
+    "another way to log in": (
+        but("registry.example.com}", "registry.example.com, credentials: {azure: {client_id: x}}}"),
+        "2: primary.credentials.azure: is not supported yet; remove the key",
+    ),
+    "more than the off value": (
+        BASE + "rules:\n  - deletes: propagate",
+        "6: rules[0].deletes: anything but ignore is not supported yet; write deletes: ignore or remove the key",
+    ),
+    "referrers": (
+        BASE + "rules:\n  - referrers: true",
+        "6: rules[0].referrers: anything but false is not supported yet; write referrers: false or remove the key",
+    ),
+    "a block": (
+        BASE + "sweep:\n  every: 1h",
+        "5: sweep: anything but off is not supported yet; write sweep: off or remove the key",
+    ),
+    "a list": (
+        BASE + "notify:\n  - {url: https://deploy.example.com}",
+        "5: notify: anything but [] is not supported yet; write notify: [] or remove the key",
+    ),
+    "another sender": (
+        BASE + "webhooks:\n  endpoints:\n    - {path: /a, auth: none, format: harbor}",
+        (
+            "7: webhooks.endpoints[0].format: anything but distribution is not supported yet; "
+            "write format: distribution or remove the key"
+        ),
+    ),
+    "another store": (
+        BASE + "store: {url: postgresql://db/replicator}",
+        "5: store.url: postgresql is not supported yet; write sqlite:////PATH",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
+def test_a_refusal_says_what_may_be_written_meanwhile(tmp_path: Path, text: str, expected: str) -> None:
+    assert mistakes(tmp_path, text) == [expected]
+
+
+def test_off_values_are_compared_with_their_type() -> None:
+    """0 equals false in Python, not in a file."""
+    assert [mistake.path for mistake in refuse_unsupported({"sweep": 0})[1]] == [("sweep",)]
+
+
+def test_each_row_is_there_once() -> None:
+    assert len({row.path for row in ROWS}) == len(ROWS)

@@ -1,0 +1,162 @@
+"""Routing: which replicas a change concerns, when, how urgently, and under which policy."""
+
+import math
+from typing import Any
+
+import pytest
+
+from replicator.model import (
+    Change,
+    ChangeKind,
+    Digest,
+    IntentKey,
+    Priority,
+    Reference,
+    parse_reference,
+    parse_repository,
+)
+from replicator.routing import Router
+from replicator.settings.schema import PrimarySettings, ReplicaSettings, Rule, Settings, Webhooks
+
+NOW = 1_700_000_000.0
+DAY = 86400.0
+DIGEST = Digest.of(b"manifest")
+
+
+def router(*rules: Rule, **replica: Any) -> Router:
+    """Return a router for the replicas `a` and `b`; `replica` are further settings of `a`."""
+    return Router(
+        Settings(
+            version=1,
+            primary=PrimarySettings(url="https://registry.example.com"),
+            replicas=(
+                ReplicaSettings(**{"name": "a", "url": "https://a.example.com", **replica}),
+                ReplicaSettings(name="b", url="https://b.example.com"),
+            ),
+            rules=rules,
+            webhooks=Webhooks(untagged_hold=7.0),
+        )
+    )
+
+
+def push(name: str, **more: Any) -> Change:
+    """Return the push of `repository:tag` or `repository@digest`."""
+    repository, _, reference = name.partition("@" if "@" in name else ":")
+    parsed: Reference = parse_reference(reference)
+    return Change(
+        **{"kind": ChangeKind.PUSH, "repository": parse_repository(repository), "reference": parsed, **more}
+    )
+
+
+def where(routes: Router, name: str) -> tuple[str, ...]:
+    change = push(name)
+    return routes.replicas_for(change.repository, change.reference)
+
+
+def test_without_rules_everything_goes_everywhere() -> None:
+    intents = router().route(push("team/app:v1", digest=DIGEST), NOW)
+    repository = parse_repository("team/app")
+    assert [intent.key for intent in intents] == [
+        IntentKey("a", repository, parse_reference("v1")),
+        IntentKey("b", repository, parse_reference("v1")),
+    ]
+    assert {intent.digest for intent in intents} == {DIGEST}
+    assert {(intent.since, intent.due_at, intent.priority) for intent in intents} == {(NOW, NOW, Priority.NORMAL)}
+
+
+def test_for_each_replica_the_first_rule_counts_that_matches_and_names_it() -> None:
+    routes = router(
+        Rule(repositories=("team/**",), tags=("v*",), replicas=("a",), priority="high"),
+        Rule(repositories=("team/**",), replicas=("b",), priority="low"),
+        Rule(repositories=("**",)),
+    )
+    priorities = {
+        name: {intent.key.replica: intent.priority for intent in routes.route(push(name), NOW)}
+        for name in ("team/app:v1", "team/app:latest", "other:v1")
+    }
+    assert priorities == {
+        "team/app:v1": {"a": Priority.HIGH, "b": Priority.LOW},
+        "team/app:latest": {"a": Priority.NORMAL, "b": Priority.LOW},
+        "other:v1": {"a": Priority.NORMAL, "b": Priority.NORMAL},
+    }
+
+
+def test_what_no_rule_matches_goes_nowhere() -> None:
+    routes = router(
+        Rule(repositories=("team/**", "!team/scratch/**"), tags=("semver:>=1", "!*-dev"), replicas=("b",))
+    )
+    assert where(routes, "team/app:v1.0.0") == ("b",)
+    assert where(routes, "team/app:v0.9.0") == ()
+    assert where(routes, "team/app:v1.0.0-dev") == ()
+    assert where(routes, "team/scratch/app:v1.0.0") == ()
+    assert where(routes, "other:v1.0.0") == ()
+
+
+def test_untagged_content_goes_by_its_repository_and_waits() -> None:
+    routes = router(Rule(repositories=("team/*",), tags=("v*",), replicas=("a",)), Rule(repositories=("!team/*",)))
+    (intent,) = routes.route(push(f"team/app@{DIGEST}"), NOW)
+    assert (intent.key.replica, intent.key.reference, intent.digest) == ("a", DIGEST, DIGEST)
+    assert (intent.since, intent.due_at) == (NOW, NOW + 7.0)
+    assert where(routes, f"other@{DIGEST}") == ("a", "b")
+
+
+def test_deletes_make_nothing_owed() -> None:
+    assert router().route(push("app:v1", kind=ChangeKind.DELETE), NOW) == ()
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_fallback_tags_are_no_references(algorithm: str) -> None:
+    assert router().route(push(f"app:{algorithm}-{'a' * 64}"), NOW) == ()
+
+
+@pytest.mark.parametrize(
+    "tag", [f"sha256-{'a' * 64}.sig", f"sha256-{'a' * 63}", f"sha256-{'g' * 64}", f"md5-{'a' * 64}"]
+)
+def test_tags_like_them_are_ordinary(tag: str) -> None:
+    assert where(router(), f"app:{tag}") == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("happened_at", "since"),
+    [
+        (None, NOW),
+        (NOW, NOW),
+        (NOW - 90.0, NOW - 90.0),
+        (NOW - 30 * DAY, NOW - 30 * DAY),
+        (NOW - 31 * DAY, NOW),
+        (0.0, NOW),
+        (-1.0, NOW),
+        (NOW + 5.0, NOW),
+        (math.inf, NOW),
+        (-math.inf, NOW),
+        (math.nan, NOW),
+    ],
+)
+def test_the_senders_time_counts_when_it_can_be_believed(happened_at: float | None, since: float) -> None:
+    assert {intent.since for intent in router().route(push("app:v1", happened_at=happened_at), NOW)} == {since}
+
+
+def fingerprint(rule: Rule, **replica: Any) -> str:
+    return router(rule, **replica).route(push("team/app:v1"), NOW)[0].fingerprint
+
+
+def test_the_fingerprint_stands_for_the_content_that_the_policy_asks_for() -> None:
+    usual = fingerprint(Rule())
+    assert usual == "d479f2ca96b2eed4"
+    assert (
+        fingerprint(Rule(repositories=("team/*",), priority="high", deletes="propagate", conflicts="keep")) == usual
+    )
+    assert fingerprint(Rule(), name="c", max_connections=1, labels={"x": "y"}) == usual
+    different = {
+        fingerprint(Rule(referrers=True)),
+        fingerprint(Rule(platforms=("linux/amd64",))),
+        fingerprint(Rule(platforms=("linux/amd64", "linux/arm64"))),
+        fingerprint(Rule(), url="https://c.example.com"),
+        fingerprint(Rule(), repository_prefix="mirror/"),
+    }
+    assert len(different | {usual}) == 6
+
+
+def test_the_order_of_platforms_does_not_change_the_fingerprint() -> None:
+    one = fingerprint(Rule(platforms=("linux/amd64", "linux/arm64")))
+    assert one == fingerprint(Rule(platforms=("linux/arm64", "linux/amd64")))
