@@ -18,7 +18,7 @@ from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Operation, Request
 DIGEST_FIELD = "Docker-Content-Digest"
 _ACCEPT = ", ".join(ACCEPTED_MANIFESTS)
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
-_SAYS_NOTHING = frozenset({"", "text/plain", "application/json", "application/octet-stream"})
+_SAYS_NOTHING = frozenset({"", "application/json", "application/octet-stream"})
 _NO_HEAD = frozenset({400, 403, 405, 406, 412, 501})
 
 
@@ -130,7 +130,7 @@ class Manifests:
             return None
         size = reply.fields.length()
         media_type = _bare(reply)
-        if claimed is None or size is None or not _MEDIA_TYPE.fullmatch(media_type) or media_type in _SAYS_NOTHING:
+        if claimed is None or size is None or not _MEDIA_TYPE.fullmatch(media_type) or _says_nothing(media_type):
             return None
         if isinstance(reference, Digest) and claimed != reference:
             return None
@@ -148,7 +148,7 @@ class Manifests:
     def _media_type(self, reply: Reply, name: str) -> str:
         """Return the type as served; the body's own word only where the header says nothing."""
         media_type = _bare(reply)
-        if media_type in _SAYS_NOTHING:
+        if _says_nothing(media_type):
             try:
                 document = strict_json.loads(reply.body, limit=MAX_MANIFEST)
             except strict_json.Invalid as error:
@@ -166,6 +166,10 @@ class Manifests:
 
 def _bare(reply: Reply) -> str:
     return (reply.fields.get("Content-Type") or "").partition(";")[0].strip()
+
+
+def _says_nothing(media_type: str) -> bool:
+    return media_type.lower() in _SAYS_NOTHING or media_type.lower().startswith("text/")
 
 
 def _from_registry(reply: Reply) -> bool:

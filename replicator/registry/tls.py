@@ -1,7 +1,9 @@
 """TLS contexts: one for the registry itself, one for the other hosts it sends us to (S13)."""
 
+import functools
 import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 from replicator.errors import Reason, SettingsError
 from replicator.settings.registries import Tls
@@ -25,11 +27,22 @@ def tls_contexts(tls: Tls | None) -> TlsContexts:
         raise problem from error
 
 
-def _for_registry(tls: Tls | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=None if tls is None else tls.ca_file)
+@functools.cache
+def _systems() -> ssl.SSLContext:
+    # Reading the system's certificates takes long enough to do it once; nobody changes this context.
+    return _context(None)
+
+
+def _context(ca_file: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _for_registry(tls: Tls | None) -> ssl.SSLContext:
     if tls is None:
-        return context
+        return _systems()
+    context = _context(tls.ca_file)
     if tls.cert_file is not None:
         context.load_cert_chain(tls.cert_file, tls.key_file)
     if tls.insecure_skip_verify:
@@ -39,8 +52,8 @@ def _for_registry(tls: Tls | None) -> ssl.SSLContext:
 
 
 def _for_others(tls: Tls | None) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if tls is not None and tls.ca_file is not None:
-        context.load_verify_locations(tls.ca_file)
+    if tls is None or tls.ca_file is None:
+        return _systems()
+    context = _context(None)
+    context.load_verify_locations(tls.ca_file)
     return context

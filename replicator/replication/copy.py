@@ -12,9 +12,10 @@ from replicator.model import Descriptor, Digest, Repository
 from replicator.observability.labels import BlobResult
 from replicator.observability.metrics import Metrics
 from replicator.plan import BlobStep, ManifestStep, Plan
+from replicator.replication.blob_read import Subscription
 from replicator.replication.ports import BlobLocations, Replica, Source
 from replicator.replication.presence import Presence
-from replicator.replication.shared_reads import SharedReads, Subscription
+from replicator.replication.shared_reads import SharedReads
 from replicator.replication.together import together
 from replicator.replication.waiting import wait_within
 
@@ -92,7 +93,7 @@ class Copy:
             # A waiter holds no slot; when the leader fails or is cancelled, one of those who waited takes over.
             if not await wait_within(self._tools.clock, LEADER_LIMIT, leader.ended):
                 break
-            if leader.repository != self._target:
+            if leader.repository != self._target and presence.knows(leader.repository, blob.digest):
                 candidates = (leader.repository, *candidates)
         if presence.knows(self._target, blob.digest):
             self._settled(blob, BlobResult.SHARED)

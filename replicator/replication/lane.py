@@ -15,14 +15,15 @@ from anyio.abc import TaskGroup
 from replicator.clock import Clock
 from replicator.errors import Reason, StoreError
 from replicator.model import Digest, IntentKey
-from replicator.observability.labels import AttemptResult, LaneState, UpdateResult
+from replicator.observability.labels import LaneState
 from replicator.observability.metrics import Metrics
 from replicator.replication.events import ReplicationEvent
+from replicator.replication.journal import Journal
 from replicator.replication.ports import IntentStore
 from replicator.replication.waiting import wait_within
 from replicator.replication.worker import Job, LeaseLost, Worker
 from replicator.retry import Breaker, RetryPolicy
-from replicator.store.outcome import Done, Outcome, Parked, Result, Retry
+from replicator.store.outcome import Done, Outcome, Retry
 
 LEASE_SECONDS = 60.0
 _RENEW_EVERY = 20.0
@@ -62,6 +63,7 @@ class Lane:
     def __init__(self, kit: LaneKit, worker: Worker) -> None:
         self._kit = kit
         self._worker = worker
+        self._journal = Journal(kit.name, kit.metrics, kit.clock)
         self._jobs: dict[IntentKey, Job] = {}
         self._held_until: dict[IntentKey, float] = {}
         self._spared: set[IntentKey] = set()
@@ -76,7 +78,7 @@ class Lane:
     def view(self) -> LaneView:
         """Return the lane's state now."""
         return LaneView(
-            state=LaneState.OPEN if self._breaker.tripped else LaneState.RUNNING,
+            state=self._state(),
             inflight=len(self._jobs),
             last_error=self._last_error,
             last_success=self._last_success,
@@ -124,7 +126,7 @@ class Lane:
             _log.error(ReplicationEvent.LEASE_FAILED, replica=self._kit.name, error=str(error))
             await self._kit.clock.sleep(_STORE_PAUSE)
             return True
-        self._kit.metrics.leases_taken(len(leases))
+        self._journal.leased(len(leases))
         for lease in leases:
             job = Job(lease)
             self._jobs[lease.key] = job
@@ -198,8 +200,7 @@ class Lane:
         except StoreError as error:
             # The row stays owed and its lease runs out: the work is done again, which finds everything present.
             self._last_error = str(error)
-            self._kit.metrics.leases_ended(1, lost=True)
-            _log.error(ReplicationEvent.SETTLE_FAILED, replica=self._kit.name, error=str(error))
+            self._journal.unsettled(str(error))
         finally:
             self._jobs.pop(job.lease.key, None)
             self._held_until.pop(job.lease.key, None)
@@ -208,84 +209,39 @@ class Lane:
     async def _give_back(self, job: Job) -> None:
         if job.superseded:
             self._spared.add(job.lease.key)
-            self._kit.metrics.update_settled(self._kit.name, UpdateResult.SUPERSEDED, None)
-            _log.info(ReplicationEvent.REFERENCE_SUPERSEDED, replica=self._kit.name, key=str(job.lease.key))
         if job.wrote:
             unknown = Retry(at=self._kit.clock.now(), reason=Reason.OTHER, message="cut short", wrote=True)
             await self._kit.store.settle(job.lease, unknown)
         else:
             await self._kit.store.release([job.lease])
-        self._kit.metrics.leases_ended(1)
+        self._journal.released(job)
 
     async def _settle(self, job: Job, outcome: Outcome, seconds: float) -> None:
-        held = await self._kit.store.settle(job.lease, outcome)
-        self._kit.metrics.leases_ended(1, lost=not held)
-        if not held:
-            self._kit.metrics.attempt(self._kit.name, AttemptResult.FENCED)
-            _log.warning(ReplicationEvent.LEASE_LOST, replica=self._kit.name, key=str(job.lease.key))
-            return
-        if isinstance(outcome, Done):
-            await self._succeeded(job, outcome, seconds)
+        if not await self._kit.store.settle(job.lease, outcome):
+            self._journal.fenced(job.lease)
+        elif isinstance(outcome, Done):
+            self._journal.succeeded(job, outcome, seconds)
+            self._spared.discard(job.lease.key)
+            self._last_success = self._kit.clock.now()
+            await self._turn(self._breaker.succeeded(), "")
         else:
-            self._failed(job, outcome)
+            self._journal.failed(job, outcome)
+            self._last_error = outcome.message
+            if job.error is not None and not isinstance(job.error, LeaseLost | StoreError):
+                now, chance = self._kit.clock.monotonic(), self._kit.rng.random()
+                await self._turn(self._breaker.failed(job.error, now, self._kit.policy, chance), outcome.message)
 
-    async def _succeeded(self, job: Job, outcome: Done, seconds: float) -> None:
-        lease, kit = job.lease, self._kit
-        self._spared.discard(lease.key)
-        now = kit.clock.now()
-        was_down = self._breaker.tripped
-        self._breaker = self._breaker.succeeded()
-        self._last_success = now
-        if was_down:
-            self._show()
-            woken = await kit.store.make_due(kit.name)
-            _log.info(ReplicationEvent.LANE_HEALED, replica=kit.name, due=woken)
-        if lease.look:
+    async def _turn(self, breaker: Breaker, error: str) -> None:
+        """Take over the breaker's new state; a lane that heals has all its failing rows due at once."""
+        before, self._breaker = self._breaker, breaker
+        if before.tripped == breaker.tripped:
             return
-        lag = None if lease.since is None else max(0.0, now - lease.since)
-        kit.metrics.attempt(kit.name, AttemptResult.OK)
-        kit.metrics.update_settled(kit.name, outcome.result, lag)
-        _log.info(
-            ReplicationEvent.REFERENCE_REPLICATED
-            if outcome.result is not Result.GONE
-            else ReplicationEvent.REFERENCE_GONE,
-            replica=kit.name,
-            repository=lease.key.repository,
-            reference=str(lease.key.reference),
-            digest=None if outcome.digest is None else str(outcome.digest),
-            result=outcome.result,
-            sent_bytes=job.tally.sent,
-            mounted_bytes=job.tally.mounted,
-            present_bytes=job.tally.present,
-            seconds=round(seconds, 3),
-            lag_seconds=None if lag is None else round(lag, 3),
-        )
-
-    def _failed(self, job: Job, outcome: Retry | Parked) -> None:
-        kit, error = self._kit, job.error
-        parked = isinstance(outcome, Parked)
-        kit.metrics.attempt(kit.name, AttemptResult.PARKED if parked else AttemptResult.RETRY)
-        self._last_error = outcome.message
-        if error is not None and not isinstance(error, LeaseLost | StoreError):
-            before = self._breaker.tripped
-            self._breaker = self._breaker.failed(error, kit.clock.monotonic(), kit.policy, kit.rng.random())
-            if self._breaker.tripped != before:
-                self._show()
-                _log.warning(
-                    ReplicationEvent.LANE_OPENED if not before else ReplicationEvent.LANE_HEALED,
-                    replica=kit.name,
-                    error=outcome.message,
-                )
-        _log.warning(
-            ReplicationEvent.REFERENCE_PARKED if parked else ReplicationEvent.REFERENCE_FAILED,
-            replica=kit.name,
-            repository=job.lease.key.repository,
-            reference=str(job.lease.key.reference),
-            reason=outcome.reason,
-            error=outcome.message,
-            attempts=job.lease.attempts + 1,
-            again_in_seconds=round(outcome.at - kit.clock.now(), 1),
-        )
+        self._show()
+        if breaker.tripped:
+            _log.warning(ReplicationEvent.LANE_OPENED, replica=self._kit.name, error=error)
+        else:
+            due = await self._kit.store.make_due(self._kit.name)
+            _log.info(ReplicationEvent.LANE_HEALED, replica=self._kit.name, due=due)
 
     # Changes that arrive while a copy runs
 
@@ -296,6 +252,8 @@ class Lane:
         self._ring()
         for key in mine:
             job = self._jobs.get(key)
+            if job is not None:
+                job.moved = True
             if job is not None and job.copying is not None and key not in self._spared and self._group is not None:
                 self._group.start_soon(self._supersede, job, job.copying)
 
@@ -316,5 +274,7 @@ class Lane:
         event.set()
 
     def _show(self) -> None:
-        self._kit.metrics.lane_state(self._kit.name, self.view().state)
-        self._kit.metrics.lane_window(self._kit.name, self._kit.workers)
+        self._journal.state(self._state(), self._kit.workers)
+
+    def _state(self) -> LaneState:
+        return LaneState.OPEN if self._breaker.tripped else LaneState.RUNNING

@@ -1,7 +1,6 @@
 """Look before copying: read the manifest tree at the source now, and ask the replica what it has (DESIGN 3)."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
 from functools import partial
 
 from replicator import manifest as manifests
@@ -53,8 +52,9 @@ async def read_closure(source: Source, repository: Repository, top: RawManifest,
     root = manifests.parse(top, registry=source.name)
     below: dict[Digest, Manifest] = {}
     loose: list[Descriptor] = []
-    level: Sequence[Descriptor] = root.children
-    for _ in range(manifests.MAX_DEPTH):
+    level = list(root.children)
+    # One turn more than levels below the top: the last finds nothing left.
+    for _ in range(manifests.MAX_DEPTH + 1):
         wanted = {child.digest: child for child in level if child.digest not in below}
         if not wanted:
             break
@@ -71,7 +71,7 @@ async def read_closure(source: Source, repository: Repository, top: RawManifest,
                 loose.append(child)
             else:
                 below[child.digest] = read
-                level = [*level, *read.children]
+                level += read.children
     else:
         raise ContentError(
             f"{source.name}: manifest {top.digest} nests indexes deeper than {manifests.MAX_DEPTH}",
@@ -84,17 +84,17 @@ async def read_closure(source: Source, repository: Repository, top: RawManifest,
 async def _read_child(
     source: Source, repository: Repository, child: Descriptor, cache: ManifestCache
 ) -> Manifest | None:
-    cached = cache.get(child.digest)
-    if cached is not None:
-        return cached
     known_type = manifests.is_manifest_type(child.media_type)
+    cached = cache.get(child.digest)
+    if cached is not None and _fits(cached.raw, child, known_type=known_type):
+        return cached
     try:
         raw = await source.read_manifest(repository, child.digest)
     except NotFound:
         if known_type:
             raise
         return None
-    if len(raw.body) != child.size or (known_type and raw.media_type != child.media_type):
+    if not _fits(raw, child, known_type=known_type):
         raise ContentError(
             f"{source.name}: manifest {child.digest} differs from its descriptor in size or media type",
             registry=source.name,
@@ -102,6 +102,10 @@ async def _read_child(
     parsed = manifests.parse(raw, registry=source.name)
     cache.add(parsed)
     return parsed
+
+
+def _fits(raw: RawManifest, child: Descriptor, *, known_type: bool) -> bool:
+    return len(raw.body) == child.size and (not known_type or raw.media_type == child.media_type)
 
 
 async def ask_replica(

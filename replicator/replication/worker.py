@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 import anyio
@@ -31,11 +30,12 @@ class LeaseLost(ReplicatorError):
 
 @dataclass(slots=True)
 class Job:
-    """One lease that is being worked on: what it copies now, and how to stop it."""
+    """One lease that is being worked on: what it copies now, whether a change came meanwhile, and how to stop it."""
 
     lease: Lease
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     copying: Digest | None = None
+    moved: bool = False
     superseded: bool = False
     tally: Tally = field(default_factory=Tally)
     error: ReplicatorError | None = None
@@ -87,6 +87,9 @@ class Worker:
         lease = job.lease
         target = self._target(lease.key.repository)
         top, held = await self._both_ends(lease, target)
+        if job.moved:
+            # The replica took its time to answer: what the source said before that may be superseded by now.
+            top = await self._at_source(lease)
         if top is None:
             return Done(result=Result.GONE, digest=None, look_at=self._look_at(lease.looks), looks=lease.looks + 1)
         look_at = None if lease.digest in {None, top.digest} else self._look_at(lease.looks)
@@ -117,21 +120,25 @@ class Worker:
         return tuple(manifest.raw.digest for manifest in closure.manifests)
 
     async def _both_ends(self, lease: Lease, target: Repository) -> tuple[RawManifest | None, Descriptor | None]:
-        reference = lease.key.reference
         top: RawManifest | None = None
         held: Descriptor | None = None
 
         async def at_source() -> None:
             nonlocal top
-            with suppress(NotFound):
-                top = await self._source.read_manifest(lease.key.repository, reference)
+            top = await self._at_source(lease)
 
         async def at_replica() -> None:
             nonlocal held
-            held = await self._tools.replica.stat_manifest(target, reference)
+            held = await self._tools.replica.stat_manifest(target, lease.key.reference)
 
         await together([at_source, at_replica])
         return top, held
+
+    async def _at_source(self, lease: Lease) -> RawManifest | None:
+        try:
+            return await self._source.read_manifest(lease.key.repository, lease.key.reference)
+        except NotFound:
+            return None
 
     async def _look(self, lease: Lease) -> Outcome:
         """Look at the primary a second time: nothing is owed unless it names something new by now."""

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import PlainSerializer, ValidationError
@@ -34,7 +34,7 @@ _WANTED = {
     "dict_type": "write a mapping, as in {key: value}",
     "model_type": "write a mapping, as in {key: value}",
     "tuple_type": "write a list, as in [one, two]",
-    "path_type": "write the path of a file",
+    "is_instance_of": "write the path of a file",
 }
 _LIMITS = {
     "literal_error": ("is not what it may be", "write", "expected"),
@@ -53,6 +53,14 @@ def explain(error: ValidationError) -> list[Mistake]:
         for details in error.errors(include_url=False)
         if details["type"] != "too_short" or not details["input"]
     ]
+
+
+def may_be_named(path: KeyPath) -> bool:
+    """Say whether the schema has a place for this key. Deeper keys may be parts of a secret, as in `{hunter2}`."""
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    free = _field(path[:-1]) if path else None
+    return not path or _section(path[:-1]) is not None or (free is not None and get_origin(free.annotation) is dict)
 
 
 def _explain(details: ErrorDetails) -> Mistake:
@@ -125,8 +133,8 @@ def _metadata(path: KeyPath) -> list[Any]:
 
 
 def _field(path: KeyPath) -> FieldInfo | None:
-    section = _section(path[:-1])
-    return section.model_fields.get(str(path[-1])) if section and path else None
+    section = _section(path[:-1]) if path else None
+    return section.model_fields.get(str(path[-1])) if section else None
 
 
 def _section(path: KeyPath) -> type[Section] | None:

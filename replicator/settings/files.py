@@ -7,10 +7,10 @@ what it names must be there and readable, so that `config check` finds it and no
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
+    Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     InstanceOf,
@@ -92,9 +92,8 @@ def _secret_variable(value: Any, info: ValidationInfo) -> Any:
 def _store_url(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, str):
         return value
-    parts = urlsplit(value)
-    path = parts.path[1:]
-    if parts.scheme != "sqlite" or parts.netloc or not path or "?" in value or "#" in value or path == ":memory:":
+    path = value.removeprefix(_SQLITE)
+    if path in {value, "", ":memory:"} or "?" in value or "#" in value:
         refuse(
             "is not the URL of a store", "write sqlite:////PATH, as in sqlite:////var/lib/replicator/replicator.db"
         )
@@ -154,7 +153,7 @@ SecretFile = Annotated[
     WithJsonSchema({"type": "string", "title": "file"}),
 ]
 """A secret, written as the path of the file that holds it."""
-SecretFiles = Annotated[tuple[SecretFile, ...], _OneOrMany()]
+SecretFiles = Annotated[tuple[SecretFile, ...], Field(min_length=1), _OneOrMany()]
 """Several secrets that are all valid, as while one replaces another; one path or a list of them."""
 SecretVariable = Annotated[
     InstanceOf[Secret],

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from replicator.settings.checks import check_together
 from replicator.settings.document import Document, read_document
-from replicator.settings.explain import explain
+from replicator.settings.explain import explain, may_be_named
 from replicator.settings.fields import Surroundings
 from replicator.settings.mistakes import KeyPath, Mistake, settings_error
 from replicator.settings.schema import Settings
@@ -40,7 +40,9 @@ def _settings(document: Document, surroundings: Surroundings) -> tuple[Settings 
             Mistake((), "is not a mapping", "start from config/replicator.minimal.yaml"),
         ]
     data, unsupported = refuse_unsupported(document.data)
-    mistakes = [*document.mistakes, *check_together(document.data), *unsupported]
+    # Every mistake that is left out here lies below another one.
+    written = [mistake for mistake in document.mistakes if may_be_named(mistake.path)]
+    mistakes = [*written, *check_together(document.data), *unsupported]
     try:
         return Settings.model_validate(data, context=surroundings), mistakes
     except ValidationError as error:

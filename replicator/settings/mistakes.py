@@ -1,9 +1,13 @@
 """A mistake in the configuration file, and the one message that lists them all."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from replicator.errors import SettingsError
+from replicator.model import shown
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 KeyPath = tuple[str | int, ...]
 """The way to a value from the top of the file: keys, and positions in lists from 0."""
@@ -26,7 +30,11 @@ def key_path(path: KeyPath) -> str:
     """Return `path` as messages show it: `replicas[1].url`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            key = part if _PLAIN_KEY.fullmatch(part) else shown(part, 40)
+            text += f".{key}" if text else key
     return text or "(file)"
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 
 from semantic_version import NpmSpec, Version  # type: ignore[import-untyped]  # the package ships no types
 
-Matcher = Callable[[str], bool]
+Matcher = Callable[[str], object]
+"""Says by truth whether a name matches."""
 
 _GLOB_TEXT = re.compile(r"[A-Za-z0-9._/:-]+")
 _GLOB_PART = re.compile(r"(?<![^/])\*\*/|/\*\*$|\*\*|\*|\?|(?:[^*?/]|/(?!\*\*$))+")
@@ -31,9 +32,13 @@ class Patterns:
 
     def match(self, name: str) -> bool:
         """Say whether the list lets `name` through."""
-        if self._positive and not any(matcher(name) for matcher in self._positive):
-            return False
-        return not any(matcher(name) for matcher in self._negative)
+        for matcher in self._negative:
+            if matcher(name):
+                return False
+        for matcher in self._positive:
+            if matcher(name):
+                return True
+        return not self._positive
 
 
 def compile_pattern(text: str, *, versions: bool) -> Matcher:
@@ -57,18 +62,14 @@ def _glob(text: str) -> Matcher:
         if part not in _GLOB_REGEX and not _GLOB_TEXT.fullmatch(part):
             raise ValueError("a glob holds letters, digits, . _ - / and the wildcards * ** ?")
         regex += _GLOB_REGEX.get(part) or re.escape(part)
-    return _whole(re.compile(regex))
+    return re.compile(regex).fullmatch
 
 
 def _regex(text: str) -> Matcher:
     try:
-        return _whole(re.compile(text))
+        return re.compile(text).fullmatch
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"not a regular expression ({error})") from error
-
-
-def _whole(regex: re.Pattern[str]) -> Matcher:
-    return lambda name: regex.fullmatch(name) is not None
 
 
 def _semver(text: str) -> Matcher:

@@ -6,9 +6,9 @@ Parsing and formatting are each other's inverse for every value that can be writ
 import re
 
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
-_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB)")
-_BYTES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10, "B": 1}
+_BYTES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10}
 
 
 def parse_duration(text: str) -> float:
@@ -36,7 +36,7 @@ def parse_size(text: str) -> int:
     if not match:
         raise ValueError("not a size")
     number, unit = match.groups()
-    return int(number) * _BYTES[unit]
+    return int(number) * _BYTES.get(unit, 1)
 
 
 def format_size(size: int) -> str:

@@ -11,10 +11,8 @@ from urllib.parse import quote
 from replicator.errors import StoreError
 
 _OLDEST = (3, 35, 0)  # RETURNING
-DURABILITY = "PRAGMA synchronous=FULL"
-"""Each commit is synced before it returns: an acknowledged change survives power loss (G1)."""
-_WRITER = (
-    DURABILITY,
+WRITER_PRAGMAS: tuple[str, ...] = (
+    "PRAGMA synchronous=FULL",  # each commit is synced before it returns: what is acknowledged survives power loss
     "PRAGMA busy_timeout=5000",
     "PRAGMA cache_size=-65536",
     "PRAGMA temp_store=MEMORY",
@@ -40,7 +38,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         mode = connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]
         if mode != "wal":
             raise StoreError(f"{path} cannot have a write-ahead log ({mode}): it must be on a local file system")
-        _set_up(connection, _WRITER)
+        _set_up(connection, WRITER_PRAGMAS)
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"{path} cannot be opened: {error}") from error

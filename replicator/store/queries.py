@@ -73,7 +73,7 @@ def _page(*conditions: ColumnElement[bool]) -> Prepared:
     )
 
 
-_PAGES: Mapping[bool | None, Prepared] = {
+PAGES: Mapping[bool | None, Prepared] = {
     None: _page(),
     True: _page(OWED, _row.parked != _ZERO),
     False: _page(OWED, _row.parked == _ZERO),
@@ -151,7 +151,7 @@ def rows(
         for name in _replicas(connection, replica, after):
             values: dict[str, Value] = {"replica": name, "count": limit - len(found)}
             values.update(_position(connection, after if after and after.replica == name else None))
-            found += _PAGES[parked].run(connection, values).fetchall()
+            found += PAGES[parked].run(connection, values).fetchall()
             if len(found) >= limit:
                 break
     return tuple(_decoded(columns) for columns in found)

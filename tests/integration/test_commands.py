@@ -1,7 +1,7 @@
 """The commands against real registries, a real store and a real admin listener."""
 
 import json
-import sys
+import sysconfig
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,7 +264,7 @@ async def test_commands_ask_the_running_daemon(site: Site, tmp_path: Path) -> No
     ("arguments", "code"), [(("config", "check"), 0), (("status",), 1), (("status", "--replica", "none"), 2)]
 )
 async def test_exit_codes_of_the_program(site: Site, arguments: tuple[str, ...], code: int) -> None:
-    program = Path(sys.executable).with_name("replicator")
+    program = Path(sysconfig.get_path("scripts")) / "replicator"
     result = await anyio.run_process([program, "-c", site.config, *arguments], check=False)
     assert result.returncode == code
     assert b"Traceback" not in result.stdout + result.stderr

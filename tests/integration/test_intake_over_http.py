@@ -143,6 +143,16 @@ def refused(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
+class Buggy:
+    """A sink with a mistake in it."""
+
+    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+        raise ZeroDivisionError(f"{len(intents)} intents and {CANARY}")
+
+    async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
+        raise NotImplementedError
+
+
 async def answer_from(reader: asyncio.StreamReader) -> Answer:
     head = await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.decode().rstrip().split("\r\n")
@@ -481,6 +491,17 @@ async def test_a_store_that_cannot_commit_is_told_503_and_loses_nothing(tmp_path
         sinks[0].full = False
         assert (await here.send(body_of(push("a"), push("b")))).status == 202
         assert len(await here.owed()) == 4
+
+
+async def test_a_mistake_of_ours_is_answered_500_told_in_the_log_and_shown_to_nobody(tmp_path: Path) -> None:
+    async with running(tmp_path, sink=lambda _: Buggy()) as here:
+        answer = await here.send(body_of(push()))
+        assert (answer.status, answer.body) == (500, b"")
+        assert "server" not in answer.headers
+        (line,) = [line for line in here.lines() if line["level"] == "error"]
+        assert line["event"] == "library_message"
+        assert "ZeroDivisionError" in line["exception"]
+        assert (await here.send(body_of({"action": "pull"}))).status == 200
 
 
 async def test_what_is_in_hand_is_answered_at_shutdown_and_nothing_new_is_taken(tmp_path: Path) -> None:

@@ -18,7 +18,11 @@ _CI = User(password="ci", access={"*": ("pull", "push", "delete")})
 def _section(folder: Path, where: AuthRegistry, user: str, password: str) -> dict[str, Any]:
     secret = folder / f"{user}-{len(password)}"
     secret.write_text(password + "\n")
-    return {"url": where.registry.url, "credentials": {"username": user, "password_file": str(secret)}}
+    return {
+        "url": where.registry.url,
+        "credentials": {"username": user, "password_file": str(secret)},
+        "realm_allow": [where.tokens.url.partition("://")[2]],
+    }
 
 
 async def test_primary_and_replica_behind_token_auth(tmp_path: Path) -> None:
@@ -28,8 +32,8 @@ async def test_primary_and_replica_behind_token_auth(tmp_path: Path) -> None:
     second = make_image("c", (base, 3_000))
     async with contextlib.AsyncExitStack() as stack:
         users = {"puller": _PULLER, "pusher": _PUSHER, "ci": _CI}
-        primary = await stack.enter_async_context(run_auth_registry(tmp_path / "p", users))
-        replica = await stack.enter_async_context(run_auth_registry(tmp_path / "r", users))
+        primary = await stack.enter_async_context(run_auth_registry(tmp_path, users, name="auth-primary"))
+        replica = await stack.enter_async_context(run_auth_registry(tmp_path, users, name="auth-replica"))
         sections = {
             "primary": _section(tmp_path, primary, "puller", _PULLER.password),
             "replicas": [{"name": "eu"} | _section(tmp_path, replica, "pusher", _PUSHER.password)],
@@ -52,7 +56,7 @@ async def test_a_token_that_still_lives_is_used_again(tmp_path: Path) -> None:
     image = make_image("short-lived", (200_000, 100_000))
     async with contextlib.AsyncExitStack() as stack:
         users = {"pusher": _PUSHER}
-        replica = await stack.enter_async_context(run_auth_registry(tmp_path / "r", users))
+        replica = await stack.enter_async_context(run_auth_registry(tmp_path, users, name="auth-replica"))
         sections = {"replicas": [{"name": "eu"} | _section(tmp_path, replica, "pusher", _PUSHER.password)]}
         site = await stack.enter_async_context(run_site(tmp_path, replicas=(), sections=sections))
         await push(site.primary.url, "team/app", "v1", image)
@@ -68,7 +72,7 @@ async def test_a_token_that_still_lives_is_used_again(tmp_path: Path) -> None:
 async def test_a_wrong_password_is_one_clear_error_and_no_storm(tmp_path: Path) -> None:
     images = [make_image(f"image-{number}") for number in range(10)]
     async with contextlib.AsyncExitStack() as stack:
-        replica = await stack.enter_async_context(run_auth_registry(tmp_path / "r", {"pusher": _PUSHER}))
+        replica = await stack.enter_async_context(run_auth_registry(tmp_path, {"pusher": _PUSHER}))
         sections = {"replicas": [{"name": "eu"} | _section(tmp_path, replica, "pusher", "wrong-password-canary")]}
         site = await stack.enter_async_context(run_site(tmp_path, replicas=(), sections=sections))
         for number, image in enumerate(images):

@@ -88,8 +88,11 @@ def test_files_named_in_documents_exist(document: Path) -> None:
 
 def test_the_example_in_the_readme_is_valid(tmp_path: Path) -> None:
     blocks = [body for kind, body in FENCED.findall(text_of(Path("README.md"))) if kind == "yaml"]
+    example = next(body for body in blocks if body.startswith("version:"))
+    for name in set(re.findall(r"/run/secrets/([\w-]+)", example)):
+        (tmp_path / name).write_text("secret\n")
     file = tmp_path / "replicator.yaml"
-    file.write_text(next(body for body in blocks if body.startswith("version:")))
+    file.write_text(example.replace("/run/secrets", str(tmp_path)))
     assert [replica.name for replica in load(file, {}).replicas] == ["eu-west"]
 
 

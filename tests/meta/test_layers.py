@@ -7,13 +7,17 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 
 from tests.meta.tree import PACKAGE, ROOT, Module, imported, modules
 
 LINES = {PACKAGE: 300, "tests": 400}
-LONGER_MODULES: dict[str, int] = {}  # path: limit, each with its reason on the line
+TEST_LINES = 700  # a file of tests has no inner structure to get lost in
+LONGER_MODULES = {
+    "tests/contract/test_store.py": 950,  # one contract, which a second store will have to pass as a whole
+}
 
 # Third-party packages that only some of our modules may import: the edges where their exceptions are mapped.
 FENCES = {
@@ -25,7 +29,7 @@ FENCES = {
     "rich": ("replicator.cli",),
     "semantic_version": ("replicator.settings", "replicator.routing"),
     "sqlalchemy": ("replicator.store",),
-    "yaml": ("replicator.settings",),
+    "yaml": ("replicator.settings", "replicator.cli.configuration"),
 }
 # Types of these appear in the interface of the package they belong to, which pins their version.
 COMPANIONS = {"aiohttp": {"multidict", "yarl"}, "pydantic": {"pydantic-core"}}
@@ -122,8 +126,12 @@ def defines_more(statement: ast.stmt) -> bool:
 
 def test_no_module_is_too_long() -> None:
     lengths = {module.path: len(module.source.splitlines()) for module in (*modules(), *modules("tests"))}
-    limits = {path: LONGER_MODULES.get(str(path), LINES[path.parts[0]]) for path in lengths}
-    assert [f"{path}: {lines} lines" for path, lines in lengths.items() if lines > limits[path]] == []
+    assert [f"{path}: {lines} lines" for path, lines in lengths.items() if lines > limit(path)] == []
+
+
+def limit(path: Path) -> int:
+    usual = TEST_LINES if path.name.startswith("test_") else LINES[path.parts[0]]
+    return LONGER_MODULES.get(str(path), usual)
 
 
 def test_each_module_can_be_imported_alone() -> None:

@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
@@ -12,6 +12,10 @@ _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.02
 
 
+@overload
+async def eventually(check: Callable[[], Awaitable[T]], *, within: float = 10.0, what: str) -> T: ...
+@overload
+async def eventually(check: Callable[[], T], *, within: float = 10.0, what: str) -> T: ...
 async def eventually(check: Callable[[], Awaitable[T] | T], *, within: float = 10.0, what: str) -> T:
     """Return the first truthy value of `check`, polled every 5 to 20 ms.
 

@@ -1,5 +1,6 @@
 """A server on the loopback that answers as told, however evil, and keeps what it was asked; and clients for it."""
 
+import asyncio
 import contextlib
 import json
 import re
@@ -68,10 +69,14 @@ def say_json(document: Any, status: int = 200, **headers: str) -> Say:
 
 @dataclass(slots=True)
 class Script:
-    """Rules are tried from the newest on; of several answers each is given once, the last for ever."""
+    """Rules are tried from the newest on; of several answers each is given once, the last for ever.
+
+    Handlers that hang wait for `stopped`.
+    """
 
     url: str = ""
     seen: list[Seen] = field(default_factory=list)
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
     rules: list[tuple[str, re.Pattern[str], list[Say | Handler]]] = field(default_factory=list)
 
     def on(self, method: str, target: str, *answers: Say | Handler) -> None:
@@ -121,6 +126,7 @@ async def run_script(tls: ssl.SSLContext | None = None) -> AsyncIterator[Script]
         script.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{port.number}"
         yield script
     finally:
+        script.stopped.set()
         await runner.cleanup()
         port.release()
 

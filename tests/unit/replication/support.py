@@ -59,12 +59,15 @@ async def _nothing(_call: Call) -> None:
 class ModelRegistry:
     """Content by repository, as a registry keeps it; `hook` is awaited at each moment and may wait or raise.
 
-    `strict`: a manifest whose content is missing is refused. `chunk`: bytes a read gives at a time.
+    `strict`: a manifest whose content is missing is refused. `chunk`: bytes a read gives at a time; `empty_pieces`
+    come between them. Without `tells_of_short_bodies` a read ends in peace however few bytes it gave.
     """
 
     name: str
     strict: bool = False
     chunk: int = CHUNK
+    empty_pieces: bool = False
+    tells_of_short_bodies: bool = True
     hook: Hook = _nothing
     data: dict[Digest, bytes] = field(default_factory=dict)
     links: set[tuple[Repository, Digest]] = field(default_factory=set)
@@ -74,6 +77,7 @@ class ModelRegistry:
     open_reads: int = 0
     most_open: int = 0
     bytes_read: int = 0
+    sessions: int = 0
     corrupt: list[Digest] = field(default_factory=list)
 
     # What tests do to it
@@ -226,6 +230,7 @@ class ModelRegistry:
         )
 
     def _session(self, repository: Repository) -> UploadSession:
+        self.sessions += 1
         place = parse_url(f"http://{self.name}.example.com/v2/{repository}/blobs/uploads/1")
         if place is None:
             raise AssertionError(repository)
@@ -254,9 +259,11 @@ class ModelReader:
             if start + len(piece) > size:
                 raise ContentError(f"{registry.name}: blob {digest} is longer than it says", registry=registry.name)
             registry.bytes_read += len(piece)
+            if registry.empty_pieces:
+                yield b""
             yield piece
         await registry._at(Op.END, repository, digest, len(data))  # noqa: SLF001 -- two halves of one fake
-        if len(data) < size:
+        if len(data) < size and registry.tells_of_short_bodies:
             raise network_error(registry.name)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from replicator.settings.load import load
 from replicator.settings.schema import (
+    Admin,
     Credentials,
     Endpoint,
     ListenAddress,
@@ -15,6 +16,7 @@ from replicator.settings.schema import (
     Retry,
     Rule,
     Settings,
+    Tls,
 )
 from replicator.settings.secrets import Secret
 from tests.unit.settings.files import BASE, but, settings
@@ -171,3 +173,19 @@ def test_settings_can_be_made_in_code() -> None:
     assert made.replica("a") == made.replicas[0]
     assert made.replica("b") is None
     assert "hunter2" not in repr(made)
+
+
+@pytest.mark.parametrize("name", ["password", "token", "identity_token"])
+def test_a_credential_is_found_in_either_form(name: str) -> None:
+    found = [
+        getattr(Credentials.model_validate({f"{name}_{form}": Secret.of_text(form)}), name)
+        for form in ("file", "env")
+    ]
+    assert [secret.reveal() for secret in found] == ["file", "env"]
+    assert getattr(Credentials(), name) is None
+
+
+def test_in_code_values_are_taken_as_they_are() -> None:
+    assert Admin(listen=ListenAddress("::1", 0)).listen == ListenAddress("::1", 0)
+    assert Tls.model_validate({"ca_file": "x/ca.pem"}).ca_file == Path("x/ca.pem")
+    assert Admin.model_validate({"token_file": "x/token"}).token == Secret.of_file(Path("x/token"))

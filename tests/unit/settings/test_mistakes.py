@@ -47,6 +47,21 @@ CASES = {
         BASE + "log: {level: info}\nshutdown: {}\nlog: {level: debug}",
         "7: log: is written twice, first on line 5; keep one of them",
     ),
+    "empty value in a list": (
+        BASE + "rules:\n  - tags:\n      - v*\n      -\n",
+        "8: rules[0].tags[1]: has no value; write one, or remove the key",
+    ),
+    "empty label": (
+        but("eu.example.com}", "eu.example.com, labels: {region: }}"),
+        "4: replicas[0].labels.region: has no value; write one, or remove the key",
+    ),
+    "key with control characters": (
+        BASE + '"log\\nlevel": info',
+        (
+            "5: 'log\\nlevel': is not a known key; known here: version, primary, replicas, rules, webhooks, admin, "
+            "store, sweep, deletes, retry, objective, shutdown, notify, log"
+        ),
+    ),
     "empty value": (
         BASE + "rules:\n  # nothing yet\n",
         "5: rules: has no value; write one, or remove the key",
@@ -54,6 +69,14 @@ CASES = {
     "duration without unit": (
         BASE + "shutdown: {grace: 30}",
         f"5: shutdown.grace: has no unit; {UNIT}",
+    ),
+    "duration of another kind": (
+        BASE + "shutdown: {grace: [30s]}",
+        f"5: shutdown.grace: is not text; {UNIT}",
+    ),
+    "duration of another kind where two are compared": (
+        BASE + "retry: {first: 10s, max: 5}",
+        f"5: retry.max: has no unit; {UNIT}",
     ),
     "duration with an unknown unit": (
         BASE + "objective:\n  lag: 15min",
@@ -208,6 +231,22 @@ CASES = {
             "subpattern at position 0); see the pattern language in docs/configuration.md"
         ),
     ),
+    "longest pause not understood": (
+        BASE + "retry: {first: 10s, max: 5x}",
+        f"5: retry.max: '5x' is not understood; {UNIT}",
+    ),
+    "listen on a bare number": (
+        BASE + "admin: {listen: 9464}",
+        "5: admin.listen: is not an address to listen on; write HOST:PORT, as in 0.0.0.0:8080",
+    ),
+    "port that is none": (
+        BASE + "admin: {listen: 127.0.0.1:65536}",
+        "5: admin.listen: is not an address to listen on; write HOST:PORT, as in 0.0.0.0:8080",
+    ),
+    "store of another kind": (
+        BASE + "store: {url: [a]}",
+        "5: store.url: is a list; write text",
+    ),
     "listen without a port": (
         BASE + "admin: {listen: 127.0.0.1}",
         "5: admin.listen: is not an address to listen on; write HOST:PORT, as in 0.0.0.0:8080",
@@ -219,145 +258,6 @@ CASES = {
     "both servers on one port, written in admin": (
         BASE + 'admin: {listen: "[::]:8080"}',
         "5: admin.listen: is also the address of webhooks; choose another port",
-    ),
-    "endpoint without auth": (
-        ENDPOINT + "    - path: /a",
-        "7: webhooks.endpoints[0].auth: is missing; add it, as in auth: {bearer_token_file: /run/secrets/hook}",
-    ),
-    "endpoint auth of the wrong kind": (
-        ENDPOINT + "    - {path: /a, auth: true}",
-        "7: webhooks.endpoints[0].auth: is true or false; write a mapping, as in {key: value} or the word none",
-    ),
-    "endpoint path without a slash": (
-        ENDPOINT + "    - {path: a, auth: none}",
-        (
-            "7: webhooks.endpoints[0].path: is not the path of a URL; "
-            "write a path, as in /webhooks/primary, without ? or #"
-        ),
-    ),
-    "endpoint paths not unique": (
-        ENDPOINT + "    - {path: /a, auth: none}\n    - {path: /a, auth: none}",
-        "8: webhooks.endpoints[1].path: '/a' is taken by endpoints[0]; choose another",
-    ),
-    "endpoint names not unique": (
-        ENDPOINT + "    - {path: /x/hook, auth: none}\n    - {path: /y/hook, auth: none}",
-        "8: webhooks.endpoints[1].name: 'hook' is taken by endpoints[0]; choose another",
-    ),
-    "two ways to prove who sends": (
-        ENDPOINT + "    - {path: /a, auth: {bearer_token_env: A, header: {name: X, value_env: A}}}",
-        "7: webhooks.endpoints[0].auth: holds several ways to prove who sends; keep one of them",
-    ),
-    "no way to prove who sends": (
-        ENDPOINT + "    - {path: /a, auth: {}}",
-        "7: webhooks.endpoints[0].auth: is empty; write bearer_token_file: PATH, or the word none",
-    ),
-    "basic auth without its password": (
-        ENDPOINT + "    - {path: /a, auth: {basic: {username: a}}}",
-        "7: webhooks.endpoints[0].auth.basic: holds no secret; add password_file: PATH or password_env: VARIABLE",
-    ),
-    "user name with a colon": (
-        ENDPOINT + '    - {path: /a, auth: {basic: {username: "a:b", password_env: A}}}',
-        "7: webhooks.endpoints[0].auth.basic.username: is not a user name; write text without a colon",
-    ),
-    "header name": (
-        ENDPOINT + '    - {path: /a, auth: {header: {name: "X Y", value_env: A}}}',
-        (
-            "7: webhooks.endpoints[0].auth.header.name: is not the name of an HTTP header; "
-            "write a name, as in X-Hook-Token"
-        ),
-    ),
-    "user name without a password": (
-        but("registry.example.com}", "registry.example.com, credentials: {username: me}}"),
-        (
-            "2: primary.credentials: has a user name without a password; "
-            "add password_file: PATH or password_env: VARIABLE"
-        ),
-    ),
-    "password without a user name": (
-        but("registry.example.com}", "registry.example.com, credentials: {password_env: A}}"),
-        "2: primary.credentials: has a password without a user name; add username: NAME",
-    ),
-    "credentials of two kinds": (
-        but("registry.example.com}", "registry.example.com, credentials: {token_env: A, identity_token_env: A}}"),
-        "2: primary.credentials: holds token and identity token; keep one way to log in",
-    ),
-    "secret from a file and a variable": (
-        BASE + "admin: {token_env: A, token_file: secret}",
-        "5: admin.token_env: stands beside token_file; keep one of them",
-    ),
-    "empty credentials": (
-        but("registry.example.com}", "registry.example.com, credentials: {}}"),
-        "2: primary.credentials: is empty; write username and password_file, or remove it to be anonymous",
-    ),
-    "password written inline": (
-        but("registry.example.com}", "registry.example.com, credentials: {username: me, password: hunter2}}"),
-        (
-            "2: primary.credentials.password: a secret cannot stand in this file; "
-            "write password_file: PATH or password_env: VARIABLE"
-        ),
-    ),
-    "password under a mistyped key": (
-        but("registry.example.com}", "registry.example.com, credentials: {token_env: A, pasword_file: hunter2}}"),
-        "2: primary.credentials.pasword_file: is not a known key; did you mean password_file?",
-    ),
-    "secret's variable unset": (
-        BASE + "admin: {token_env: NOT_SET}",
-        "5: admin.token_env: the environment variable NOT_SET is not set; set it before the daemon starts",
-    ),
-    "secret's variable empty": (
-        BASE + "admin: {token_env: EMPTY}",
-        "5: admin.token_env: the environment variable EMPTY is empty; set it before the daemon starts",
-    ),
-    "secret in place of its variable's name": (
-        BASE + "admin: {token_env: hunter-2}",
-        "5: admin.token_env: is not the name of an environment variable; write a name, as in REPLICATOR_PASSWORD",
-    ),
-    "secret's file missing": (
-        BASE + "admin: {token_file: missing}",
-        (
-            "5: admin.token_file: the file {directory}/missing cannot be read (No such file or directory); "
-            "write the path of a file that holds the secret"
-        ),
-    ),
-    "secret's file empty": (
-        ENDPOINT + "    - path: /a\n      auth:\n        bearer_token_file: [secret, empty]",
-        (
-            "9: webhooks.endpoints[0].auth.bearer_token_file[1]: the file {directory}/empty is empty; "
-            "write the path of a file that holds the secret"
-        ),
-    ),
-    "secret's file is a directory": (
-        BASE + "admin: {token_file: .}",
-        (
-            "5: admin.token_file: the file {directory} cannot be read (Is a directory); "
-            "write the path of a file that holds the secret"
-        ),
-    ),
-    "secret of two lines": (
-        BASE + "admin: {token_file: two-lines}",
-        (
-            "5: admin.token_file: the secret holds control characters or several lines; "
-            "write the secret alone, on one line"
-        ),
-    ),
-    "certificate missing": (
-        but("registry.example.com}", "registry.example.com, tls: {ca_file: ca.pem}}"),
-        (
-            "2: primary.tls.ca_file: the file {directory}/ca.pem cannot be read (No such file or directory); "
-            "write the path of a readable file"
-        ),
-    ),
-    "key without its certificate": (
-        but("registry.example.com}", "registry.example.com, tls: {key_file: secret}}"),
-        "2: primary.tls.key_file: is a key without its certificate; add cert_file: PATH",
-    ),
-    "own certificates and no verification": (
-        but("registry.example.com}", "registry.example.com, tls: {ca_file: secret, insecure_skip_verify: true}}"),
-        "2: primary.tls.ca_file: is of no use beside insecure_skip_verify: true; remove one of them",
-    ),
-    "TLS settings for plain HTTP": (
-        but("https://eu.example.com}", "http://eu.example.com, tls: {insecure_skip_verify: true}}"),
-        "4: replicas[0].tls: is of no use with an http:// URL; write https:// in the URL, or remove tls:",
     ),
     "store in memory": (
         BASE + 'store: {url: "sqlite://"}',
@@ -373,17 +273,9 @@ CASES = {
 }
 
 
-@pytest.fixture
-def directory(tmp_path: Path) -> Path:
-    (tmp_path / "secret").write_text("hunter2\n")
-    (tmp_path / "empty").write_text("\n")
-    (tmp_path / "two-lines").write_text("hunter2\nand more\n")
-    return tmp_path
-
-
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
-def test_a_mistake_is_told_in_full(directory: Path, text: str, expected: str) -> None:
-    assert mistakes(directory, text, A="secret", EMPTY="") == [expected.replace("{directory}", str(directory))]
+def test_a_mistake_is_told_in_full(tmp_path: Path, text: str, expected: str) -> None:
+    assert mistakes(tmp_path, text) == [expected]
 
 
 def test_all_mistakes_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -412,31 +304,6 @@ log: {format: xml}
         ["11", "log.level"],
         ["12", "log"],
     ]
-
-
-SPOTS = {
-    "password in a URL": but("https://registry", "https://me:hunter2@registry"),
-    "inline under its own name": but("com}\n", "com, credentials: {username: a, password: hunter2}}\n"),
-    "inline under any name": but("com}\n", "com, credentials: {username: a, pwd: hunter2}}\n"),
-    "in place of a mapping": but("com}\n", "com, credentials: hunter2}\n"),
-    "in place of a list": BASE + "webhooks: {endpoints: hunter2}",
-    "in place of a word": BASE + "log: {level: hunter2}",
-    "in the path of an endpoint": ENDPOINT + "    - {path: /hook?key=hunter2, auth: none}",
-    "in place of none": ENDPOINT + "    - {path: /a, auth: hunter2}",
-    "as an alias": BASE + "admin: {token: *hunter2 }",
-    "as a tag": BASE + "admin: {token: !hunter2 x}",
-    "as the handle of a tag": BASE + "admin: {token: !hunter2!x y}",
-    "as an anchor twice": BASE + "admin: {token: &hunter2 a, token_env: &hunter2 b}",
-    "in broken YAML": BASE + 'admin: {token: "hunter2\n',
-    "beside a broken escape": BASE + 'admin: {token: "hunter2\\q"}\n',
-    "in place of a number": but("com}\n", "com, max_connections: hunter2}\n"),
-    "in a not supported key": but("com}\n", "com, proxy: http://me:hunter2@proxy}\n"),
-}
-
-
-@pytest.mark.parametrize("text", SPOTS.values(), ids=SPOTS)
-def test_a_message_never_repeats_what_may_be_a_secret(tmp_path: Path, text: str) -> None:
-    assert "hunter2" not in "\n".join(mistakes(tmp_path, text))
 
 
 def test_a_file_that_is_not_there_is_told_like_any_mistake(tmp_path: Path) -> None:

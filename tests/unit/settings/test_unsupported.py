@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from replicator.settings.fields import Surroundings
-from replicator.settings.schema import Settings
+from replicator.settings.schema import PrimarySettings, Settings
 from replicator.settings.unsupported import ROWS, refuse_unsupported
 from tests.unit.settings.files import BASE, but, mistakes
 
@@ -45,6 +46,11 @@ def test_the_schema_knows_what_the_rows_refuse() -> None:
     assert settings.deletes is not None
     assert (settings.deletes.grace, settings.deletes.breaker.percent) == (7200.0, 1.5)
     assert settings.notify[0].events == ("parked", "late")
+
+
+def test_a_rate_has_a_unit_of_time() -> None:
+    with pytest.raises(ValidationError, match="write a size and /s, as in 50MiB/s"):
+        PrimarySettings.model_validate({"url": "https://registry.example.com", "bandwidth": "50MiB"})
 
 
 def test_each_use_is_a_mistake_and_taken_out_of_the_data() -> None:

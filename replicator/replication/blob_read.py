@@ -1,0 +1,281 @@
+"""One pass over a source blob and those who take its bytes: buffered for laggards, verified to the last byte (G3)."""
+
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+
+from replicator.clock import Clock
+from replicator.errors import AccessDenied, ContentError, NotFound, RegistryError
+from replicator.model import Descriptor, Hasher, Repository
+from replicator.replication.ports import Source
+
+AHEAD = 1024 * 1024
+"""Bytes that a read goes ahead of its fastest subscriber."""
+_RECONNECTS = 4
+
+
+class Reads(Protocol):
+    """What one read needs of all reads of the process; `window` and `pause` as in SharedReads."""
+
+    clock: Clock
+    on_read: Callable[[str, int], None]
+    pause: float
+    window: int
+
+    def joinable(self, source: Source, repository: Repository, blob: Descriptor) -> "BlobRead":
+        """Return a read that still has its first byte to give."""
+        ...
+
+    def start(self, read: "BlobRead") -> None:
+        """Run a read in the background."""
+        ...
+
+    def ended(self, read: "BlobRead") -> None:
+        """Forget a read that feeds nobody any more."""
+        ...
+
+    def make_room(self) -> None:
+        """Let laggards go until the buffered bytes fit the budget."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    offset: int
+    data: bytes
+    after: Hasher  # state of the hash once this chunk is in: what a subscriber needs to go on alone
+
+
+class BlobRead:
+    """One pass over a blob from `offset` to its end, with the chunks that some subscriber has yet to take."""
+
+    def __init__(
+        self,
+        reads: Reads,
+        source: Source,
+        repository: Repository,
+        blob: Descriptor,
+        *,
+        offset: int,
+        hasher: Hasher,
+    ) -> None:
+        self.owner = reads
+        self.source = source
+        self.repository = repository
+        self.blob = blob
+        self.end = offset
+        self._hasher = hasher
+        self._chunks: deque[_Chunk] = deque()
+        self.subscribers: set[Subscription] = set()
+        self._error: Exception | None = None
+        self._started = False
+        self._left = False
+        self._changed = anyio.Event()
+        self._scope = anyio.CancelScope()
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held for subscribers."""
+        return self.end - self._chunks[0].offset if self._chunks else 0
+
+    @property
+    def joinable(self) -> bool:
+        """Whether a new subscriber can still get every byte from the first on."""
+        start = self._chunks[0].offset if self._chunks else self.end
+        return start == 0 and not self._left and self._error is None and not self._scope.cancel_called
+
+    @property
+    def dispensable(self) -> "list[Subscription]":
+        """Who may be let go to save memory: who waits to begin, and who lags where others keep up."""
+        shared = len(self.subscribers) > 1
+        return [
+            one for one in self.subscribers if one.lag > (AHEAD if one.begun else 0) and (shared or not one.begun)
+        ]
+
+    def successor(self, subscriber: "Subscription") -> "BlobRead":
+        """Return the read that goes on for a subscriber that is let go, not yet started.
+
+        Whoever has taken nothing yet may share again, with others that were as late.
+        """
+        self._left = True
+        if subscriber.position == 0:
+            return self.owner.joinable(self.source, subscriber.repository, self.blob)
+        return self.alone(subscriber)
+
+    def alone(self, subscriber: "Subscription") -> "BlobRead":
+        """Return a read for nobody but `subscriber`, from where it is and in its own repository, not yet started."""
+        hasher = subscriber.hasher.copy()
+        return BlobRead(
+            self.owner, self.source, subscriber.repository, self.blob, offset=subscriber.position, hasher=hasher
+        )
+
+    def want(self) -> None:
+        """Say that a subscriber needs bytes now."""
+        if not self._started:
+            self._started = True
+            self.owner.start(self)
+
+    def take(self, position: int) -> _Chunk | None:
+        """Return the chunk at `position`; None when it is not read yet or the blob ended. Raises the read's error."""
+        for chunk in reversed(self._chunks):
+            if chunk.offset == position:
+                return chunk
+        if self._error is not None:
+            raise self._error
+        return None
+
+    @property
+    def changed(self) -> anyio.Event:
+        """Set when chunks, positions, subscribers or the state changed since it was taken."""
+        return self._changed
+
+    def notify(self) -> None:
+        """Drop what everybody has, and wake everybody."""
+        low = min((subscriber.position for subscriber in self.subscribers), default=self.end)
+        while self._chunks and self._chunks[0].offset + len(self._chunks[0].data) <= low:
+            self._chunks.popleft()
+        event, self._changed = self._changed, anyio.Event()
+        event.set()
+        if not self.subscribers:
+            self._scope.cancel()
+            self.owner.ended(self)
+
+    def let_waiting_go(self) -> None:
+        """Let those go who have not begun, if nobody else is left to keep a read under way, or one that failed.
+
+        Waiting for a slot may take long: it holds no connection of the source, and gets no error of long ago.
+        """
+        under_way = self._started and self.end < self.blob.size
+        if self._error is None and not (under_way and not any(one.begun for one in self.subscribers)):
+            return
+        for subscriber in [one for one in self.subscribers if not one.begun]:
+            subscriber.leave()
+
+    async def run(self) -> None:
+        """Read until the blob ends, going on with Range after a broken connection; errors go to the subscribers."""
+        with self._scope:
+            try:
+                await self._read_all()
+            except Exception as error:  # noqa: BLE001 -- not handled here: each subscriber raises it in its own worker
+                self._error = error
+        self.let_waiting_go()
+        self.notify()
+
+    async def _read_all(self) -> None:
+        failures = 0
+        while True:
+            before = self.end
+            try:
+                async with self.source.open_blob(self.repository, self.blob, self.end) as reader:
+                    async for data in reader.chunks():
+                        self._append(data)
+                        await self._keep_pace()
+                if self.end == self.blob.size:
+                    return
+                raise ContentError(
+                    f"{self.source.name}: blob {self.blob.digest} ends after {self.end} of {self.blob.size} bytes",
+                    registry=self.source.name,
+                )
+            except RegistryError as error:
+                failures = 1 if self.end > before else failures + 1
+                if not error.temporary or failures >= _RECONNECTS or self.end == self.blob.size:
+                    raise
+            await self.owner.clock.sleep(self.owner.pause * failures)
+
+    def _append(self, data: bytes) -> None:
+        if not data:
+            return
+        self.owner.on_read(self.source.name, len(data))
+        end = self.end + len(data)
+        self._hasher.update(data)
+        if end > self.blob.size:
+            raise ContentError(
+                f"{self.source.name}: blob {self.blob.digest} is longer than its {self.blob.size} bytes",
+                registry=self.source.name,
+            )
+        # The last chunk is held back until all bytes are proven: no upload can complete with wrong ones.
+        if end == self.blob.size and self._hasher.hexdigest() != self.blob.digest.encoded:
+            raise ContentError(
+                f"{self.source.name}: bytes of blob {self.blob.digest} have another digest", registry=self.source.name
+            )
+        self._chunks.append(_Chunk(self.end, data, self._hasher.copy()))
+        self.end = end
+        self.notify()
+
+    async def _keep_pace(self) -> None:
+        for subscriber in [one for one in self.subscribers if one.lag > self.owner.window]:
+            if len(self.subscribers) > 1:
+                subscriber.leave()
+        self.owner.make_room()
+        # At the end there is nothing left to pace: the connection is given back, whoever still has to take the rest.
+        while self.end < self.blob.size and min((one.lag for one in self.subscribers), default=0) >= AHEAD:
+            await self.changed.wait()
+
+
+class Subscription:
+    """One lane's right to the bytes of one blob, from the first on, in order, each verified by the shared read.
+
+    `begun` is true once bytes were asked for: from then on the subscriber holds what it needs to take them.
+    """
+
+    def __init__(self, read: BlobRead, repository: Repository) -> None:
+        self._read = read
+        self.repository = repository
+        self.position = 0
+        self.hasher = read.blob.digest.hasher()
+        self.begun = False
+        read.subscribers.add(self)
+
+    @property
+    def lag(self) -> int:
+        """Bytes read and not taken by this subscriber."""
+        return self._read.end - self.position
+
+    def leave(self) -> None:
+        """Go on without the others, from here. Buffered bytes are given up and read again."""
+        self._move_to(self._read.successor(self))
+
+    def close(self) -> None:
+        """Give up the rest; the read ends when nobody is left."""
+        if self in self._read.subscribers:
+            self._read.subscribers.discard(self)
+            self._read.let_waiting_go()
+            self._read.notify()
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Yield the blob's bytes; the last chunk comes only when size and digest of all of them are proven.
+
+        Raises ContentError when they are not, RegistryError when the source failed for good.
+        """
+        blob, self.begun = self._read.blob, True
+        if blob.size == 0 and self.hasher.hexdigest() != blob.digest.encoded:
+            raise ContentError(
+                f"{self._read.source.name}: blob {blob.digest} is listed as empty", registry=self._read.source.name
+            )
+        while self.position < blob.size:
+            changed = self._read.changed
+            try:
+                chunk = self._read.take(self.position)
+            except (NotFound, AccessDenied):
+                # The read was in another image's repository: what is missing or forbidden there may be well here.
+                if self._read.repository == self.repository:
+                    raise
+                self._move_to(self._read.alone(self))
+                continue
+            if chunk is None:
+                self._read.want()
+                await changed.wait()
+                continue
+            self.position += len(chunk.data)
+            self.hasher = chunk.after
+            self._read.notify()
+            yield chunk.data
+
+    def _move_to(self, read: BlobRead) -> None:
+        former, self._read = self._read, read
+        read.subscribers.add(self)
+        former.subscribers.discard(self)
+        former.notify()

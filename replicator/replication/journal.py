@@ -1,0 +1,96 @@
+"""What a lane tells of its work: one log line and the figures for each attempt, in one place."""
+
+import structlog
+
+from replicator.clock import Clock
+from replicator.model import Lease
+from replicator.observability.labels import AttemptResult, LaneState, UpdateResult
+from replicator.observability.metrics import Metrics
+from replicator.replication.events import ReplicationEvent
+from replicator.replication.worker import Job
+from replicator.store.outcome import Done, Parked, Result, Retry
+
+_log = structlog.get_logger(__name__)
+
+
+class Journal:
+    """Tells of one replica's lane in logs and metrics; decides nothing."""
+
+    def __init__(self, replica: str, metrics: Metrics, clock: Clock) -> None:
+        self._replica = replica
+        self._metrics = metrics
+        self._clock = clock
+
+    def state(self, state: LaneState, window: int) -> None:
+        """Tell what the lane is doing, and how many references it may work on at once."""
+        self._metrics.lane_state(self._replica, state)
+        self._metrics.lane_window(self._replica, window)
+
+    def leased(self, count: int) -> None:
+        """Tell of leases taken."""
+        self._metrics.leases_taken(count)
+
+    def released(self, job: Job) -> None:
+        """Tell of a lease given back unfinished."""
+        self._metrics.leases_ended(1)
+        if job.superseded:
+            self._metrics.update_settled(self._replica, UpdateResult.SUPERSEDED, None)
+            self._line(ReplicationEvent.REFERENCE_SUPERSEDED, job.lease)
+
+    def fenced(self, lease: Lease) -> None:
+        """Tell of a lease that another took over before it was settled."""
+        self._metrics.leases_ended(1, lost=True)
+        self._metrics.attempt(self._replica, AttemptResult.FENCED)
+        _log.warning(ReplicationEvent.LEASE_LOST, replica=self._replica, key=str(lease.key))
+
+    def unsettled(self, error: str) -> None:
+        """Tell of an outcome that the store could not take."""
+        self._metrics.leases_ended(1, lost=True)
+        _log.error(ReplicationEvent.SETTLE_FAILED, replica=self._replica, error=error)
+
+    def succeeded(self, job: Job, outcome: Done, seconds: float) -> None:
+        """Tell of a reference that is equal now; a second look that found nothing new is not worth a line."""
+        lease = job.lease
+        self._metrics.leases_ended(1)
+        if lease.look:
+            return
+        lag = None if lease.since is None else max(0.0, self._clock.now() - lease.since)
+        self._metrics.attempt(self._replica, AttemptResult.OK)
+        self._metrics.update_settled(self._replica, outcome.result, lag)
+        gone = outcome.result is Result.GONE
+        self._line(
+            ReplicationEvent.REFERENCE_GONE if gone else ReplicationEvent.REFERENCE_REPLICATED,
+            lease,
+            digest=None if outcome.digest is None else str(outcome.digest),
+            result=outcome.result,
+            sent_bytes=job.tally.sent,
+            mounted_bytes=job.tally.mounted,
+            present_bytes=job.tally.present,
+            seconds=round(seconds, 3),
+            lag_seconds=None if lag is None else round(lag, 3),
+        )
+
+    def failed(self, job: Job, outcome: Retry | Parked) -> None:
+        """Tell of a failed attempt and when the next one is."""
+        parked = isinstance(outcome, Parked)
+        self._metrics.leases_ended(1)
+        self._metrics.attempt(self._replica, AttemptResult.PARKED if parked else AttemptResult.RETRY)
+        _log.warning(
+            ReplicationEvent.REFERENCE_PARKED if parked else ReplicationEvent.REFERENCE_FAILED,
+            replica=self._replica,
+            repository=job.lease.key.repository,
+            reference=str(job.lease.key.reference),
+            reason=outcome.reason,
+            error=outcome.message,
+            attempts=job.lease.attempts + 1,
+            again_in_seconds=round(outcome.at - self._clock.now(), 1),
+        )
+
+    def _line(self, event: ReplicationEvent, lease: Lease, **fields: object) -> None:
+        _log.info(
+            event,
+            replica=self._replica,
+            repository=lease.key.repository,
+            reference=str(lease.key.reference),
+            **fields,
+        )

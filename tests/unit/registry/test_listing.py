@@ -1,0 +1,114 @@
+"""Lists end where the registry says so, or in an error; never early without one (L1, L2, S9)."""
+
+import pytest
+
+from replicator.errors import NotFound, RegistryError
+from replicator.registry.client import RegistryClient
+from tests.unit.registry.scripted import TEAM, Say, Script, bearer, client_for, demand, error, say_json
+
+TAGS = "/v2/team/app/tags/list"
+
+
+def page(*tags: str, following: str = "") -> Say:
+    link = {"Link": f'<{following}>; rel="next"'} if following else {}
+    return say_json({"name": TEAM, "tags": list(tags)}, **link)
+
+
+async def listed(client: RegistryClient) -> list[str]:
+    return [tag async for tag in client.tags(TEAM)]
+
+
+async def test_l1_pages_are_followed_by_their_links_as_written(script: Script, client: RegistryClient) -> None:
+    script.on("GET", rf"{TAGS}\?n=1000$", page("a", "b", following=f"{TAGS}?last=b%2B&n=2"))
+    script.on("GET", rf"{TAGS}\?last=b", page("c", following=f"{script.url}{TAGS}?next_page=opaque%3D%3D"))
+    script.on("GET", rf"{TAGS}\?next_page", page("d"))
+    assert await listed(client) == ["a", "b", "c", "d"]
+    assert [seen.target.partition("?")[2] for seen in script.seen] == [
+        "n=1000",
+        "last=b%2B&n=2",
+        "next_page=opaque%3D%3D",
+    ]
+
+
+async def test_l1_a_full_page_without_link_is_the_end(script: Script, client: RegistryClient) -> None:
+    script.on("GET", TAGS, page(*(f"v{n}" for n in range(1000))))
+    assert len(await listed(client)) == 1000
+    assert len(script.seen) == 1
+
+
+@pytest.mark.parametrize("body", [b'{"name":"team/app","tags":null}', b'{"name":"team/app"}', b'{"tags":[]}'])
+async def test_l1_no_tags_is_an_empty_list(script: Script, client: RegistryClient, body: bytes) -> None:
+    script.on("GET", TAGS, Say(200, {}, body))
+    assert await listed(client) == []
+
+
+async def test_l1_a_page_size_that_is_refused_is_left_away(script: Script, client: RegistryClient) -> None:
+    script.on("GET", rf"{TAGS}\?n=", error(400, "PAGINATION_NUMBER_INVALID"))
+    script.on("GET", f"{TAGS}$", page("a"))
+    assert await listed(client) == ["a"]
+
+
+async def test_l1_a_repository_without_tags_may_be_not_found(script: Script, client: RegistryClient) -> None:
+    script.on("GET", TAGS, error(404, "NAME_UNKNOWN"))
+    with pytest.raises(NotFound):
+        await listed(client)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Say(200, {}, b"<html>"),
+        Say(200, {}, b"[]"[:1]),
+        say_json({"tags": "v1"}),
+        say_json({"tags": [1]}),
+        say_json({"tags": ["ok", "../../etc/passwd"]}),
+        say_json({"tags": ["a\nb"]}),
+        say_json({"tags": ["\u0661"]}),
+        Say(200, {}, b'{"tags":["a"],"tags":[]}'),
+        Say(200, {}, b'{"tags":["' + b"a" * (4 * 1024 * 1024) + b'"]}'),
+        Say(500),
+    ],
+)
+async def test_s7_s9_a_page_that_cannot_be_trusted_is_an_error(
+    script: Script, client: RegistryClient, answer: Say
+) -> None:
+    script.on("GET", TAGS, answer)
+    with pytest.raises(RegistryError) as caught:
+        await listed(client)
+    assert caught.value.temporary
+
+
+async def test_l1_s9_a_list_that_goes_in_a_circle_is_an_error(script: Script, client: RegistryClient) -> None:
+    script.on("GET", TAGS, page("a", following=f"{TAGS}?last=a"))
+    with pytest.raises(RegistryError, match="does not come to an end"):
+        await listed(client)
+    assert len(script.seen) <= 3
+
+
+async def test_an_error_in_the_middle_is_an_error_of_the_list(script: Script, client: RegistryClient) -> None:
+    script.on("GET", rf"{TAGS}\?n", page("a", following=f"{TAGS}?last=a"))
+    script.on("GET", rf"{TAGS}\?last", Say(503))
+    got: list[str] = []
+
+    async def read() -> None:
+        async for tag in client.tags(TEAM):
+            got.append(tag)  # noqa: PERF401 -- what came before the error is looked at
+
+    with pytest.raises(RegistryError):
+        await read()
+    assert got == ["a"]
+
+
+async def test_l2_the_catalog_needs_a_right_of_its_own(script: Script) -> None:
+    script.on("GET", "/token", say_json({"token": "t"}))
+    script.on("GET", "/v2/_catalog", demand("t", say_json({"repositories": ["a", "b/c"]}), bearer("/token")))
+    async with client_for(script.url) as client:
+        assert [one async for one in client.repositories()] == ["a", "b/c"]
+    assert "scope=registry%3Acatalog%3A%2A" in script.asked("GET", "/token")[0].target
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 405])
+async def test_l2_a_registry_without_catalog_says_so(script: Script, client: RegistryClient, status: int) -> None:
+    script.on("GET", "/v2/_catalog", error(status, "UNSUPPORTED"))
+    with pytest.raises(RegistryError):
+        _ = [one async for one in client.repositories()]

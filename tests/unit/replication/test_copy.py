@@ -1,0 +1,312 @@
+"""A plan carried out: each blob crosses once, nobody waits with a slot in hand, the reference comes last (G2)."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+
+from replicator import manifest
+from replicator.errors import ContentError, RegistryError, ReplicatorError
+from replicator.manifest import Closure
+from replicator.model import Digest, RawManifest, Reference, Repository, parse_repository, parse_tag
+from replicator.observability.metrics import Metrics, Scope
+from replicator.plan import Facts, make_plan
+from replicator.replication.copy import LEADER_LIMIT, Copy, Tally, Tools
+from replicator.replication.one_shot import NoLocations
+from replicator.replication.presence import Presence
+from replicator.replication.shared_reads import SharedReads
+from tests.support.content import Content, make_blob, make_image, make_index
+from tests.support.eventually import eventually
+from tests.support.fake_clock import FakeClock
+from tests.unit.replication.support import Call, Gate, ModelRegistry, Op, faults, network_error
+
+HERE, THERE, ELSEWHERE = (parse_repository(f"team/{name}") for name in ("here", "there", "elsewhere"))
+TAG = parse_tag("v1")
+SHARED = make_blob("shared", 700_000)
+ONE = make_image("one", [SHARED, 30_000])
+TWO = make_image("two", [SHARED, 40_000])
+
+
+class Remembered(NoLocations):
+    """Keeps what a copy learned."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Repository, set[Digest]] = {}
+
+    async def remember_blobs(self, replica: str, repository: Repository, digests: Sequence[Digest]) -> None:
+        assert replica == "eu"
+        self.kept.setdefault(repository, set()).update(digests)
+
+
+@dataclass
+class Lane:
+    """One replica, what its workers share, and the source."""
+
+    source: ModelRegistry
+    replica: ModelRegistry
+    tools: Tools
+    clock: FakeClock
+    locations: Remembered
+    tallies: dict[Digest, Tally] = field(default_factory=dict)
+
+    async def copy(
+        self, content: Content, repository: Repository, *, reference: Reference = TAG, facts: Facts | None = None
+    ) -> None:
+        tally = self.tallies[content.digest] = Tally()
+        copy = Copy(self.tools, self.source, HERE, repository, tally)
+        await copy.run(make_plan(closure(content), reference, facts or Facts()), _allowed)
+
+    def sent(self, digest: Digest) -> int:
+        return self.replica.count(Op.SENT, digest)
+
+
+async def _allowed() -> None:
+    """Publish."""
+
+
+def closure(content: Content) -> Closure:
+    parsed = {
+        one.digest: manifest.parse(RawManifest(one.media_type, one.digest, one.body), registry="primary")
+        for one in content.manifests()
+    }
+    return manifest.closure(parsed[content.digest], parsed)
+
+
+@pytest.fixture
+async def lane(fake_clock: FakeClock) -> AsyncIterator[Lane]:
+    source, replica = ModelRegistry("primary"), ModelRegistry("eu")
+    for content in (ONE, TWO):
+        source.hold(HERE, content)
+    metrics = Metrics(Scope(replicas=("eu",)), clock=fake_clock)
+    locations = Remembered()
+    async with SharedReads(clock=fake_clock, on_read=metrics.source_bytes_read, pause=0) as reads:
+        tools = Tools(
+            replica=replica,
+            presence=Presence(fake_clock),
+            locations=locations,
+            reads=reads,
+            slots=anyio.CapacityLimiter(2),
+            metrics=metrics,
+            clock=fake_clock,
+        )
+        yield Lane(source, replica, tools, fake_clock, locations)
+
+
+async def test_an_image_arrives_whole_and_is_accounted_for(lane: Lane) -> None:
+    await lane.copy(ONE, THERE)
+    assert lane.replica.tags[THERE, TAG] == ONE.digest
+    assert lane.replica.complete(THERE, TAG)
+    tally = lane.tallies[ONE.digest]
+    assert tally.sent == sum(blob.size for blob in ONE.blobs()) == lane.source.bytes_read
+    assert (tally.mounted, tally.present) == (0, 0)
+    assert lane.locations.kept == {THERE: {blob.digest for blob in ONE.blobs()}}
+    assert all(lane.tools.presence.knows(THERE, blob.digest) for blob in ONE.blobs())
+
+
+async def test_at_every_moment_every_reference_is_complete(lane: Lane) -> None:
+    """Seen by a replica that takes anything; blobs, children, parents, and the tag after all."""
+    top = make_index([ONE, make_index([ONE, TWO]), make_image("three", [SHARED, 5])])
+    lane.source.hold(HERE, top)
+    broken: list[Call] = []
+
+    def watch(call: Call) -> None:
+        if call.op is Op.WROTE:
+            broken.extend(call for key in lane.replica.manifests if not lane.replica.complete(*key))
+
+    lane.replica.hook = faults(watch)
+    await lane.copy(top, THERE)
+    assert broken == []
+    written = [call.reference for call in lane.replica.calls if call.op is Op.WRITE]
+    assert written[-1] == TAG
+    assert len(written) == len(set(written)) == len(top.manifests())
+
+
+async def test_what_is_present_is_not_touched(lane: Lane) -> None:
+    lane.replica.hold_blob(THERE, SHARED)
+    await lane.copy(ONE, THERE, facts=Facts(present=frozenset({SHARED.digest})))
+    assert lane.sent(SHARED.digest) == lane.source.count(Op.OPEN, SHARED.digest) == 0
+    assert lane.tallies[ONE.digest].present == SHARED.size
+    assert SHARED.digest in lane.locations.kept[THERE], "it may be mounted from there"
+
+
+async def test_a_blob_elsewhere_is_mounted_and_not_read(lane: Lane) -> None:
+    lane.replica.hold_blob(ELSEWHERE, SHARED)
+    await lane.copy(ONE, THERE, facts=Facts(locations={SHARED.digest: (ELSEWHERE,)}))
+    assert lane.source.count(Op.OPEN, SHARED.digest) == lane.sent(SHARED.digest) == 0
+    assert lane.tallies[ONE.digest].mounted == SHARED.size
+    assert lane.replica.complete(THERE, TAG)
+
+
+async def test_a_refused_mount_costs_no_second_session(lane: Lane) -> None:
+    await lane.copy(ONE, THERE, facts=Facts(locations={SHARED.digest: (ELSEWHERE,)}))
+    assert lane.replica.count(Op.MOUNT) == 1
+    assert lane.sent(SHARED.digest) == 1
+    assert lane.replica.sessions == len(ONE.blobs()), "the one that the mount opened is used"
+    assert lane.replica.complete(THERE, TAG)
+
+
+async def test_a_blob_under_way_is_waited_for_without_a_slot_and_then_mounted(lane: Lane) -> None:
+    gate = Gate(Op.GOT, SHARED.digest)
+    lane.replica.hook = faults(gate)
+    first = asyncio.create_task(lane.copy(ONE, THERE))
+    await gate.reached.wait()
+    second = asyncio.create_task(lane.copy(TWO, ELSEWHERE))
+    await eventually(lambda: lane.sent(TWO.layers[1].digest) == 1, what="the waiting copy sends its other layer")
+    await eventually(lambda: lane.tools.slots.borrowed_tokens == 1, what="only who sends holds a slot")
+    gate.opened.set()
+    await asyncio.gather(first, second)
+    assert lane.sent(SHARED.digest) == 1
+    assert lane.tallies[TWO.digest].mounted == SHARED.size
+    assert lane.source.count(Op.OPEN, SHARED.digest) == 1
+    assert lane.replica.complete(ELSEWHERE, TAG)
+
+
+async def test_a_blob_under_way_to_the_same_repository_is_there_when_it_ends(lane: Lane) -> None:
+    gate = Gate(Op.GOT, SHARED.digest)
+    lane.replica.hook = faults(gate)
+    first = asyncio.create_task(lane.copy(ONE, THERE))
+    await gate.reached.wait()
+    second = asyncio.create_task(lane.copy(TWO, THERE, reference=parse_tag("v2")))
+    await eventually(lambda: lane.sent(TWO.layers[1].digest) == 1, what="the waiting copy sends its other layer")
+    gate.opened.set()
+    await asyncio.gather(first, second)
+    assert lane.sent(SHARED.digest) == 1
+    assert lane.replica.count(Op.MOUNT) == 0
+    assert lane.tallies[TWO.digest].present == SHARED.size
+
+
+@pytest.mark.parametrize("end", ["cancelled", "failed"])
+async def test_when_the_leader_is_gone_one_who_waited_takes_over(lane: Lane, end: str) -> None:
+    gate = Gate(Op.GOT, SHARED.digest)
+    lane.replica.hook = faults(gate)
+    first = asyncio.create_task(lane.copy(ONE, THERE))
+    await gate.reached.wait()
+    waiting = [asyncio.create_task(lane.copy(TWO, ELSEWHERE, reference=parse_tag(name))) for name in ("a", "b")]
+    await eventually(lambda: lane.sent(TWO.config.digest) >= 1, what="the others wait")
+    lane.replica.hook = faults()
+    if end == "cancelled":
+        first.cancel()
+    else:
+        lane.replica.hook = faults(_once(Op.GOT, SHARED.digest))
+        gate.opened.set()
+    results = await asyncio.gather(first, *waiting, return_exceptions=True)
+    assert isinstance(results[0], asyncio.CancelledError if end == "cancelled" else RegistryError)
+    assert results[1:] == [None, None]
+    assert lane.sent(SHARED.digest) == 1
+    assert lane.replica.count(Op.MOUNT) == 0, "nothing is mounted from where it never arrived"
+    assert (THERE, TAG) not in lane.replica.tags
+    assert all(lane.replica.complete(ELSEWHERE, parse_tag(name)) for name in ("a", "b"))
+
+
+def _once(op: Op, digest: Digest | None = None) -> Callable[[Call], None]:
+    left = [1]
+
+    def step(call: Call) -> None:
+        if call.op is op and digest in {None, call.reference} and left[0]:
+            left[0] -= 1
+            raise network_error("eu")
+
+    return step
+
+
+async def test_a_leader_that_hangs_is_not_waited_for_for_ever(lane: Lane) -> None:
+    gate = Gate(Op.GOT, SHARED.digest)
+    lane.replica.hook = faults(gate)
+    first = asyncio.create_task(lane.copy(ONE, THERE))
+    await gate.reached.wait()
+    lane.replica.hook = faults()
+    second = asyncio.create_task(lane.copy(TWO, ELSEWHERE))
+    await lane.clock.someone_sleeps()
+    lane.clock.advance(LEADER_LIMIT)
+    await second
+    assert lane.replica.complete(ELSEWHERE, TAG)
+    gate.opened.set()
+    await first
+    assert lane.replica.complete(THERE, TAG)
+
+
+async def test_no_more_blobs_are_sent_at_once_than_there_are_slots(lane: Lane) -> None:
+    content = make_image("many", [1_000 * n for n in range(1, 8)])
+    lane.source.hold(HERE, content)
+    most = 0
+
+    def watch(call: Call) -> None:
+        nonlocal most
+        most = max(most, lane.tools.slots.borrowed_tokens)
+
+    lane.replica.hook = faults(watch)
+    await lane.copy(content, THERE)
+    assert most == 2
+    assert lane.tools.slots.borrowed_tokens == 0
+
+
+@pytest.mark.parametrize("hurt", [SHARED.digest, ONE.config.digest])
+async def test_wrong_bytes_end_the_copy_before_the_tag(lane: Lane, hurt: Digest) -> None:
+    lane.source.data[hurt] = b"\x00" + lane.source.data[hurt][1:]
+    with pytest.raises(ContentError):
+        await lane.copy(ONE, THERE)
+    assert lane.replica.tags == {}
+    assert (THERE, hurt) not in lane.replica.links
+    assert lane.replica.corrupt == [], "not even offered: the last bytes were held back"
+    assert not lane.tools.presence.knows(THERE, hurt)
+
+
+@pytest.mark.parametrize("op", [Op.SEND, Op.GOT, Op.SENT, Op.MOUNT, Op.WRITE])
+async def test_an_error_anywhere_leaves_nothing_running_and_nothing_held(lane: Lane, op: Op) -> None:
+    lane.replica.hook = faults(_once(op))
+    index = make_index([ONE, TWO])
+    lane.source.hold(HERE, index)
+    with pytest.raises(ReplicatorError):
+        await lane.copy(index, THERE, facts=Facts(locations={SHARED.digest: (ELSEWHERE,)}))
+    assert (THERE, TAG) not in lane.replica.tags
+    assert lane.tools.slots.borrowed_tokens == 0
+    await eventually(lambda: lane.source.open_reads == 0, what="no source read goes on")
+    assert lane.tools.reads.buffered == 0
+    await lane.copy(index, THERE)
+    assert lane.replica.complete(THERE, TAG)
+
+
+async def test_a_refusal_to_publish_leaves_the_tag_alone_and_the_rest_in_place(lane: Lane) -> None:
+    async def refuse() -> None:
+        raise ReplicatorError("the lease is lost")
+
+    copy = Copy(lane.tools, lane.source, HERE, THERE, Tally())
+    with pytest.raises(ReplicatorError, match="lost"):
+        await copy.run(make_plan(closure(ONE), TAG, Facts()), refuse)
+    assert not copy.publishing
+    assert lane.replica.count(Op.WRITE) == 0
+    assert lane.locations.kept[THERE] == {blob.digest for blob in ONE.blobs()}, "the next try finds all of it"
+
+
+async def test_from_the_moment_of_publishing_the_outcome_is_unknown(lane: Lane) -> None:
+    copy = Copy(lane.tools, lane.source, HERE, THERE, Tally())
+    seen = []
+
+    async def ask() -> None:
+        seen.append(copy.publishing)
+
+    lane.replica.hook = faults(_once(Op.WROTE))
+    with pytest.raises(RegistryError):
+        await copy.run(make_plan(closure(ONE), TAG, Facts()), ask)
+    assert seen == [False]
+    assert copy.publishing
+
+
+async def test_two_lanes_read_the_source_once(lane: Lane) -> None:
+    other = ModelRegistry("eu")
+    tools = Tools(
+        replica=other,
+        presence=Presence(lane.clock),
+        locations=Remembered(),
+        reads=lane.tools.reads,
+        slots=anyio.CapacityLimiter(2),
+        metrics=lane.tools.metrics,
+        clock=lane.clock,
+    )
+    second = Copy(tools, lane.source, HERE, THERE, Tally())
+    await asyncio.gather(lane.copy(ONE, THERE), second.run(make_plan(closure(ONE), TAG, Facts()), _allowed))
+    assert lane.source.bytes_read == sum(blob.size for blob in ONE.blobs())
+    assert other.complete(THERE, TAG)
+    assert lane.replica.complete(THERE, TAG)
