@@ -1,6 +1,6 @@
 """Puts the daemon together: opens the parts in order, runs them in one task group, and shuts down in order.
 
-Open: store, registries, lanes, webhook listener, admin listener. On SIGTERM or SIGINT: no new leases, copies in
+Open: store, registries, lanes, admin listener, webhook listener. On SIGTERM or SIGINT: no new leases, copies in
 flight get the grace period, leases are given back; webhooks are answered until then; then the listeners close, the
 store last. A second signal ends the grace period.
 """
@@ -8,7 +8,9 @@ store last. A second signal ends the grace period.
 import random
 import signal
 import sys
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -41,11 +43,26 @@ class DaemonEvent(StrEnum):
     DAEMON_STOPPED = "daemon_stopped"
 
 
+@dataclass(slots=True)
+class _Intake:
+    """Whether webhooks are taken: false before the listener is bound and once it is about to close."""
+
+    open: bool = False
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        self.open = True
+        try:
+            yield
+        finally:
+            self.open = False
+
+
 async def run_daemon(settings: Settings, *, config_path: Path) -> None:
     """Run until SIGTERM or SIGINT. Raises SettingsError or StoreError when it cannot start."""
     clock = SystemClock()
     configure_logs(settings.log, sys.stderr, clock=clock)
-    metrics = Metrics(_scope(settings), clock=clock)
+    metrics = Metrics(Scope.of(settings, version=__version__), clock=clock)
     async with AsyncExitStack() as stack:
         store = await SqliteStore.open(settings.store.sqlite_path, clock=clock, observer=metrics)
         stack.push_async_callback(store.close)
@@ -59,11 +76,7 @@ async def run_daemon(settings: Settings, *, config_path: Path) -> None:
             rng=random.Random(),  # noqa: S311 -- jitter, not a secret
         )
         router = Router(settings)
-        receiver = build_receiver(
-            settings.webhooks.endpoints, sink=store, router=router, clock=clock, metrics=metrics
-        )
-        hooks = settings.webhooks.listen
-        await stack.enter_async_context(listening(receiver, hooks.host, hooks.port))
+        hooks, intake = settings.webhooks.listen, _Intake()
         admin = build_admin(
             settings,
             AdminPorts(
@@ -73,11 +86,16 @@ async def run_daemon(settings: Settings, *, config_path: Path) -> None:
                 presence=RegistryPresence(registries, {one.name: one.repository_prefix for one in settings.replicas}),
                 routes=router,
                 metrics=metrics,
-                intake_open=lambda: True,
+                intake_open=lambda: intake.open,
                 clock=clock,
             ),
         )
         await stack.enter_async_context(serve_admin(admin, settings.admin.listen.host, settings.admin.listen.port))
+        receiver = build_receiver(
+            settings.webhooks.endpoints, sink=store, router=router, clock=clock, metrics=metrics
+        )
+        await stack.enter_async_context(listening(receiver, hooks.host, hooks.port))
+        stack.enter_context(intake.opened())
         _log.info(
             DaemonEvent.DAEMON_STARTED,
             version=__version__,
@@ -118,13 +136,3 @@ def _open_registries(
         stack.push_async_callback(client.close)
         registries[registry.name] = client
     return registries
-
-
-def _scope(settings: Settings) -> Scope:
-    return Scope(
-        replicas=tuple(one.name for one in settings.replicas),
-        sources=(settings.primary.name,),
-        endpoints=tuple(one.name for one in settings.webhooks.endpoints),
-        objective_lag=settings.objective.lag,
-        version=__version__,
-    )

@@ -1,13 +1,12 @@
 """`replicator config`: what the configuration says, without any network."""
 
-from typing import Any
-
 import click
 import yaml
 
 from replicator.cli.invocation import Invocation
 from replicator.cli.output import print_json
-from replicator.settings.schema import Settings
+from replicator.settings.json_schema import json_schema
+from replicator.settings.show import effective
 
 
 @click.group("config")
@@ -29,21 +28,14 @@ def check(invocation: Invocation) -> None:
 @click.pass_obj
 def show(invocation: Invocation, *, as_json: bool) -> None:
     """Print the effective configuration, defaults filled in; of secrets only where they come from."""
-    document = _written(invocation.settings().model_dump(mode="json"))
+    document = effective(invocation.settings())
     if as_json:
         print_json(document)
     else:
         click.echo(yaml.safe_dump(document, sort_keys=False, default_flow_style=False), nl=False)
 
 
-def _written(value: Any) -> Any:
-    """Return `value` without the keys that are absent, which the file has no way to write."""
-    if isinstance(value, dict):
-        return {key: _written(item) for key, item in value.items() if item is not None}
-    return [_written(item) for item in value] if isinstance(value, list) else value
-
-
 @config.command("schema")
 def schema() -> None:
     """Print the JSON Schema of the file, for editors."""
-    print_json(Settings.model_json_schema())
+    print_json(json_schema())

@@ -85,8 +85,8 @@ class Listing:
             document = strict_json.loads(reply.body, limit=_PAGE)
         except strict_json.Invalid as error:
             raise self._exchange.unexpected(request, reply, f"but {error}") from error
-        names = document.get(key, ()) if isinstance(document, dict) else ()
-        if names is None:
+        names = document.get(key) if isinstance(document, dict) else document
+        if names is None and isinstance(document, dict):
             return []
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise self._not_a_list(request, reply, key)

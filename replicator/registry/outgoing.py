@@ -1,7 +1,9 @@
 """The body of an upload on its way out: counted, watched for stalls, and honest about its errors (H2)."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from types import TracebackType
+from typing import NoReturn
 
 import anyio
 
@@ -36,18 +38,19 @@ class OutgoingBody:
     """Hands the pieces of `chunks` to whoever iterates over it, one by one.
 
     `chunks` runs in the task of `feed`, never in a task of the HTTP library, so that its errors and its cancellation
-    stay with the caller. Reading starts when the connection stands. Exactly `size` bytes go out, or `feed` raises.
+    stay with the caller. Reading starts when the connection stands. The last piece goes out only when `chunks` has
+    ended well and `size` bytes are together: a peer can never have the whole body of a read that failed.
     """
 
     def __init__(self, chunks: AsyncIterator[bytes], size: int, *, registry: str, seconds: float) -> None:
-        self.fed = anyio.Event()
         self._chunks = chunks
         self._size = size
         self._registry = registry
         self._seconds = seconds
-        self._sent = 0
+        self._given = 0
         self._recorder = _Recorder()
         self._wanted = anyio.Event()
+        self._left = anyio.Event()
         self._give, self._take = anyio.create_memory_object_stream[bytes](0)
 
     @property
@@ -58,7 +61,7 @@ class OutgoingBody:
     @property
     def whole(self) -> bool:
         """True once every byte was handed over."""
-        return self._sent == self._size
+        return self._given == self._size
 
     async def feed(self) -> None:
         """Run `chunks` to its end; raises what it raises.
@@ -68,7 +71,6 @@ class OutgoingBody:
         try:
             await self._wanted.wait()
             await self._feed()
-            self.fed.set()
         finally:
             self._give.close()
             if isinstance(self._chunks, AsyncGenerator):
@@ -85,13 +87,20 @@ class OutgoingBody:
 
     async def __anext__(self) -> bytes:
         self._wanted.set()
+        if self.whole:
+            # Said without a pause, so that the library is done with the request before its answer can come:
+            # else it gives up the connection.
+            self._left.set()
+            raise StopAsyncIteration
         try:
-            return await self._take.receive()
+            chunk = await self._take.receive()
         except anyio.EndOfStream:
             raise StopAsyncIteration from None
+        self._given += len(chunk)
+        return chunk
 
     async def _feed(self) -> None:
-        seen = 0
+        seen, held = 0, b""
         while True:
             with self._recorder:
                 chunk = await anext(self._chunks, None)
@@ -101,17 +110,24 @@ class OutgoingBody:
             if seen > self._size:
                 self._wrong_length(f"more than {self._size}")
             if chunk:
-                await self._hand_over(chunk)
-                self._sent = seen
+                await self._hand_over(held)
+                held = chunk
         if seen != self._size:
             self._wrong_length(f"{seen} instead of {self._size}")
-        # It is taken only when the last piece has left: so a peer that stops reading at the very end is noticed too.
-        await self._hand_over(b"")
+        await self._hand_over(held)
+        with self._patience():
+            await self._left.wait()
 
     async def _hand_over(self, chunk: bytes) -> None:
+        if chunk:
+            with self._patience():
+                await self._give.send(chunk)
+
+    @contextlib.contextmanager
+    def _patience(self) -> Iterator[None]:
         try:
             with anyio.fail_after(self._seconds):
-                await self._give.send(chunk)
+                yield
         except TimeoutError as error:
             raise RegistryError(
                 f"{self._registry}: takes no more bytes of an upload since {self._seconds:g} s",
@@ -120,5 +136,6 @@ class OutgoingBody:
                 temporary=True,
             ) from error
 
-    def _wrong_length(self, what: str) -> None:
-        raise ContentError(f"a blob to send has {what} bytes", registry=self._registry)
+    def _wrong_length(self, what: str) -> NoReturn:
+        problem = f"{self._registry}: a blob to send has {what} bytes"
+        raise ContentError(problem, registry=self._registry)

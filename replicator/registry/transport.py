@@ -116,8 +116,6 @@ class Transport:
                 answer = await self._send(request, outgoing, timeouts.commit, headers)
                 try:
                     replies.append(await answer.reply(ERROR_BODY))
-                    if answer.status in _SUCCESS and outgoing.whole:
-                        await outgoing.fed.wait()
                 finally:
                     answer.close()
                 group.cancel_scope.cancel()

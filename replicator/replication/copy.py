@@ -84,7 +84,6 @@ class Copy:
 
     async def _bring(self, step: BlobStep, read: Subscription) -> None:
         presence, blob = self._tools.presence, step.blob
-        candidates = step.mount_from
         first: Subscription | None = read
         if presence.under_way(blob.digest) is not None:
             read.close()
@@ -93,11 +92,12 @@ class Copy:
             # A waiter holds no slot; when the leader fails or is cancelled, one of those who waited takes over.
             if not await wait_within(self._tools.clock, LEADER_LIMIT, leader.ended):
                 break
-            if leader.repository != self._target and presence.knows(leader.repository, blob.digest):
-                candidates = (leader.repository, *candidates)
         if presence.knows(self._target, blob.digest):
             self._settled(blob, BlobResult.SHARED)
         else:
+            # Asked again: since the survey, another image may have brought the blob to its repository.
+            holder = presence.holder(blob.digest)
+            candidates = step.mount_from if holder is None else (holder, *step.mount_from)
             with presence.bring(self._target, blob.digest):
                 how = await self._mount_or_send(blob, candidates, first)
                 presence.learn(self._target, blob.digest)

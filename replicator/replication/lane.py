@@ -65,7 +65,6 @@ class Lane:
         self._worker = worker
         self._journal = Journal(kit.name, kit.metrics, kit.clock)
         self._jobs: dict[IntentKey, Job] = {}
-        self._held_until: dict[IntentKey, float] = {}
         self._spared: set[IntentKey] = set()
         self._breaker = Breaker()
         self._wake = anyio.Event()
@@ -128,9 +127,12 @@ class Lane:
             return True
         self._journal.leased(len(leases))
         for lease in leases:
-            job = Job(lease)
+            job = Job(lease, held_until=asked + LEASE_SECONDS)
+            former = self._jobs.get(lease.key)
+            if former is not None:
+                # Its lease has run out, for example while the machine slept: it must not put any more.
+                former.scope.cancel()
             self._jobs[lease.key] = job
-            self._held_until[lease.key] = asked + LEASE_SECONDS
             group.start_soon(self._do, job)
         return bool(leases)
 
@@ -160,10 +162,10 @@ class Lane:
             except StoreError as error:
                 _log.warning(ReplicationEvent.LEASE_RENEWAL_FAILED, replica=self._kit.name, error=str(error))
                 continue
-            for key in held & self._held_until.keys():
-                self._held_until[key] = asked + LEASE_SECONDS
             for key, job in jobs.items():
-                if key not in held and self._jobs.get(key) is job:
+                if key in held:
+                    job.held_until = asked + LEASE_SECONDS
+                else:
                     job.scope.cancel()
 
     # Working
@@ -174,7 +176,7 @@ class Lane:
 
         async def may_publish() -> None:
             # A registry has no compare-and-swap: without a lease that outlives the put, another may be ahead of us.
-            if self._kit.clock.monotonic() > self._held_until.get(lease.key, 0.0) - _PUBLISH_MARGIN:
+            if self._kit.clock.monotonic() > job.held_until - _PUBLISH_MARGIN:
                 raise LeaseLost(f"the lease of {lease.key} is about to end")
 
         started = self._kit.clock.monotonic()
@@ -202,8 +204,8 @@ class Lane:
             self._last_error = str(error)
             self._journal.unsettled(str(error))
         finally:
-            self._jobs.pop(job.lease.key, None)
-            self._held_until.pop(job.lease.key, None)
+            if self._jobs.get(job.lease.key) is job:
+                del self._jobs[job.lease.key]
             self._ring()
 
     async def _give_back(self, job: Job) -> None:

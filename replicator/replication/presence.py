@@ -35,6 +35,7 @@ class Presence:
         self._max = known_max
         self._for = known_for
         self._known: OrderedDict[tuple[Repository, Digest], float] = OrderedDict()
+        self._holders: OrderedDict[Digest, Repository] = OrderedDict()
         self._under_way: dict[Digest, Upload] = {}
 
     def knows(self, repository: Repository, digest: Digest) -> bool:
@@ -51,6 +52,15 @@ class Presence:
         self._known.move_to_end((repository, digest))
         while len(self._known) > self._max:
             self._known.popitem(last=False)
+        self._holders[digest] = repository
+        self._holders.move_to_end(digest)
+        while len(self._holders) > self._max:
+            self._holders.popitem(last=False)
+
+    def holder(self, digest: Digest) -> Repository | None:
+        """Return the repository that was last proven to hold `digest`, if that is still believed."""
+        repository = self._holders.get(digest)
+        return repository if repository is not None and self.knows(repository, digest) else None
 
     def forget(self, repository: Repository) -> None:
         """Drop everything believed of `repository`: the replica said that something is missing there."""

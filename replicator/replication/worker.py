@@ -3,6 +3,7 @@
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 import structlog
@@ -30,9 +31,13 @@ class LeaseLost(ReplicatorError):
 
 @dataclass(slots=True)
 class Job:
-    """One lease that is being worked on: what it copies now, whether a change came meanwhile, and how to stop it."""
+    """One lease that is being worked on: what it copies now, whether a change came meanwhile, and how to stop it.
+
+    `held_until` is when the lease ends, by the monotonic clock.
+    """
 
     lease: Lease
+    held_until: float = 0.0
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     copying: Digest | None = None
     moved: bool = False
@@ -141,9 +146,15 @@ class Worker:
             return None
 
     async def _look(self, lease: Lease) -> Outcome:
-        """Look at the primary a second time: nothing is owed unless it names something new by now."""
-        found = await self._source.stat_manifest(lease.key.repository, lease.key.reference)
-        if found is not None and found.digest != lease.have:
+        """Look a second time: owed is what the primary names anew, and what a late put undid on the replica."""
+        reference, target = lease.key.reference, self._target(lease.key.repository)
+        found, held = await together(
+            [
+                partial(self._source.stat_manifest, lease.key.repository, reference),
+                partial(self._tools.replica.stat_manifest, target, reference),
+            ]
+        )
+        if found is not None and (held is None or {held.digest, lease.have} != {found.digest}):
             now = self._tools.clock.now()
             intent = Intent(
                 key=lease.key,

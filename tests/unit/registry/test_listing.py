@@ -10,8 +10,8 @@ TAGS = "/v2/team/app/tags/list"
 
 
 def page(*tags: str, following: str = "") -> Say:
-    link = {"Link": f'<{following}>; rel="next"'} if following else {}
-    return say_json({"name": TEAM, "tags": list(tags)}, **link)
+    body = {"name": TEAM, "tags": list(tags)}
+    return say_json(body, Link=f'<{following}>; rel="next"') if following else say_json(body)
 
 
 async def listed(client: RegistryClient) -> list[str]:

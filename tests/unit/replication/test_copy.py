@@ -232,7 +232,7 @@ async def test_no_more_blobs_are_sent_at_once_than_there_are_slots(lane: Lane) -
     lane.source.hold(HERE, content)
     most = 0
 
-    def watch(call: Call) -> None:
+    def watch(_call: Call) -> None:
         nonlocal most
         most = max(most, lane.tools.slots.borrowed_tokens)
 

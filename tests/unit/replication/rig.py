@@ -1,0 +1,223 @@
+"""A whole engine over model registries, a real store on disk and a clock that the test moves."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Reference, Repository, Tag
+from replicator.observability.metrics import Metrics, Scope
+from replicator.replication.copy import Tools
+from replicator.replication.engine import Engine
+from replicator.replication.presence import Presence
+from replicator.replication.shared_reads import SharedReads
+from replicator.replication.survey import ManifestCache
+from replicator.replication.worker import Job, Worker
+from replicator.retry import RetryPolicy
+from replicator.settings.schema import Settings
+from replicator.store.outcome import Outcome
+from replicator.store.rows import ReplicaSummary, Row
+from replicator.store.sqlite import SqliteStore
+from tests.support.content import Content
+from tests.support.fake_clock import FakeClock
+from tests.unit.replication.support import ModelRegistry
+
+_PATIENCE = 20.0
+
+
+def settings_of(replicas: Sequence[str], **more: Any) -> Settings:
+    """Return settings with these replicas; `workers` is what each may work on at once."""
+    workers = more.pop("workers", 16)
+    return Settings.model_validate(
+        {
+            "version": 1,
+            "primary": {"url": "http://primary.example.com"},
+            "replicas": [
+                {"name": name, "url": f"http://{name}.example.com", "max_connections": workers} for name in replicas
+            ],
+            **more,
+        }
+    )
+
+
+@dataclass
+class Rig:
+    """One primary, its replicas, and everything between them."""
+
+    clock: FakeClock
+    source: ModelRegistry
+    replicas: Mapping[str, ModelRegistry]
+    store: SqliteStore
+    metrics: Metrics
+    settings: Settings
+    seed: int = 0
+    engine: Engine = field(init=False)
+    running: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.new_engine()
+
+    @property
+    def replica(self) -> ModelRegistry:
+        """The only replica, or the first."""
+        return next(iter(self.replicas.values()))
+
+    def new_engine(self) -> None:
+        """Make the engine anew, as after a crash."""
+        self.engine = Engine(
+            settings=self.settings,
+            store=self.store,
+            registries={"primary": self.source, **self.replicas},
+            metrics=self.metrics,
+            clock=self.clock,
+            rng=random.Random(self.seed),
+        )
+
+    # What happens outside
+
+    async def push(self, repository: Repository, tag: Tag, content: Content) -> Digest:
+        """Push to the primary; the webhook comes at once."""
+        self.source.hold(repository, content, tag)
+        await self.event(repository, tag, content.digest)
+        return content.digest
+
+    async def event(
+        self, repository: Repository, reference: Reference, digest: Digest | None, *, hold: float = 0.0
+    ) -> tuple[Recorded, ...]:
+        """Record a change for every replica."""
+        now = self.clock.now()
+        return await self.store.record(
+            [
+                Intent(key=IntentKey(name, repository, reference), digest=digest, since=now, due_at=now + hold)
+                for name in self.replicas
+            ]
+        )
+
+    # The daemon's life
+
+    def start(self) -> None:
+        """Run the engine in the background."""
+        self.running = asyncio.create_task(self.engine.run())
+
+    async def crash(self) -> None:
+        """End it without a word."""
+        if self.running is not None:
+            self.running.cancel()
+            await asyncio.wait([self.running])
+            self.running = None
+
+    async def until(self, check: Callable[[], Awaitable[Any] | Any], *, what: str, step: float = 0.0) -> None:
+        """Return when `check` holds. Virtual time goes on by `step` seconds whenever the real store had a moment."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            found = check()
+            if await found if asyncio.iscoroutine(found) else found:
+                return
+            if self.running is not None and self.running.done():
+                self.running.result()
+                raise AssertionError(f"the engine has ended, and not: {what}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"never: {what}")
+            await asyncio.sleep(0.003)
+            self.clock.advance(step)
+
+    async def quiet(self) -> None:
+        """Return when nothing is owed and nothing is worked on."""
+        await self.until(self.is_quiet, what="nothing is owed", step=0.05)
+
+    async def is_quiet(self) -> bool:
+        """Say whether all is done but the looks."""
+        summary = await self.store.summary()
+        busy = sum(lane.inflight for lane in self.engine.lanes().values())
+        return not busy and not any(summary.replica(name).owed for name in self.replicas)
+
+    async def owed(self, name: str = "eu") -> ReplicaSummary:
+        """Return what a replica is owed."""
+        return (await self.store.summary()).replica(name)
+
+    async def row(self, repository: Repository, reference: Reference, name: str = "eu") -> Row:
+        """Return a row that must be there."""
+        found = await self.store.row(IntentKey(name, repository, reference))
+        if found is None:
+            raise AssertionError(f"no row {name} {repository} {reference}")
+        return found
+
+
+@asynccontextmanager
+async def running_rig(folder: Path, names: Sequence[str] = ("eu",), **more: Any) -> AsyncIterator[Rig]:
+    """Set everything up; the engine is not started yet."""
+    clock, settings = FakeClock(), settings_of(names, **more)
+    store = await SqliteStore.open(folder / "state" / "replicator.db", clock=clock)
+    rig = Rig(
+        clock=clock,
+        source=ModelRegistry("primary"),
+        replicas={name: ModelRegistry(name) for name in names},
+        store=store,
+        metrics=Metrics(Scope(replicas=tuple(names)), clock=clock),
+        settings=settings,
+    )
+    try:
+        yield rig
+    finally:
+        await rig.crash()
+        await store.close()
+
+
+@dataclass
+class Bench:
+    """One worker without its lane: what becomes of one lease."""
+
+    rig: Rig
+    worker: Worker
+    tools: Tools
+    job: Job | None = None
+
+    async def lease(self) -> Lease:
+        """Take the one lease that is due."""
+        (lease,) = await self.rig.store.lease("eu", 10, 60.0)
+        return lease
+
+    async def work(self, may_publish: Callable[[], Awaitable[None]] | None = None) -> Outcome:
+        """Work on it and settle."""
+        self.job = Job(await self.lease())
+        outcome = await self.worker.work(self.job, may_publish or _always)
+        assert await self.rig.store.settle(self.job.lease, outcome)
+        return outcome
+
+
+async def _always() -> None:
+    """Publish."""
+
+
+@asynccontextmanager
+async def running_bench(folder: Path, *, prefix: str = "") -> AsyncIterator[Bench]:
+    """Set up a worker of the replica `eu`."""
+    async with (
+        running_rig(folder) as rig,
+        SharedReads(clock=rig.clock, on_read=rig.metrics.source_bytes_read, pause=0) as reads,
+    ):
+        tools = Tools(
+            replica=rig.replica,
+            presence=Presence(rig.clock),
+            locations=rig.store,
+            reads=reads,
+            slots=anyio.CapacityLimiter(4),
+            metrics=rig.metrics,
+            clock=rig.clock,
+        )
+        worker = Worker(
+            tools,
+            source=rig.source,
+            prefix=prefix,
+            store=rig.store,
+            cache=ManifestCache(),
+            policy=RetryPolicy(),
+            rng=random.Random(0),
+        )
+        yield Bench(rig, worker, tools)
