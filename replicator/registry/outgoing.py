@@ -100,7 +100,7 @@ class OutgoingBody:
         return chunk
 
     async def _feed(self) -> None:
-        seen, held = 0, b""
+        seen, last = 0, b""
         while True:
             with self._recorder:
                 chunk = await anext(self._chunks, None)
@@ -109,12 +109,13 @@ class OutgoingBody:
             seen += len(chunk)
             if seen > self._size:
                 self._wrong_length(f"more than {self._size}")
-            if chunk:
-                await self._hand_over(held)
-                held = chunk
+            if seen < self._size:
+                await self._hand_over(chunk)
+            else:
+                last += chunk
         if seen != self._size:
             self._wrong_length(f"{seen} instead of {self._size}")
-        await self._hand_over(held)
+        await self._hand_over(last)
         with self._patience():
             await self._left.wait()
 

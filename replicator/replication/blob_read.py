@@ -11,19 +11,35 @@ from replicator.clock import Clock
 from replicator.errors import AccessDenied, ContentError, NotFound, RegistryError
 from replicator.model import Descriptor, Hasher, Repository
 from replicator.replication.ports import Source
+from replicator.replication.waiting import wait_within
 
 AHEAD = 1024 * 1024
 """Bytes that a read goes ahead of its fastest subscriber."""
 _RECONNECTS = 4
+_PATIENCE_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """What a shared read grants, in seconds.
+
+    `patience`: how long in all the others wait for one who lags by a window, beside a twentieth of the read's time:
+    a hiccup of a busy machine, not a slow line. `linger`: how long a read that has ended keeps what it still holds
+    from the first byte on. Zero grants nothing.
+    """
+
+    patience: float = 0.25
+    linger: float = 1.0
 
 
 class Reads(Protocol):
-    """What one read needs of all reads of the process; `window` and `pause` as in SharedReads."""
+    """What one read needs of all reads of the process; `window`, `pause` and `pacing` as in SharedReads."""
 
     clock: Clock
     on_read: Callable[[str, int], None]
     pause: float
     window: int
+    pacing: Pacing
 
     def joinable(self, source: Source, repository: Repository, blob: Descriptor) -> "BlobRead":
         """Return a read that still has its first byte to give."""
@@ -37,8 +53,8 @@ class Reads(Protocol):
         """Forget a read that feeds nobody any more."""
         ...
 
-    def make_room(self) -> None:
-        """Let laggards go until the buffered bytes fit the budget."""
+    def furthest_behind(self) -> "Subscription | None":
+        """Return who must catch up or go before more may be buffered."""
         ...
 
 
@@ -73,6 +89,8 @@ class BlobRead:
         self._error: Exception | None = None
         self._started = False
         self._left = False
+        self._keeps_head = offset == 0 and reads.pacing.linger > 0
+        self._began = 0.0
         self._changed = anyio.Event()
         self._scope = anyio.CancelScope()
 
@@ -116,6 +134,7 @@ class BlobRead:
         """Say that a subscriber needs bytes now."""
         if not self._started:
             self._started = True
+            self._began = self.owner.clock.monotonic()
             self.owner.start(self)
 
     def take(self, position: int) -> _Chunk | None:
@@ -132,16 +151,29 @@ class BlobRead:
         """Set when chunks, positions, subscribers or the state changed since it was taken."""
         return self._changed
 
+    def forget_head(self) -> None:
+        """Keep no longer what is held only for lanes that may yet come."""
+        if self._keeps_head:
+            self._keeps_head = False
+            self.notify()
+
     def notify(self) -> None:
         """Drop what everybody has, and wake everybody."""
         low = min((subscriber.position for subscriber in self.subscribers), default=self.end)
+        if self._keeps_head:
+            low = 0
         while self._chunks and self._chunks[0].offset + len(self._chunks[0].data) <= low:
             self._chunks.popleft()
         event, self._changed = self._changed, anyio.Event()
         event.set()
-        if not self.subscribers:
+        if not self.subscribers and not self._lingers:
             self._scope.cancel()
             self.owner.ended(self)
+
+    @property
+    def _lingers(self) -> bool:
+        """Whether all of the blob is held, proven, for lanes that may yet come."""
+        return self._keeps_head and self._started and self.end == self.blob.size and self._error is None
 
     def let_waiting_go(self) -> None:
         """Let those go who have not begun, if nobody else is left to keep a read under way, or one that failed.
@@ -161,7 +193,11 @@ class BlobRead:
                 await self._read_all()
             except Exception as error:  # noqa: BLE001 -- not handled here: each subscriber raises it in its own worker
                 self._error = error
-        self.let_waiting_go()
+            self.let_waiting_go()
+            self.notify()
+            if self._lingers:
+                await self.owner.clock.sleep(self.owner.pacing.linger)
+        self.forget_head()
         self.notify()
 
     async def _read_all(self) -> None:
@@ -206,19 +242,38 @@ class BlobRead:
         self.notify()
 
     async def _keep_pace(self) -> None:
-        for subscriber in [one for one in self.subscribers if one.lag > self.owner.window]:
-            if len(self.subscribers) > 1:
-                subscriber.leave()
-        self.owner.make_room()
+        if self.end > self.owner.window:
+            self.forget_head()
+        while (laggard := self._too_far_behind()) is not None:
+            await self._bear(laggard)
         # At the end there is nothing left to pace: the connection is given back, whoever still has to take the rest.
         while self.end < self.blob.size and min((one.lag for one in self.subscribers), default=0) >= AHEAD:
             await self.changed.wait()
+
+    def _too_far_behind(self) -> "Subscription | None":
+        if len(self.subscribers) > 1:
+            slowest = max(self.subscribers, key=lambda one: one.lag)
+            if slowest.lag > self.owner.window:
+                return slowest
+        return self.owner.furthest_behind()
+
+    async def _bear(self, laggard: "Subscription") -> None:
+        """Wait for one who lags too far until it took something, or let it go when that was done often enough."""
+        clock, pacing = self.owner.clock, self.owner.pacing
+        began = clock.monotonic()
+        left = pacing.patience + _PATIENCE_SHARE * (began - self._began) - laggard.borne
+        if pacing.patience <= 0 or left <= 0 or not laggard.begun:
+            laggard.leave()
+            return
+        await wait_within(clock, left, laggard.changed)
+        laggard.borne += clock.monotonic() - began
 
 
 class Subscription:
     """One lane's right to the bytes of one blob, from the first on, in order, each verified by the shared read.
 
-    `begun` is true once bytes were asked for: from then on the subscriber holds what it needs to take them.
+    `begun` is true once bytes were asked for: from then on the subscriber holds what it needs to take them. `borne`
+    is for how many seconds others have waited for it.
     """
 
     def __init__(self, read: BlobRead, repository: Repository) -> None:
@@ -227,12 +282,18 @@ class Subscription:
         self.position = 0
         self.hasher = read.blob.digest.hasher()
         self.begun = False
+        self.borne = 0.0
         read.subscribers.add(self)
 
     @property
     def lag(self) -> int:
         """Bytes read and not taken by this subscriber."""
         return self._read.end - self.position
+
+    @property
+    def changed(self) -> anyio.Event:
+        """Set when the read that feeds it changed."""
+        return self._read.changed
 
     def leave(self) -> None:
         """Go on without the others, from here. Buffered bytes are given up and read again."""

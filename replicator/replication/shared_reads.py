@@ -2,9 +2,9 @@
 
 A lane *subscribes* before it needs the bytes, so that lanes that are due together find each other. The first to want
 a chunk starts the read; the fastest subscriber paces it. Each other may lag by a bounded window of buffered bytes:
-whoever falls further behind is let go at once and goes on alone, with a Range read from exactly where it was. So no
-lane waits for another, and memory is bounded by `budget` bytes for all reads of the process, and AHEAD for each that
-is under way.
+whoever falls further behind for longer than a hiccup is let go and goes on alone, with a Range read from exactly
+where it was. The first bytes of a blob are kept a moment for lanes that come a little later. Memory is bounded by
+`budget` bytes for all reads of the process, and AHEAD for each that is under way.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ from anyio.abc import TaskGroup
 
 from replicator.clock import Clock
 from replicator.model import Descriptor, Digest, Repository
-from replicator.replication.blob_read import BlobRead, Subscription
+from replicator.replication.blob_read import BlobRead, Pacing, Subscription
 from replicator.replication.ports import Source
 
 WINDOW = 16 * 1024 * 1024
 """Most bytes one subscriber may lag behind a shared read."""
-BUDGET = 24 * 1024 * 1024
+BUDGET = 32 * 1024 * 1024
 """Most bytes buffered for laggards in the whole process."""
 _RECONNECT_PAUSE = 0.25
 
@@ -40,12 +40,14 @@ class SharedReads:
         pause: float = _RECONNECT_PAUSE,
         window: int = WINDOW,
         budget: int = BUDGET,
+        pacing: Pacing = Pacing(),  # noqa: B008 -- frozen
     ) -> None:
         self.clock = clock
         self.on_read = on_read
         self.pause = pause
         self.window = window
         self.budget = budget
+        self.pacing = pacing
         # By size as well: a manifest that lies of it must not hurt the copy of one that does not.
         self._joinable: dict[tuple[str, Digest, int], BlobRead] = {}
         self._reads: set[BlobRead] = set()
@@ -100,14 +102,19 @@ class SharedReads:
         if self._joinable.get(key) is read:
             del self._joinable[key]
 
-    def make_room(self) -> None:
-        """Let go whoever lags most until the buffered bytes of all reads fit the budget."""
-        while self.buffered > self.budget:
-            dispensable = (one for read in self._reads for one in read.dispensable)
-            furthest = max(dispensable, key=lambda one: one.lag, default=None)
-            if furthest is None:
-                return
-            furthest.leave()
+    def furthest_behind(self) -> Subscription | None:
+        """Return who must catch up or go before more may be buffered; None when the budget is not used up.
+
+        Bytes that are only kept for lanes to come are given up first.
+        """
+        if self.buffered <= self.budget:
+            return None
+        for read in tuple(self._reads):
+            read.forget_head()
+        if self.buffered <= self.budget:
+            return None
+        dispensable = (one for read in self._reads for one in read.dispensable)
+        return max(dispensable, key=lambda one: one.lag, default=None)
 
 
 def _key(source: Source, blob: Descriptor) -> tuple[str, Digest, int]:

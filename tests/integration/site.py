@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.daemon import Daemon
-
 from replicator.model import Digest
+from tests.support.daemon import Daemon
 from tests.support.eventually import eventually
 from tests.support.images import tag_digest
 from tests.support.ports import Port
@@ -151,3 +150,6 @@ async def run_site(
         if running:
             await daemon.start()
         yield Site(primary, found, daemon, lines, config, hook_url)
+        crashes = [line for line in daemon.log_lines() if line.get("event") == "attempt_crashed"]
+        if crashes:
+            raise AssertionError(f"the daemon met an error that it has no name for: {crashes[0]}")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from replicator.errors import ContentError, RegistryError, ReplicatorError
 from replicator.model import parse_repository
-from replicator.replication.blob_read import AHEAD, Subscription
+from replicator.replication.blob_read import AHEAD, Pacing, Subscription
 from replicator.replication.shared_reads import SharedReads
 from tests.support.content import make_blob
 from tests.support.eventually import eventually
@@ -20,6 +20,7 @@ from tests.unit.replication.support import CHUNK, Call, ModelRegistry, Op, descr
 HERE = parse_repository("team/here")
 BLOBS = [make_blob("long", 3_500_000), make_blob("short", 700_000)]
 DATA = [blob.read() for blob in BLOBS]
+STRICT = Pacing(patience=0, linger=0)
 WINDOW, BUDGET = AHEAD + 2 * CHUNK, 2 * AHEAD
 MOVES = ["join", "take", "take", "take", "run", "run", "close", "cancel", "finish"]
 
@@ -76,7 +77,12 @@ class Scene:
 
     async def play(self, moves: Sequence[tuple[str, int]]) -> None:
         async with SharedReads(
-            clock=FakeClock(), on_read=lambda _name, _count: None, pause=0, window=WINDOW, budget=BUDGET
+            clock=FakeClock(),
+            on_read=lambda _name, _count: None,
+            pause=0,
+            window=WINDOW,
+            budget=BUDGET,
+            pacing=STRICT,
         ) as reads:
             for move, choice in moves:
                 await self._move(reads, move, choice)

@@ -25,11 +25,13 @@ DIGESTS = [Digest.of(bytes([number])) for number in range(3)]
 REPLICAS = ["eu", "us"]
 KEYS = [
     IntentKey(replica, Repository(repository), reference)
-    for replica in REPLICAS
-    for repository in ("a/b", "c")
-    for reference in (Tag("v1"), Tag("v2"), DIGESTS[0])
+    for replica, repository in [("eu", "a/b"), ("us", "c")]
+    for reference in (Tag("v1"), DIGESTS[0])
 ]
-SECONDS = st.sampled_from([0.0, 1.0, 5.0, 30.0, 1000.0])
+# Few keys, few values, and mostly "now": what matters is how steps meet on one row.
+SECONDS = st.sampled_from([0.0, 0.0, 0.0, 1.0, 5.0, 30.0, 1000.0])
+# What is written here need not survive a power cut, so it need not wait for a disk.
+_MEMORY = Path("/dev/shm")
 
 
 @dataclass
@@ -93,7 +95,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.directory = tempfile.TemporaryDirectory()
+        self.directory = tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None)
         self.runner = asyncio.Runner()
         self.clock = FakeClock()
         self.rows: dict[IntentKey, Model] = {}
@@ -111,7 +113,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.runner.close()
         self.directory.cleanup()
 
-    @rule(seconds=SECONDS)
+    @rule(seconds=st.sampled_from([1.0, 5.0, 60.0, 1000.0]))
     def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
 
@@ -363,5 +365,5 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.run(self.store.next_due(replica)) == min(times, default=None)
 
 
-StoreMachine.TestCase.settings = settings(max_examples=settings().max_examples * 2 // 5, stateful_step_count=40)
+StoreMachine.TestCase.settings = settings(stateful_step_count=50)
 TestStoreMachine = StoreMachine.TestCase

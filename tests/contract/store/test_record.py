@@ -76,10 +76,13 @@ async def test_a_clean_row_is_owed_again_when_the_digest_or_the_policy_differs(
     assert (row.dirty_since, row.have, row.fingerprint) == (life.clock.now(), A, fingerprint)
 
 
-async def test_nothing_is_known_of_a_replica_that_holds_nothing(store: Store, life: Life) -> None:
+@pytest.mark.parametrize("digest", [A, None], ids=["said", "unsaid"])
+async def test_nothing_is_known_of_a_replica_that_holds_nothing(
+    store: Store, life: Life, digest: Digest | None
+) -> None:
     await store.record([life.intent()])
     await store.settle(await leased(store), Done(result=Result.GONE, digest=None))
-    assert await store.record([life.intent(digest=None)]) == (Recorded.ACCEPTED,)
+    assert await store.record([life.intent(digest=digest)]) == (Recorded.ACCEPTED,)
 
 
 async def test_a_change_during_a_look_is_never_known_since_the_look_may_put_what_it_read_before(
@@ -230,6 +233,19 @@ async def test_a_row_whose_lag_starts_anew_can_miss_anew(store: Store, life: Lif
     assert await store.count_deadline_missed(900) == {}
     life.clock.advance(1000)
     assert await store.count_deadline_missed(900) == {"eu": 1}
+
+
+async def test_a_row_that_was_late_before_its_look_ended_is_not_counted_again(store: Store, life: Life) -> None:
+    await store.record([life.intent()])
+    look_at = life.clock.now() + 1
+    await store.settle(await leased(store), Done(result=Result.COPIED, digest=A, look_at=look_at, looks=1))
+    life.clock.advance(1)
+    look = await leased(store)
+    await store.record([life.intent(digest=B)])
+    life.clock.advance(1000)
+    assert await store.count_deadline_missed(900) == {"eu": 1}
+    assert await store.settle(look, Done(result=Result.ALREADY_PRESENT, digest=A))
+    assert await store.count_deadline_missed(900) == {}
 
 
 async def test_many_late_rows_are_all_counted(store: Store, life: Life) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import anyio
 
+from replicator.errors import StoreError
 from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Reference, Repository, Tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.replication.copy import Tools
@@ -29,6 +30,36 @@ from tests.support.fake_clock import FakeClock
 from tests.unit.replication.support import ModelRegistry
 
 _PATIENCE = 20.0
+
+
+class FaultyStore(SqliteStore):
+    """A store of which the operations named in `broken` fail."""
+
+    broken: frozenset[str] = frozenset()
+
+    async def lease(self, replica: str, limit: int, seconds: float) -> tuple[Lease, ...]:
+        """Lease, or fail."""
+        self._fail("lease")
+        return await super().lease(replica, limit, seconds)
+
+    async def renew(self, held: Sequence[Lease], seconds: float) -> frozenset[IntentKey]:
+        """Renew, or fail."""
+        self._fail("renew")
+        return await super().renew(held, seconds)
+
+    async def settle(self, lease: Lease, outcome: Outcome) -> bool:
+        """Settle, or fail."""
+        self._fail("settle")
+        return await super().settle(lease, outcome)
+
+    async def make_due(self, replica: str, *, parked: bool = True, limit: int | None = None) -> int:
+        """Make due, or fail."""
+        self._fail("make_due")
+        return await super().make_due(replica, parked=parked, limit=limit)
+
+    def _fail(self, operation: str) -> None:
+        if operation in self.broken:
+            raise StoreError("the disk is full")
 
 
 def settings_of(replicas: Sequence[str], **more: Any) -> Settings:
@@ -53,7 +84,7 @@ class Rig:
     clock: FakeClock
     source: ModelRegistry
     replicas: Mapping[str, ModelRegistry]
-    store: SqliteStore
+    store: FaultyStore
     metrics: Metrics
     settings: Settings
     seed: int = 0
@@ -127,6 +158,13 @@ class Rig:
             await asyncio.sleep(0.003)
             self.clock.advance(step)
 
+    async def moment(self) -> None:
+        """Return when all that can go on without time passing has had its turn."""
+        for _ in range(10):
+            await self.store.tick()
+            for _ in range(20):
+                await asyncio.sleep(0)
+
     async def quiet(self) -> None:
         """Return when nothing is owed and nothing is worked on."""
         await self.until(self.is_quiet, what="nothing is owed", step=0.05)
@@ -153,7 +191,9 @@ class Rig:
 async def running_rig(folder: Path, names: Sequence[str] = ("eu",), **more: Any) -> AsyncIterator[Rig]:
     """Set everything up; the engine is not started yet."""
     clock, settings = FakeClock(), settings_of(names, **more)
-    store = await SqliteStore.open(folder / "state" / "replicator.db", clock=clock)
+    store = await FaultyStore.open(folder / "state" / "replicator.db", clock=clock)
+    if not isinstance(store, FaultyStore):
+        raise TypeError(store)
     rig = Rig(
         clock=clock,
         source=ModelRegistry("primary"),

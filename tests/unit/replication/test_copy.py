@@ -13,6 +13,7 @@ from replicator.manifest import Closure
 from replicator.model import Digest, RawManifest, Reference, Repository, parse_repository, parse_tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.plan import Facts, make_plan
+from replicator.replication.blob_read import Pacing
 from replicator.replication.copy import LEADER_LIMIT, Copy, Tally, Tools
 from replicator.replication.one_shot import NoLocations
 from replicator.replication.presence import Presence
@@ -81,7 +82,9 @@ async def lane(fake_clock: FakeClock) -> AsyncIterator[Lane]:
         source.hold(HERE, content)
     metrics = Metrics(Scope(replicas=("eu",)), clock=fake_clock)
     locations = Remembered()
-    async with SharedReads(clock=fake_clock, on_read=metrics.source_bytes_read, pause=0) as reads:
+    async with SharedReads(
+        clock=fake_clock, on_read=metrics.source_bytes_read, pause=0, pacing=Pacing(linger=0)
+    ) as reads:
         tools = Tools(
             replica=replica,
             presence=Presence(fake_clock),
@@ -137,6 +140,15 @@ async def test_a_blob_elsewhere_is_mounted_and_not_read(lane: Lane) -> None:
     assert lane.source.count(Op.OPEN, SHARED.digest) == lane.sent(SHARED.digest) == 0
     assert lane.tallies[ONE.digest].mounted == SHARED.size
     assert lane.replica.complete(THERE, TAG)
+
+
+async def test_a_blob_that_came_elsewhere_since_the_survey_is_mounted(lane: Lane) -> None:
+    """The survey asked before the other image had brought it, and the store does not know of it yet."""
+    lane.replica.hold_blob(ELSEWHERE, SHARED)
+    lane.tools.presence.learn(ELSEWHERE, SHARED.digest)
+    await lane.copy(ONE, THERE)
+    assert lane.sent(SHARED.digest) == 0
+    assert lane.tallies[ONE.digest].mounted == SHARED.size
 
 
 async def test_a_refused_mount_costs_no_second_session(lane: Lane) -> None:

@@ -90,3 +90,16 @@ def test_one_who_no_longer_waits_may_bring_it_as_well(fake_clock: FakeClock) -> 
         assert upload is not None
         assert upload.repository == THERE
     assert presence.under_way(ONE) is None
+
+
+def test_the_holder_of_a_blob_is_known_until_it_is_no_longer_believed(fake_clock: FakeClock) -> None:
+    presence = Presence(fake_clock, known_for=10)
+    assert presence.holder(ONE) is None
+    presence.learn(HERE, ONE)
+    presence.learn(THERE, ONE)
+    assert presence.holder(ONE) == THERE
+    presence.forget(THERE)
+    assert presence.holder(ONE) is None
+    presence.learn(HERE, ONE)
+    fake_clock.advance(11)
+    assert presence.holder(ONE) is None

@@ -8,7 +8,7 @@ import pytest
 
 from replicator.errors import ContentError, NotFound, Reason, RegistryError, ReplicatorError
 from replicator.model import Descriptor, parse_repository
-from replicator.replication.blob_read import AHEAD, Subscription
+from replicator.replication.blob_read import AHEAD, Pacing, Subscription
 from replicator.replication.shared_reads import SharedReads
 from tests.support.content import Blob, make_blob
 from tests.support.eventually import eventually
@@ -17,6 +17,7 @@ from tests.unit.replication.support import CHUNK, Call, Gate, ModelRegistry, Op,
 
 HERE, THERE = parse_repository("team/here"), parse_repository("team/there")
 MIB = 1024 * 1024
+STRICT = Pacing(patience=0, linger=0)
 WINDOW = 2 * MIB
 BUDGET = 6 * MIB
 BLOB = make_blob("layer", 5 * MIB + 77)
@@ -70,7 +71,9 @@ async def reads(counted: list[int], fake_clock: FakeClock) -> AsyncIterator[Shar
         assert name == "primary"
         counted.append(count)
 
-    async with SharedReads(clock=fake_clock, on_read=on_read, pause=0, window=WINDOW, budget=BUDGET) as running:
+    async with SharedReads(
+        clock=fake_clock, on_read=on_read, pause=0, window=WINDOW, budget=BUDGET, pacing=STRICT
+    ) as running:
         yield running
 
 
@@ -138,7 +141,7 @@ async def test_a_late_one_reads_alone(reads: SharedReads, source: ModelRegistry)
 async def test_sources_do_not_share(source: ModelRegistry) -> None:
     other = ModelRegistry("primary-2")
     other.hold_blob(HERE, BLOB)
-    async with SharedReads(clock=FakeClock(), on_read=lambda _name, _count: None) as both:
+    async with SharedReads(clock=FakeClock(), on_read=lambda _name, _count: None, pacing=STRICT) as both:
         takers = [taker(both, source), taker(both, other)]
         assert await all_of(*takers) == [DATA, DATA]
     assert (source.count(Op.OPEN), other.count(Op.OPEN)) == (1, 1)
@@ -389,7 +392,7 @@ async def test_what_is_not_there_is_asked_for_once(reads: SharedReads, source: M
 async def test_pauses_between_tries_grow(source: ModelRegistry, fake_clock: FakeClock) -> None:
     source.hook = faults(broken(Op.OPEN, 3))
     pauses = []
-    async with SharedReads(clock=fake_clock, on_read=lambda _name, _count: None, pause=0.25) as reads:
+    async with SharedReads(clock=fake_clock, on_read=lambda _name, _count: None, pause=0.25, pacing=STRICT) as reads:
         rest = asyncio.create_task(taker(reads, source).rest())
         for _ in range(3):
             await fake_clock.someone_sleeps()
@@ -503,7 +506,7 @@ async def test_who_has_not_begun_holds_no_connection(reads: SharedReads, source:
 
 
 async def test_the_end_of_all_reads_closes_their_connections(source: ModelRegistry) -> None:
-    async with SharedReads(clock=FakeClock(), on_read=lambda _name, _count: None) as reads:
+    async with SharedReads(clock=FakeClock(), on_read=lambda _name, _count: None, pacing=STRICT) as reads:
         takers = [taker(reads, source) for _ in range(2)]
         await takers[0].take(1)
         assert source.open_reads == 1
@@ -515,7 +518,7 @@ async def test_an_error_inside_comes_out_as_it_is(source: ModelRegistry) -> None
     error = RegistryError("no", registry="eu")
 
     async def fail() -> None:
-        async with SharedReads(clock=FakeClock(), on_read=lambda _name, _count: None) as reads:
+        async with SharedReads(clock=FakeClock(), on_read=lambda _name, _count: None, pacing=STRICT) as reads:
             await taker(reads, source).take(1)
             raise error
 
@@ -526,6 +529,6 @@ async def test_an_error_inside_comes_out_as_it_is(source: ModelRegistry) -> None
 
 
 async def test_reads_outside_their_context_are_a_mistake(source: ModelRegistry) -> None:
-    reads = SharedReads(clock=FakeClock(), on_read=lambda _name, _count: None)
+    reads = SharedReads(clock=FakeClock(), on_read=lambda _name, _count: None, pacing=STRICT)
     with pytest.raises(RuntimeError):
         await taker(reads, source).take(1)

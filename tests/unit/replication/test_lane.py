@@ -1,0 +1,425 @@
+"""A lane from its rows to its replica: the last push wins, failures stay where they are, leases are never lost."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from replicator.errors import Reason, RegistryError
+from replicator.model import parse_repository, parse_tag
+from tests.support.content import make_blob, make_image, make_index
+from tests.unit.replication.rig import Rig, running_rig
+from tests.unit.replication.support import Call, Gate, Op, faults, network_error
+
+REPO = parse_repository("team/app")
+TAG = parse_tag("v1")
+IMAGES = [make_image(f"image {n}", [40_000 + n, 300]) for n in range(6)]
+A, B, C, D, *_ = IMAGES
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with running_rig(tmp_path) as rig:
+        yield rig
+
+
+def down(call: Call) -> None:
+    raise network_error(call.registry)
+
+
+def failing_for(digest: object, error: Callable[[], Exception]) -> Callable[[Call], None]:
+    def step(call: Call) -> None:
+        if call.reference == digest:
+            raise error()
+
+    return step
+
+
+def metric(rig: Rig, name: str) -> float:
+    page = rig.metrics.exposition("text/plain")[0].decode()
+    return sum(float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(name))
+
+
+# One push
+
+
+async def test_a_push_arrives_without_time_passing(rig: Rig) -> None:
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await rig.until(lambda: rig.replica.complete(REPO, TAG), what="the image is there")
+    await rig.quiet()
+    assert (await rig.row(REPO, TAG)).have == A.digest
+    assert metric(rig, 'replicator_updates_completed_total{replica="eu",result="copied"}') == 1.0
+
+
+async def test_what_was_owed_before_the_start_is_done(rig: Rig) -> None:
+    for n, image in enumerate(IMAGES):
+        await rig.push(REPO, parse_tag(f"v{n}"), image)
+    rig.start()
+    await rig.quiet()
+    assert all(rig.replica.complete(REPO, parse_tag(f"v{n}")) for n in range(len(IMAGES)))
+
+
+async def test_an_event_before_its_tag_arrives_soon_and_is_no_lag_before(rig: Rig) -> None:
+    rig.start()
+    await rig.event(REPO, TAG, A.digest)
+    await rig.until(rig.is_quiet, what="gone is settled")
+    assert (await rig.owed()).since is None
+    pushed = rig.clock.now()
+    rig.source.hold(REPO, A, TAG)
+    await rig.until(lambda: rig.replica.complete(REPO, TAG), what="a look found it", step=0.05)
+    assert rig.clock.now() - pushed < 5.0
+
+
+async def test_children_of_an_index_wait_for_it_and_are_not_copied_alone(rig: Rig) -> None:
+    index = make_index([A, B])
+    rig.start()
+    for child in (A, B):
+        rig.source.hold(REPO, child)
+        await rig.event(REPO, child.digest, child.digest, hold=5.0)
+    await rig.push(REPO, TAG, index)
+    await rig.quiet()
+    assert [row.key.reference for row in await rig.store.rows()] == [TAG]
+    assert rig.replica.count(Op.WRITE) == 3
+
+
+# Moved tags
+
+
+async def test_a_copy_whose_tag_moved_is_cut_short(rig: Rig) -> None:
+    gate = Gate(Op.GOT, A.layers[0].digest)
+    rig.replica.hook = faults(gate)
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await gate.reached.wait()
+    await rig.push(REPO, TAG, B)
+    await rig.until(lambda: rig.replica.tags.get((REPO, TAG)) == B.digest, what="the last push is there")
+    await rig.quiet()
+    assert (REPO, A.digest) not in rig.replica.manifests
+    assert (await rig.row(REPO, TAG)).attempts == 0, "that is no failure"
+    assert metric(rig, 'replicator_updates_completed_total{replica="eu",result="superseded"}') == 1.0
+
+
+async def test_never_two_in_a_row(rig: Rig) -> None:
+    """A tag that moves faster than it copies still arrives: the second copy is let through (G4)."""
+    gates = {image.digest: Gate(Op.GOT, image.layers[0].digest) for image in (A, B, C)}
+    rig.replica.hook = faults(*gates.values())
+    rig.start()
+    for image, following in ((A, B), (B, C)):
+        if image is A:
+            await rig.push(REPO, TAG, image)
+        await gates[image.digest].reached.wait()
+        await rig.push(REPO, TAG, following)
+        await rig.moment()
+    gates[B.digest].opened.set()
+    await rig.until(lambda: rig.replica.tags.get((REPO, TAG)) == B.digest, what="B is there, though C is wanted")
+    assert rig.replica.complete(REPO, TAG)
+    assert (await rig.owed()).owed == 1
+    await gates[C.digest].reached.wait()
+    gates[C.digest].opened.set()
+    await rig.quiet()
+    assert rig.replica.tags[REPO, TAG] == C.digest
+    assert (REPO, A.digest) not in rig.replica.manifests
+
+
+async def test_the_last_push_wins_however_fast_they_come(rig: Rig) -> None:
+    rig.start()
+    for turn in range(12):
+        await rig.push(REPO, TAG, IMAGES[turn % 6])
+        if turn % 3 == 0:
+            await rig.until(lambda: rig.replica.calls != [], what="something happens")
+    await rig.quiet()
+    assert rig.replica.tags[REPO, TAG] == IMAGES[11 % 6].digest
+    assert rig.replica.complete(REPO, TAG)
+    assert (await rig.owed()).since is None
+
+
+async def test_the_same_push_told_twice_is_not_cut_short(rig: Rig) -> None:
+    gate = Gate(Op.GOT, A.layers[0].digest)
+    rig.replica.hook = faults(gate)
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await gate.reached.wait()
+    await rig.event(REPO, TAG, A.digest)
+    await rig.event(REPO, TAG, None)
+    gate.opened.set()
+    await rig.quiet()
+    assert rig.replica.count(Op.SENT, A.layers[0].digest) == 1
+
+
+# Leases
+
+
+async def test_without_time_left_on_its_lease_a_copy_does_not_publish(rig: Rig) -> None:
+    gate = Gate(Op.SENT, A.layers[0].digest)
+    rig.replica.hook = faults(gate)
+    rig.store.broken = frozenset({"renew"})
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await gate.reached.wait()
+    rig.clock.advance(56.0)
+    gate.opened.set()
+    await rig.until(_attempted(rig), what="the attempt ended")
+    assert rig.replica.tags == {}
+    assert rig.engine.lanes()["eu"].state == "running", "nobody is down"
+    rig.store.broken = frozenset()
+    await rig.quiet()
+    assert rig.replica.complete(REPO, TAG)
+
+
+def _attempted(rig: Rig) -> Callable[[], object]:
+    async def check() -> bool:
+        return (await rig.row(REPO, TAG)).attempts > 0
+
+    return check
+
+
+async def test_a_lease_that_is_renewed_lasts_as_long_as_the_copy(rig: Rig) -> None:
+    gate = Gate(Op.SENT, A.layers[0].digest)
+    rig.replica.hook = faults(gate)
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await gate.reached.wait()
+    for _ in range(20):
+        rig.clock.advance(10.0)
+        await rig.moment()
+    gate.opened.set()
+    await rig.quiet()
+    assert rig.replica.count(Op.SENT, A.layers[0].digest) == 1
+    assert (await rig.row(REPO, TAG)).attempts == 0
+
+
+async def test_a_row_that_was_taken_over_is_left_to_the_new_holder(rig: Rig) -> None:
+    """The machine slept for longer than a lease: the old copy is cut short, also if it only had the tag to put."""
+    gate = Gate(Op.SENT, A.layers[0].digest)
+    rig.replica.hook = faults(gate)
+    rig.store.broken = frozenset({"renew"})
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await gate.reached.wait()
+    rig.clock.advance(61.0)
+    await rig.until(lambda: rig.source.count(Op.READ, TAG) == 2, what="the row is worked on anew")
+    rig.replica.hook = faults()
+    gate.opened.set()
+    await rig.quiet()
+    assert rig.replica.count(Op.WRITE, TAG) == 1
+    assert rig.replica.complete(REPO, TAG)
+    assert metric(rig, "replicator_leases_held") == 0.0
+
+
+async def test_who_was_fenced_off_after_a_put_leaves_the_row_owed(rig: Rig) -> None:
+    """Nobody knows which of two puts came last, so the row is done once more."""
+    gate = Gate(Op.WROTE, TAG)
+    rig.replica.hook = faults(gate)
+    rig.store.broken = frozenset({"renew"})
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await gate.reached.wait()
+    before = (await rig.row(REPO, TAG)).generation
+    rig.replica.hook = faults()
+    rig.clock.advance(61.0)
+    await rig.quiet()
+    row = await rig.row(REPO, TAG)
+    assert row.generation > before
+    assert row.verify_at is not None, "and looked at when the put can no longer land"
+    assert rig.replica.complete(REPO, TAG)
+
+
+async def test_a_store_that_cannot_settle_loses_nothing(rig: Rig) -> None:
+    rig.store.broken = frozenset({"settle"})
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await rig.until(lambda: "disk is full" in rig.engine.lanes()["eu"].last_error, what="the store failed")
+    assert (await rig.owed()).owed == 1
+    rig.store.broken = frozenset()
+    await rig.until(rig.is_quiet, what="done again when the lease ran out", step=2.0)
+    assert rig.replica.complete(REPO, TAG)
+    assert metric(rig, "replicator_leases_held") == 0.0
+
+
+async def test_a_store_that_cannot_lease_is_asked_again(rig: Rig) -> None:
+    rig.store.broken = frozenset({"lease"})
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await rig.until(lambda: "disk is full" in rig.engine.lanes()["eu"].last_error, what="the store failed")
+    rig.store.broken = frozenset()
+    await rig.quiet()
+    assert rig.replica.complete(REPO, TAG)
+
+
+# Failures
+
+
+async def test_what_cannot_be_is_parked_and_the_others_go_on(rig: Rig) -> None:
+    rig.replica.hook = faults(
+        failing_for(TAG, lambda: RegistryError("no", registry="eu", reason=Reason.UNSUPPORTED, status=400))
+    )
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await rig.push(REPO, parse_tag("v2"), B)
+    await rig.until(lambda: rig.replica.complete(REPO, parse_tag("v2")), what="the other arrives")
+    await rig.until(_attempted(rig), what="the attempt ended")
+    row = await rig.row(REPO, TAG)
+    assert (row.parked, row.reason, row.owed) == (True, Reason.UNSUPPORTED, True)
+    assert (await rig.owed()).since is not None, "parked is still lag"
+    rig.replica.hook = faults()
+    await rig.until(rig.is_quiet, what="tried again within the hour", step=60.0)
+    assert rig.replica.complete(REPO, TAG)
+
+
+async def test_what_may_pass_is_tried_again_and_slower(rig: Rig) -> None:
+    tried: list[float] = []
+
+    def busy(call: Call) -> None:
+        if call.op is Op.STAT:
+            tried.append(rig.clock.now())
+            raise RegistryError("busy", registry="eu", reason=Reason.RATE_LIMITED, temporary=True, status=429)
+
+    rig.replica.hook = faults(busy)
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await rig.until(lambda: len(tried) >= 8, what="eight tries", step=0.2)
+    pauses = [later - sooner for sooner, later in itertools.pairwise(tried)]
+    assert all(pause >= 0.5 - 0.2 for pause in pauses)
+    assert all(pause <= 2.0**n + 1.0 for n, pause in enumerate(pauses))
+    rig.replica.hook = faults()
+    await rig.until(rig.is_quiet, what="it arrives", step=5.0)
+
+
+async def test_a_mistake_of_ours_in_one_image_does_not_stop_the_lane(rig: Rig) -> None:
+    rig.replica.hook = faults(failing_for(A.layers[0].digest, lambda: ZeroDivisionError("a bug")))
+    rig.source.hook = faults(failing_for(B.layers[0].digest, lambda: ZeroDivisionError("another, in a shared read")))
+    rig.start()
+    for n, image in enumerate((A, B, C)):
+        await rig.push(REPO, parse_tag(f"v{n}"), image)
+    await rig.until(lambda: rig.replica.complete(REPO, parse_tag("v2")), what="the good one arrives")
+    rig.replica.hook = rig.source.hook = faults()
+    await rig.until(rig.is_quiet, what="all arrive", step=1.0)
+    assert all(rig.replica.complete(REPO, parse_tag(f"v{n}")) for n in range(3))
+
+
+async def test_a_dead_replica_is_probed_and_heals_by_itself(rig: Rig) -> None:
+    rig.replica.hook = faults(down)
+    rig.start()
+    for n, image in enumerate(IMAGES):
+        await rig.push(REPO, parse_tag(f"v{n}"), image)
+    await rig.until(lambda: rig.engine.lanes()["eu"].state == "open", what="the lane opened", step=0.1)
+    since = (await rig.owed()).since
+    asked, start = rig.replica.count(Op.STAT), rig.clock.now()
+    await rig.until(lambda: rig.clock.now() - start > 900.0, what="a quarter of an hour passed", step=1.0)
+    assert 20 <= rig.replica.count(Op.STAT) - asked <= 130, "probes, not a storm, and not none"
+    assert (await rig.owed()).since == since, "lag is reset by nothing but success"
+    back = rig.clock.now()
+    rig.replica.hook = faults()
+    await rig.until(rig.is_quiet, what="all rows were made due", step=0.5)
+    assert rig.clock.now() - back <= 31.0
+    assert rig.engine.lanes()["eu"].state == "running"
+    assert all(rig.replica.complete(REPO, parse_tag(f"v{n}")) for n in range(len(IMAGES)))
+
+
+async def test_a_look_at_the_primary_does_not_heal_a_dead_replica(rig: Rig) -> None:
+    rig.source.hold(REPO, A, TAG)
+    rig.start()
+    await rig.event(REPO, TAG, B.digest)  # leaves a look that comes again and again
+    await rig.until(rig.is_quiet, what="settled with a look to come")
+    rig.replica.hook = faults(down)
+    for n in range(3):
+        await rig.push(REPO, parse_tag(f"down{n}"), IMAGES[n])
+    await rig.until(lambda: rig.engine.lanes()["eu"].state == "open", what="the lane opened", step=0.02)
+    start, states = rig.clock.now(), set()
+    while rig.clock.now() - start < 60.0:
+        rig.clock.advance(0.5)
+        await rig.moment()
+        states.add(rig.engine.lanes()["eu"].state)
+    assert states == {"open"}
+
+
+async def test_a_hanging_replica_holds_nobody_back(tmp_path: Path) -> None:
+    """Not by a second: the others are done while no time passes at all (G6)."""
+    async with running_rig(tmp_path, ("eu", "us", "ap")) as rig:
+        never = Gate(Op.SEND)
+        rig.replicas["us"].hook = faults(never)
+        rig.replicas["ap"].hook = faults(Gate(Op.STAT))
+        rig.start()
+        for n, image in enumerate(IMAGES):
+            await rig.push(REPO, parse_tag(f"v{n}"), image)
+        await rig.until(
+            lambda: all(rig.replicas["eu"].complete(REPO, parse_tag(f"v{n}")) for n in range(len(IMAGES))),
+            what="the sound replica has all",
+        )
+        assert never.reached.is_set()
+        owed = [(await rig.owed(name)).owed for name in ("us", "ap")]
+        assert owed == [len(IMAGES)] * 2
+
+
+async def test_lanes_that_are_due_together_read_the_source_once(tmp_path: Path) -> None:
+    async with running_rig(tmp_path, ("eu", "us", "ap", "sa")) as rig:
+        image = make_image("wide", [make_blob(f"wide {n}", 900_000) for n in range(4)])
+        rig.start()
+        await rig.push(REPO, TAG, image)
+        await rig.quiet()
+        size = sum(blob.size for blob in image.blobs())
+        assert all(one.complete(REPO, TAG) for one in rig.replicas.values())
+        assert rig.source.bytes_read <= 1.02 * size
+
+
+# The end
+
+
+async def test_a_drain_lets_copies_end_and_takes_no_new_ones(rig: Rig) -> None:
+    gate = Gate(Op.GOT, A.layers[0].digest)
+    rig.replica.hook = faults(gate)
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await gate.reached.wait()
+    draining = asyncio.create_task(rig.engine.drain(30.0))
+    await rig.clock.someone_sleeps()
+    await rig.push(REPO, parse_tag("late"), B)
+    gate.opened.set()
+    assert rig.running is not None
+    await asyncio.wait_for(rig.running, 10)
+    draining.cancel()
+    await asyncio.wait([draining])
+    assert rig.replica.complete(REPO, TAG)
+    assert (REPO, parse_tag("late")) not in rig.replica.tags
+    assert not (await rig.row(REPO, parse_tag("late"))).leased
+
+
+@pytest.mark.parametrize("how", ["grace is over", "crash"])
+async def test_what_is_cut_short_is_given_back_and_no_failure(rig: Rig, how: str) -> None:
+    gate = Gate(Op.GOT, A.layers[0].digest)
+    rig.replica.hook = faults(gate)
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await gate.reached.wait()
+    if how == "crash":
+        await rig.crash()
+    else:
+        draining = asyncio.create_task(rig.engine.drain(30.0))
+        await rig.until(draining.done, what="the grace is over", step=1.0)
+        assert rig.running is not None
+        await asyncio.wait_for(rig.running, 10)
+    row = await rig.row(REPO, TAG)
+    assert (row.leased, row.attempts, row.owed, row.due_at) == (False, 0, True, row.dirty_since)
+    assert metric(rig, "replicator_leases_held") == 0.0
+    gate.opened.set()
+    rig.new_engine()
+    rig.start()
+    await rig.quiet()
+    assert rig.replica.complete(REPO, TAG)
+
+
+async def test_a_put_that_is_cut_short_is_looked_at_again(rig: Rig) -> None:
+    gate = Gate(Op.WROTE, TAG)
+    rig.replica.hook = faults(gate)
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await gate.reached.wait()
+    await rig.crash()
+    rig.replica.hook = faults()
+    rig.new_engine()
+    rig.start()
+    await rig.quiet()
+    assert (await rig.row(REPO, TAG)).verify_at is not None

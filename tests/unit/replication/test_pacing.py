@@ -1,0 +1,103 @@
+"""What a shared read grants: a hiccup is waited out, for a bounded time; the head of a blob is kept a moment."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from replicator.replication.blob_read import Pacing
+from replicator.replication.shared_reads import SharedReads
+from tests.support.content import make_blob
+from tests.support.eventually import eventually
+from tests.support.fake_clock import FakeClock
+from tests.unit.replication.support import CHUNK, ModelRegistry, Op
+from tests.unit.replication.test_shared_reads import BLOB, DATA, HERE, MIB, WINDOW, taker
+
+GRANTED = Pacing(patience=0.25, linger=1.0)
+
+
+@pytest.fixture
+def source() -> ModelRegistry:
+    registry = ModelRegistry("primary")
+    registry.hold_blob(HERE, BLOB)
+    return registry
+
+
+@pytest.fixture
+async def reads(fake_clock: FakeClock) -> AsyncIterator[SharedReads]:
+    async with SharedReads(
+        clock=fake_clock, on_read=lambda _name, _count: None, window=WINDOW, budget=12 * MIB, pacing=GRANTED
+    ) as running:
+        yield running
+
+
+async def test_one_with_a_hiccup_is_waited_for_and_keeps_sharing(
+    reads: SharedReads, source: ModelRegistry, fake_clock: FakeClock
+) -> None:
+    fast, slow = taker(reads, source), taker(reads, source)
+    await slow.take(1)
+    racing = asyncio.create_task(fast.rest())
+    await fake_clock.someone_sleeps()
+    assert len(fast.got) <= CHUNK + WINDOW + 2 * CHUNK, "the fast one waits"
+    fake_clock.advance(0.2)
+    assert await slow.rest() == DATA
+    assert await racing == DATA
+    assert source.count(Op.OPEN) == 1
+    assert source.bytes_read == len(DATA)
+
+
+async def test_one_that_stands_still_is_waited_for_no_longer_than_granted(
+    reads: SharedReads, source: ModelRegistry, fake_clock: FakeClock
+) -> None:
+    fast, slow = taker(reads, source), taker(reads, source)
+    await slow.take(1)
+    racing = asyncio.create_task(fast.rest())
+    await fake_clock.someone_sleeps()
+    fake_clock.advance(0.26)
+    # What was waited for is used up: from here on nothing waits for it again.
+    await fake_clock.someone_sleeps()
+    fake_clock.advance(0.02)
+    assert await racing == DATA
+    assert await slow.rest() == DATA
+    assert [call.offset for call in source.calls if call.op is Op.OPEN] == [0, CHUNK]
+
+
+async def test_one_that_has_not_begun_is_not_waited_for(reads: SharedReads, source: ModelRegistry) -> None:
+    fast, idle = taker(reads, source), taker(reads, source)
+    assert await fast.rest() == DATA
+    assert await idle.rest() == DATA
+
+
+async def test_a_lane_that_comes_a_moment_later_still_shares(
+    reads: SharedReads, source: ModelRegistry, fake_clock: FakeClock
+) -> None:
+    small = make_blob("small", 3 * CHUNK)
+    source.hold_blob(HERE, small)
+    assert await taker(reads, source, small).rest() == small.read()
+    await fake_clock.someone_sleeps()
+    fake_clock.advance(0.9)
+    assert await taker(reads, source, small).rest() == small.read()
+    assert source.count(Op.OPEN) == 1
+
+
+async def test_nothing_is_kept_for_longer_than_that(
+    reads: SharedReads, source: ModelRegistry, fake_clock: FakeClock
+) -> None:
+    small = make_blob("small", 3 * CHUNK)
+    source.hold_blob(HERE, small)
+    assert await taker(reads, source, small).rest() == small.read()
+    await fake_clock.someone_sleeps()
+    fake_clock.advance(1.1)
+    await eventually(lambda: reads.buffered == 0, what="the memory is given back")
+    assert await taker(reads, source, small).rest() == small.read()
+    assert source.count(Op.OPEN) == 2
+
+
+async def test_what_is_kept_for_later_makes_room_first(reads: SharedReads, source: ModelRegistry) -> None:
+    """Six kept heads of 2 MiB fill the budget; more reads go through without letting anybody go."""
+    blobs = [make_blob(f"kept-{number}", WINDOW) for number in range(9)]
+    for blob in blobs:
+        source.hold_blob(HERE, blob)
+        assert await taker(reads, source, blob).rest() == blob.read()
+        assert reads.buffered <= 12 * MIB + CHUNK
+    assert source.count(Op.OPEN) == len(blobs)
