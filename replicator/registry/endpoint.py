@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from replicator.errors import SettingsError
-from replicator.model import Digest, Reference, Repository, shown
+from replicator.model import Digest, Reference, Repository, parse_reference, parse_repository, shown
 from replicator.registry.origin import Origin, Target, parse_url
 
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
@@ -18,7 +18,10 @@ def quoted(text: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a registry is. Docker Hub's other names, and its `library/`, are understood."""
+    """Where a registry is. Docker Hub's other names, and its `library/`, are understood.
+
+    Names are held against the grammar once more, so that none can end a path or a line. Raises NameInvalid.
+    """
 
     origin: Origin
 
@@ -42,11 +45,11 @@ class Endpoint:
 
     def manifest(self, repository: Repository, reference: Reference) -> Target:
         """Return the URL of a manifest by tag or digest."""
-        return self._under(repository, f"manifests/{reference}")
+        return self._under(repository, f"manifests/{parse_reference(str(reference))}")
 
     def blob(self, repository: Repository, digest: Digest) -> Target:
         """Return the URL of a blob."""
-        return self._under(repository, f"blobs/{digest}")
+        return self._under(repository, f"blobs/{Digest.parse(str(digest))}")
 
     def uploads(self, repository: Repository) -> Target:
         """Return the URL where uploads begin."""
@@ -58,7 +61,8 @@ class Endpoint:
 
     def named(self, repository: Repository) -> str:
         """Return the repository's name as this registry knows it."""
-        return f"library/{repository}" if self.origin == _HUB and "/" not in repository else repository
+        name = parse_repository(repository)
+        return f"library/{name}" if self.origin == _HUB and "/" not in name else name
 
     def _under(self, repository: Repository, tail: str) -> Target:
         return Target(self.origin, f"/v2/{self.named(repository)}/{tail}")

@@ -10,6 +10,21 @@ import anyio
 from replicator.errors import ContentError, Reason, RegistryError
 
 
+class SmallBody:
+    """A body in memory that goes out once: the HTTP library must not repeat a write by itself (H3)."""
+
+    def __init__(self, data: bytes) -> None:
+        self._pieces = iter((data,) if data else ())
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for piece in self._pieces:
+            return piece
+        raise StopAsyncIteration
+
+
 class BodyFailed(Exception):
     """The caller's own iterator raised `error`; the registry has nothing to do with it. Never leaves the package."""
 

@@ -18,7 +18,7 @@ from replicator.registry.addresses import is_literal, is_public
 from replicator.registry.answers import ERROR_BODY, Fields, Reply, unexpected
 from replicator.registry.failures import TRANSPORT_ERRORS, no_answer, showable
 from replicator.registry.http import HttpObserver, Request, Timeouts
-from replicator.registry.outgoing import BodyFailed, OutgoingBody
+from replicator.registry.outgoing import BodyFailed, OutgoingBody, SmallBody
 from replicator.registry.reach import Reach
 from replicator.registry.resolver import VettingResolver
 from replicator.registry.tls import TlsContexts
@@ -30,6 +30,7 @@ _DNS_SECONDS = 30
 _SMALL = 64 * 1024
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _SUCCESS = range(200, 300)
+_WRITES = frozenset({"POST", "PUT", "PATCH"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +98,11 @@ class Transport:
 
     async def send(self, request: Request) -> Answer:
         """Send one request. Raises RegistryError when there is no answer; any status is an answer."""
-        return await self._send(request, request.body, self._wiring.timeouts.read)
+        if request.method not in _WRITES:
+            return await self._send(request, None, self._wiring.timeouts.read, dict(request.headers))
+        body = request.body or b""
+        headers = {**request.headers, "Content-Length": str(len(body))}
+        return await self._send(request, SmallBody(body), self._wiring.timeouts.read, headers)
 
     async def upload(self, request: Request, chunks: AsyncIterator[bytes], size: int) -> Reply:
         """Send a request whose body is `size` bytes of `chunks`, and return the whole answer.
@@ -138,11 +143,7 @@ class Transport:
             await self._opened.close()
 
     async def _send(
-        self,
-        request: Request,
-        body: bytes | OutgoingBody | None,
-        seconds: float,
-        headers: dict[str, str] | None = None,
+        self, request: Request, body: SmallBody | OutgoingBody | None, seconds: float, headers: dict[str, str]
     ) -> Answer:
         self._vet(request)
         wiring = self._wiring
@@ -153,7 +154,7 @@ class Transport:
                 request.method,
                 yarl.URL(request.target.text, encoded=True),
                 data=body,
-                headers=headers or self._headers(request),
+                headers=headers,
                 allow_redirects=False,
                 ssl=wiring.tls.registry if at_registry else wiring.tls.others,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=wiring.timeouts.connect, sock_read=seconds),
@@ -163,12 +164,6 @@ class Transport:
             raise no_answer(self._registry, request, error) from showable(error)
         self._observe(request, response.status, started)
         return Answer(self._registry, request, response, seconds=seconds)
-
-    def _headers(self, request: Request) -> dict[str, str]:
-        headers = dict(request.headers)
-        if request.body is None and request.method in {"POST", "PUT", "PATCH"}:
-            headers["Content-Length"] = "0"
-        return headers
 
     def _observe(self, request: Request, status: int, started: float) -> None:
         if self._wiring.observer is not None:

@@ -186,7 +186,7 @@ class Uploads:
     async def _transfer(self, request: Request, body: Body, size: int) -> Reply:
         if size > _SMALL:
             return await self._exchange.upload(request, body(), size)
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+        headers = {"Content-Type": "application/octet-stream"}
         data = await self._gathered(body(), size)
         return await self._exchange.ask(replace(request, headers=headers, body=data))
 

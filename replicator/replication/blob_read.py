@@ -10,26 +10,13 @@ import anyio
 from replicator.clock import Clock
 from replicator.errors import AccessDenied, ContentError, NotFound, RegistryError
 from replicator.model import Descriptor, Hasher, Repository
+from replicator.replication.pacing import Pacing, Standing
 from replicator.replication.ports import Source
 from replicator.replication.waiting import wait_within
 
 AHEAD = 1024 * 1024
 """Bytes that a read goes ahead of its fastest subscriber."""
 _RECONNECTS = 4
-_PATIENCE_SHARE = 0.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pacing:
-    """What a shared read grants, in seconds.
-
-    `patience`: how long in all the others wait for one who lags by a window, beside a twentieth of the read's time:
-    a hiccup of a busy machine, not a slow line. `linger`: how long a read that has ended keeps what it still holds
-    from the first byte on. Zero grants nothing.
-    """
-
-    patience: float = 0.25
-    linger: float = 1.0
 
 
 class Reads(Protocol):
@@ -259,10 +246,12 @@ class BlobRead:
 
     async def _bear(self, laggard: "Subscription") -> None:
         """Wait for one who lags too far until it took something, or let it go when that was done often enough."""
-        clock, pacing = self.owner.clock, self.owner.pacing
+        clock = self.owner.clock
         began = clock.monotonic()
-        left = pacing.patience + _PATIENCE_SHARE * (began - self._began) - laggard.borne
-        if pacing.patience <= 0 or left <= 0 or not laggard.begun:
+        left = self.owner.pacing.left(began - self._began, laggard.borne)
+        if not laggard.begun or left <= 0 or laggard.standing.is_slow(began):
+            if laggard.begun:
+                laggard.standing.let_go = began
             laggard.leave()
             return
         await wait_within(clock, left, laggard.changed)
@@ -276,9 +265,10 @@ class Subscription:
     is for how many seconds others have waited for it.
     """
 
-    def __init__(self, read: BlobRead, repository: Repository) -> None:
+    def __init__(self, read: BlobRead, repository: Repository, standing: Standing) -> None:
         self._read = read
         self.repository = repository
+        self.standing = standing
         self.position = 0
         self.hasher = read.blob.digest.hasher()
         self.begun = False

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
@@ -13,6 +13,7 @@ from replicator.observability.labels import BlobResult
 from replicator.observability.metrics import Metrics
 from replicator.plan import BlobStep, ManifestStep, Plan
 from replicator.replication.blob_read import Subscription
+from replicator.replication.pacing import Standing
 from replicator.replication.ports import BlobLocations, Replica, Source
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
@@ -43,6 +44,7 @@ class Tools:
     slots: anyio.CapacityLimiter
     metrics: Metrics
     clock: Clock
+    standing: Standing = field(default_factory=Standing)
 
 
 class Copy:
@@ -66,10 +68,7 @@ class Copy:
         """
         for blob in plan.present:
             self._settled(blob, BlobResult.EXISTED)
-        reads = {
-            step.blob.digest: self._tools.reads.subscribe(self._source, self._repository, step.blob)
-            for step in plan.blobs
-        }
+        reads = {step.blob.digest: self._subscribe(step.blob) for step in plan.blobs}
         try:
             await together([partial(self._bring, step, reads[step.blob.digest]) for step in plan.blobs])
         finally:
@@ -81,6 +80,9 @@ class Copy:
         await may_publish()
         self.publishing = True
         await self._put(plan.top)
+
+    def _subscribe(self, blob: Descriptor) -> Subscription:
+        return self._tools.reads.subscribe(self._source, self._repository, blob, self._tools.standing)
 
     async def _bring(self, step: BlobStep, read: Subscription) -> None:
         presence, blob = self._tools.presence, step.blob
@@ -123,9 +125,7 @@ class Copy:
         subscribed = [] if first is None else [first]
 
         async def bytes_of_blob() -> AsyncIterator[bytes]:
-            read = (
-                subscribed.pop() if subscribed else self._tools.reads.subscribe(self._source, self._repository, blob)
-            )
+            read = subscribed.pop() if subscribed else self._subscribe(blob)
             try:
                 async with aclosing(read.chunks()) as chunks:
                     async for data in chunks:

@@ -16,7 +16,8 @@ from anyio.abc import TaskGroup
 
 from replicator.clock import Clock
 from replicator.model import Descriptor, Digest, Repository
-from replicator.replication.blob_read import BlobRead, Pacing, Subscription
+from replicator.replication.blob_read import BlobRead, Subscription
+from replicator.replication.pacing import Pacing, Standing
 from replicator.replication.ports import Source
 
 WINDOW = 16 * 1024 * 1024
@@ -75,9 +76,14 @@ class SharedReads:
         """Bytes held in memory for subscribers of all reads."""
         return sum(read.buffered for read in self._reads)
 
-    def subscribe(self, source: Source, repository: Repository, blob: Descriptor) -> Subscription:
-        """Register interest in a blob from its first byte on; close the subscription when it is not needed."""
-        return Subscription(self.joinable(source, repository, blob), repository)
+    def subscribe(
+        self, source: Source, repository: Repository, blob: Descriptor, standing: Standing | None = None
+    ) -> Subscription:
+        """Register interest in a blob from its first byte on; close the subscription when it is not needed.
+
+        `standing` is that of the lane; without one, nothing is known of it.
+        """
+        return Subscription(self.joinable(source, repository, blob), repository, standing or Standing())
 
     def joinable(self, source: Source, repository: Repository, blob: Descriptor) -> BlobRead:
         """Return the read of this blob that still has its first byte to give, or a new one, not yet started."""

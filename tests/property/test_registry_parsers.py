@@ -66,8 +66,8 @@ SCOPES = st.lists(
 )
 
 
-@given(SCOPES, st.randoms())
-def test_merging_scopes_forgets_no_right_adds_none_and_knows_no_order(scopes: list[Scope], dice: object) -> None:
+@given(SCOPES)
+def test_merging_scopes_forgets_no_right_adds_none_and_knows_no_order(scopes: list[Scope]) -> None:
     merged = scope.merge(scopes)
     assert scope.merge(merged) == merged
     assert scope.merge(reversed(scopes)) == merged

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from replicator.errors import ContentError, RegistryError, ReplicatorError
 from replicator.model import parse_repository
-from replicator.replication.blob_read import AHEAD, Pacing, Subscription
+from replicator.replication.blob_read import AHEAD, Subscription
+from replicator.replication.pacing import Pacing
 from replicator.replication.shared_reads import SharedReads
 from tests.support.content import make_blob
 from tests.support.eventually import eventually

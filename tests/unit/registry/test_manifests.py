@@ -289,3 +289,28 @@ async def test_u8_a_put_whose_answer_is_lost_is_looked_up(script: Script, client
     with pytest.raises(RegistryError) as caught:
         await client.write_manifest(TEAM, TAG, RAW)
     assert (caught.value.status, caught.value.temporary, caught.value.reason) == (0, True, Reason.NETWORK)
+
+
+async def test_h3_a_put_is_never_repeated_behind_our_back(script: Script, client: RegistryClient) -> None:
+    """Not even over a connection that was kept: meanwhile the tag may have been moved by somebody else."""
+
+    async def lost(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    script.on("GET", "/v2/", manifest_answer(BODY))
+    script.on("PUT", "/v2/", lost)
+    script.on("HEAD", "/v2/", manifest_answer(b"{}"))
+    await client.read_manifest(TEAM, TAG)
+    with pytest.raises(RegistryError):
+        await client.write_manifest(TEAM, TAG, RAW)
+    assert len(script.asked("PUT")) == 1
+
+
+async def test_f6_a_manifest_of_several_mib_is_written(script: Script, client: RegistryClient) -> None:
+    body = b"{" + b" " * 5_000_000 + b"}"
+    script.on("PUT", "/v2/", Say(201))
+    await client.write_manifest(TEAM, TAG, RawManifest(MANIFEST_TYPE, Digest.of(body), body))
+    assert script.asked("PUT")[0].body == body

@@ -457,3 +457,38 @@ async def test_a_kept_connection_that_has_just_ended_does_not_fail_an_upload(
     script.on("POST", UPLOADS, resets(0), OPENED)
     await client.start_upload(TEAM)
     assert len(script.asked("POST")) == 2
+
+
+async def test_h3_u8_a_lost_answer_to_the_last_request_of_a_stream_is_looked_up(
+    script: Script, client: RegistryClient
+) -> None:
+    script.on("POST", UPLOADS, OPENED)
+    script.on("PUT", "/up", Say(413))
+    script.on("PATCH", "/up", Say(202, {"Location": "/done"}))
+    script.on("PUT", "/done", resets(0))
+    script.on("DELETE", "/", Say(404))
+    script.on("HEAD", "/v2/", PRESENT)
+    await client.send_blob(TEAM, BLOB, whole_body)
+    assert len(script.asked("PUT", "/done")) == 1
+
+
+@pytest.mark.parametrize("size", [1_000, len(BIG)])
+@pytest.mark.parametrize("difference", [-1, 1])
+async def test_h2_a_body_of_another_length_is_a_content_error_before_its_last_byte_is_out(
+    script: Script, client: RegistryClient, size: int, difference: int
+) -> None:
+    received = 0
+
+    async def count(request: web.Request) -> web.StreamResponse:
+        nonlocal received
+        async for chunk in request.content.iter_any():
+            received += len(chunk)
+        return web.Response(status=201)
+
+    script.on("POST", UPLOADS, OPENED)
+    script.on("PUT", "/up", count)
+    script.on("DELETE", "/up", Say(204))
+    data = bytes(size + difference)
+    with pytest.raises(ContentError):
+        await client.send_blob(TEAM, Descriptor("a/b", Digest.of(data), size), lambda: whole_body(data))
+    assert received < size

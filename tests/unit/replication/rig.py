@@ -52,6 +52,11 @@ class FaultyStore(SqliteStore):
         self._fail("settle")
         return await super().settle(lease, outcome)
 
+    async def release(self, held: Sequence[Lease]) -> None:
+        """Release, or fail."""
+        self._fail("release")
+        await super().release(held)
+
     async def make_due(self, replica: str, *, parked: bool = True, limit: int | None = None) -> int:
         """Make due, or fail."""
         self._fail("make_due")
@@ -87,6 +92,7 @@ class Rig:
     store: FaultyStore
     metrics: Metrics
     settings: Settings
+    folder: Path
     seed: int = 0
     engine: Engine = field(init=False)
     running: asyncio.Task[None] | None = None
@@ -143,6 +149,15 @@ class Rig:
             await asyncio.wait([self.running])
             self.running = None
 
+    async def kill(self) -> None:
+        """End it as kill -9 does: nothing more is written; then start anew over what is on the disk."""
+        self.store.broken = frozenset({"lease", "renew", "settle", "release", "make_due"})
+        await self.crash()
+        await self.store.close()
+        self.store = await open_store(self.folder, self.clock)
+        self.new_engine()
+        self.start()
+
     async def until(self, check: Callable[[], Awaitable[Any] | Any], *, what: str, step: float = 0.0) -> None:
         """Return when `check` holds. Virtual time goes on by `step` seconds whenever the real store had a moment."""
         deadline = time.monotonic() + _PATIENCE
@@ -187,13 +202,19 @@ class Rig:
         return found
 
 
+async def open_store(folder: Path, clock: FakeClock) -> FaultyStore:
+    """Open the store that a rig keeps in `folder`."""
+    store = await FaultyStore.open(folder / "state" / "replicator.db", clock=clock)
+    if not isinstance(store, FaultyStore):
+        raise TypeError(store)
+    return store
+
+
 @asynccontextmanager
 async def running_rig(folder: Path, names: Sequence[str] = ("eu",), **more: Any) -> AsyncIterator[Rig]:
     """Set everything up; the engine is not started yet."""
     clock, settings = FakeClock(), settings_of(names, **more)
-    store = await FaultyStore.open(folder / "state" / "replicator.db", clock=clock)
-    if not isinstance(store, FaultyStore):
-        raise TypeError(store)
+    store = await open_store(folder, clock)
     rig = Rig(
         clock=clock,
         source=ModelRegistry("primary"),
@@ -201,12 +222,13 @@ async def running_rig(folder: Path, names: Sequence[str] = ("eu",), **more: Any)
         store=store,
         metrics=Metrics(Scope(replicas=tuple(names)), clock=clock),
         settings=settings,
+        folder=folder,
     )
     try:
         yield rig
     finally:
         await rig.crash()
-        await store.close()
+        await rig.store.close()
 
 
 @dataclass

@@ -60,7 +60,8 @@ class ModelRegistry:
     """Content by repository, as a registry keeps it; `hook` is awaited at each moment and may wait or raise.
 
     `strict`: a manifest whose content is missing is refused. `chunk`: bytes a read gives at a time; `empty_pieces`
-    come between them. Without `tells_of_short_bodies` a read ends in peace however few bytes it gave.
+    come between them, and `tamper` may change them. Without `tells_of_short_bodies` a read ends in peace however few
+    bytes it gave.
     """
 
     name: str
@@ -69,11 +70,12 @@ class ModelRegistry:
     empty_pieces: bool = False
     tells_of_short_bodies: bool = True
     hook: Hook = _nothing
-    data: dict[Digest, bytes] = field(default_factory=dict)
-    links: set[tuple[Repository, Digest]] = field(default_factory=set)
-    manifests: dict[tuple[Repository, Digest], RawManifest] = field(default_factory=dict)
-    tags: dict[tuple[Repository, Reference], Digest] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
+    tamper: Callable[[bytes], bytes] | None = None
+    data: dict[Digest, bytes] = field(default_factory=dict, repr=False)
+    links: set[tuple[Repository, Digest]] = field(default_factory=set, repr=False)
+    manifests: dict[tuple[Repository, Digest], RawManifest] = field(default_factory=dict, repr=False)
+    tags: dict[tuple[Repository, Reference], Digest] = field(default_factory=dict, repr=False)
+    calls: list[Call] = field(default_factory=list, repr=False)
     open_reads: int = 0
     most_open: int = 0
     bytes_read: int = 0
@@ -259,6 +261,8 @@ class ModelReader:
             if start + len(piece) > size:
                 raise ContentError(f"{registry.name}: blob {digest} is longer than it says", registry=registry.name)
             registry.bytes_read += len(piece)
+            if registry.tamper is not None:
+                piece = registry.tamper(piece)
             if registry.empty_pieces:
                 yield b""
             yield piece

@@ -13,9 +13,9 @@ from replicator.manifest import Closure
 from replicator.model import Digest, RawManifest, Reference, Repository, parse_repository, parse_tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.plan import Facts, make_plan
-from replicator.replication.blob_read import Pacing
 from replicator.replication.copy import LEADER_LIMIT, Copy, Tally, Tools
 from replicator.replication.one_shot import NoLocations
+from replicator.replication.pacing import Pacing
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
 from tests.support.content import Content, make_blob, make_image, make_index

@@ -8,7 +8,8 @@ import pytest
 
 from replicator.errors import ContentError, NotFound, Reason, RegistryError, ReplicatorError
 from replicator.model import Descriptor, parse_repository
-from replicator.replication.blob_read import AHEAD, Pacing, Subscription
+from replicator.replication.blob_read import AHEAD, Subscription
+from replicator.replication.pacing import Pacing
 from replicator.replication.shared_reads import SharedReads
 from tests.support.content import Blob, make_blob
 from tests.support.eventually import eventually

@@ -1,0 +1,37 @@
+"""How long those who keep up wait for one who does not: enough for a hiccup, and next to nothing in all. Pure."""
+
+from dataclasses import dataclass
+
+_PATIENCE_SHARE = 0.25
+_NO_PATIENCE = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pacing:
+    """What a shared read grants, in seconds; zero grants nothing.
+
+    `patience`: how long in all the others wait for one who lags by a window, beside a quarter of the read's time: a
+    hiccup of a busy machine, or nearly the same speed, not a slow line. `linger`: how long a read that has ended
+    keeps what it still holds from the first byte on.
+    """
+
+    patience: float = 0.25
+    linger: float = 1.0
+
+    def left(self, elapsed: float, borne: float) -> float:
+        """Return for how long one may still be waited for, `elapsed` into the read, who was `borne` before."""
+        return self.patience + _PATIENCE_SHARE * elapsed - borne if self.patience > 0 else 0.0
+
+
+@dataclass(slots=True)
+class Standing:
+    """How one lane did of late: `let_go` is when it was last too slow to share (monotonic seconds, None: never).
+
+    A lane that was is not waited for again for a minute, so that it costs the others next to nothing.
+    """
+
+    let_go: float | None = None
+
+    def is_slow(self, now: float) -> bool:
+        """Say whether the lane was too slow a short time ago."""
+        return self.let_go is not None and now - self.let_go < _NO_PATIENCE
