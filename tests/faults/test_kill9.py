@@ -17,7 +17,7 @@ from tests.integration.events import post_push
 from tests.integration.site import Site, arrival, run_site
 from tests.support.eventually import eventually
 from tests.support.images import fetch_closure, make_image, push
-from tests.support.permissive import run_permissive
+from tests.support.permissive import PermissiveRegistry, run_permissive
 
 _SENDERS = 8
 _REPOSITORY = "team/app"
@@ -52,25 +52,32 @@ async def _send(site: Site, ledger: _Ledger, sender: int) -> None:
                 ledger.acknowledged[tag] = image.digest
 
 
-async def _watch(url: str, ledger: _Ledger) -> None:
-    """Look at every tag as soon as it is listed: its content must be complete at that moment."""
+async def _watch(lenient: PermissiveRegistry, ledger: _Ledger) -> None:
+    """Look at every tag as soon as it is there: its content must be complete at that moment."""
     seen: set[str] = set()
-    async with aiohttp.ClientSession() as session:
-        while not ledger.stopping:
-            async with session.get(f"{url}/v2/{_REPOSITORY}/tags/list?n=10000") as answer:
-                tags = (await answer.json()).get("tags") or [] if answer.status == 200 else []
-            for tag in tags:
-                if tag not in seen:
-                    await fetch_closure(url, _REPOSITORY, tag)
-                    seen.add(tag)
-                    ledger.watched += 1
+    while not ledger.stopping:
+        puts = len(lenient.requests)
+        for tag in lenient.storage.tags(_REPOSITORY) or ():
+            if tag not in seen:
+                await fetch_closure(lenient.url, _REPOSITORY, tag)
+                seen.add(tag)
+                ledger.watched += 1
+
+        def news(puts: int = puts) -> bool:
+            return ledger.stopping or len(lenient.requests) > puts
+
+        await eventually(news, within=120, what="the daemon asks for something")
 
 
 async def _rounds(site: Site, ledger: _Ledger, dice: random.Random, rounds: int) -> None:
     for _ in range(rounds):
         await site.daemon.start()
         wanted = len(ledger.acknowledged) + dice.randrange(1, 25)
-        await eventually(lambda wanted=wanted: len(ledger.acknowledged) >= wanted, within=60, what="events are taken")
+
+        def taken(wanted: int = wanted) -> bool:
+            return len(ledger.acknowledged) >= wanted
+
+        await eventually(taken, within=60, what="events are taken")
         site.daemon.kill9()
     ledger.stopping = True
 
@@ -87,7 +94,7 @@ async def _run(tmp_path: Path, rounds: int) -> _Ledger:
         async with anyio.create_task_group() as group:
             for sender in range(_SENDERS):
                 group.start_soon(_send, site, ledger, sender)
-            group.start_soon(_watch, lenient.url, ledger)
+            group.start_soon(_watch, lenient, ledger)
             group.start_soon(_rounds, site, ledger, random.Random(seed), rounds)
         await site.daemon.start()
         for tag, digest in ledger.acknowledged.items():

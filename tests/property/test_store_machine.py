@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from tests.support.fake_clock import FakeClock
 
 T = TypeVar("T")
 
-DIGESTS = [Digest.of(bytes([number])) for number in range(3)]
+DIGESTS = [Digest.of(bytes([number])) for number in range(2)]
 REPLICAS = ["eu", "us"]
 KEYS = [
     IntentKey(replica, Repository(repository), reference)
@@ -32,6 +32,47 @@ KEYS = [
 SECONDS = st.sampled_from([0.0, 0.0, 0.0, 1.0, 5.0, 30.0, 1000.0])
 # What is written here need not survive a power cut, so it need not wait for a disk.
 _MEMORY = Path("/dev/shm")
+
+
+changes = st.tuples(
+    st.lists(st.sampled_from(KEYS), min_size=1, max_size=2),
+    st.sampled_from([*DIGESTS, None]),
+    SECONDS,
+    SECONDS,
+    st.sampled_from(Priority),
+    st.sampled_from(["p", "p", "q"]),
+)
+# Times in these are counted from the moment of settling; None gives the lease back.
+outcomes: st.SearchStrategy[Outcome | None] = st.one_of(
+    st.builds(
+        Done,
+        result=st.sampled_from([Result.COPIED, Result.ALREADY_PRESENT, Result.SUPERSEDED]),
+        digest=st.sampled_from([*DIGESTS, None]),
+        look_at=st.none() | SECONDS,
+        looks=st.integers(0, 2),
+        covered=st.sampled_from([(), (DIGESTS[0],)]),
+    ),
+    *(
+        st.builds(
+            kind,
+            at=SECONDS,
+            reason=st.sampled_from([Reason.AUTH, Reason.NETWORK]),
+            message=st.just("no"),
+            wrote=st.booleans(),
+        )
+        for kind in (Retry, Parked)
+    ),
+    st.none(),
+)
+events = st.sampled_from(
+    [
+        *[("time passes", seconds) for seconds in (1.0, 5.0, 5.0, 60.0, 1000.0)],
+        *[("make due", replica, parked) for replica in REPLICAS for parked in (True, False)],
+        *[("taken over", replica) for replica in REPLICAS],
+        *[("count missed", objective) for objective in (1.0, 40.0, 2000.0)],
+        ("restart",),
+    ]
+)
 
 
 @dataclass
@@ -113,27 +154,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.runner.close()
         self.directory.cleanup()
 
-    @rule(seconds=st.sampled_from([1.0, 5.0, 60.0, 1000.0]))
-    def time_passes(self, seconds: float) -> None:
-        self.clock.advance(seconds)
-
-    @rule(
-        keys=st.lists(st.sampled_from(KEYS), min_size=1, max_size=3),
-        digest=st.sampled_from([*DIGESTS, None]),
-        age=SECONDS,
-        wait=SECONDS,
-        priority=st.sampled_from(Priority),
-        fingerprint=st.sampled_from(["p", "p", "q"]),
-    )
-    def record(
-        self,
-        keys: list[IntentKey],
-        digest: Digest | None,
-        age: float,
-        wait: float,
-        priority: Priority,
-        fingerprint: str,
-    ) -> None:
+    @rule(change=changes)
+    def record(self, change: tuple[Any, ...]) -> None:
+        keys, digest, age, wait, priority, fingerprint = change
         now = self.clock.now()
         intents = [
             Intent(
@@ -161,13 +184,30 @@ class StoreMachine(RuleBasedStateMachine):
         row.attempts, row.looks, row.failing_since, row.parked = 0, 0, None, False
         return Recorded.COALESCED if was_owed else Recorded.ACCEPTED
 
+    @rule(target=leases, replica=st.sampled_from(REPLICAS), seconds=st.sampled_from([5.0, 60.0]))
+    def lease_some(self, replica: str, seconds: float) -> Any:
+        return multiple(*self.lease(replica, 1, seconds))
+
     @rule(
-        target=leases,
         replica=st.sampled_from(REPLICAS),
-        limit=st.integers(1, 4),
-        seconds=st.sampled_from([5.0, 60.0]),
+        limit=st.integers(1, 3),
+        between=st.lists(changes | events, max_size=3),
+        outcome=outcomes,
     )
-    def lease(self, replica: str, limit: int, seconds: float) -> Any:
+    def work(self, replica: str, limit: int, between: list[tuple[Any, ...]], outcome: Outcome | None) -> None:
+        """Lease what is due next, let things happen, and end: where all the interesting meetings are."""
+        self.wait_for_work(replica)
+        got = self.lease(replica, limit, 5.0)
+        for event in between:
+            if isinstance(event[0], str):
+                self.happens(event)
+            else:
+                self.record(event)
+        for lease in got:
+            self.end(lease, outcome)
+
+    def lease(self, replica: str, limit: int, seconds: float) -> tuple[Lease, ...]:
+        """Lease, and check that it is what the model says is due."""
         now, monotonic = self.clock.now(), self.clock.monotonic()
         due = {
             key: (row.priority, row.due_at)
@@ -183,7 +223,16 @@ class StoreMachine(RuleBasedStateMachine):
         self.epochs.update(lease.epoch for lease in got)
         for lease in got:
             self.model_lease(lease, seconds)
-        return multiple(*got)
+        return got
+
+    def wait_for_work(self, replica: str) -> None:
+        """Let time pass until a row is due and free, if there is any."""
+        waits = [
+            max(row.due_at - self.clock.now(), row.held_until - self.clock.monotonic() if row.holder else 0.0, 0.0)
+            for key, row in self.rows.items()
+            if key.replica == replica and row.due_at is not None
+        ]
+        self.clock.advance(min(waits, default=0.0))
 
     def model_lease(self, lease: Lease, seconds: float) -> None:
         row = self.rows[lease.key]
@@ -207,38 +256,32 @@ class StoreMachine(RuleBasedStateMachine):
         if row:
             row.held_until = self.clock.monotonic() + seconds
 
-    @rule(lease=consumes(leases))
+    @rule(lease=consumes(leases), outcome=outcomes)
+    def end(self, lease: Lease, outcome: Outcome | None) -> None:
+        """Settle a lease or give it back; one that was taken over may try both."""
+        match outcome:
+            case None:
+                self.release(lease)
+            case Done():
+                self.succeed(lease, outcome)
+            case _:
+                self.fail(lease, outcome)
+
     def release(self, lease: Lease) -> None:
         self.run(self.store.release([lease]))
         if row := self.held(lease):
             row.holder = None
 
-    @rule(
-        lease=consumes(leases),
-        result=st.sampled_from(Result),
-        digest=st.sampled_from([*DIGESTS, None]),
-        look_in=st.none() | SECONDS,
-        looks=st.integers(0, 3),
-        covered=st.lists(st.sampled_from(DIGESTS), max_size=2),
-    )
-    def succeed(
-        self,
-        lease: Lease,
-        result: Result,
-        digest: Digest | None,
-        look_in: float | None,
-        looks: int,
-        covered: list[Digest],
-    ) -> None:
-        look_at = None if look_in is None else self.clock.now() + look_in
-        done = Done(result=result, digest=digest, look_at=look_at, looks=looks, covered=tuple(covered))
+    def succeed(self, lease: Lease, planned: Done) -> None:
+        look_at = None if planned.look_at is None else self.clock.now() + planned.look_at
+        done = replace(planned, look_at=look_at)
         row = self.settle(lease, done)
         if row is None:
             return
         row.holder = None
-        if result is Result.SUPERSEDED:
+        if done.result is Result.SUPERSEDED:
             return
-        row.have, row.observed = digest, lease.generation
+        row.have, row.observed = done.digest, lease.generation
         row.attempts, row.failing_since, row.reason, row.parked = 0, None, None, False
         if row.owed:
             assert row.since_after_lease is not None
@@ -246,7 +289,7 @@ class StoreMachine(RuleBasedStateMachine):
             row.since = row.since_after_lease
         else:
             self.model_clean(lease.key, row, done)
-        for key in (IntentKey(lease.key.replica, lease.key.repository, digest) for digest in covered):
+        for key in (IntentKey(lease.key.replica, lease.key.repository, digest) for digest in done.covered):
             if key != lease.key and key in self.rows and self.rows[key].holder is None:
                 del self.rows[key]
 
@@ -259,29 +302,23 @@ class StoreMachine(RuleBasedStateMachine):
         if row.look_at is None and isinstance(key.reference, Digest):
             del self.rows[key]
 
-    @rule(
-        lease=consumes(leases),
-        kind=st.sampled_from([Retry, Parked]),
-        wait=SECONDS,
-        reason=st.sampled_from(Reason),
-        wrote=st.booleans(),
-    )
-    def fail(self, lease: Lease, kind: type[Retry | Parked], wait: float, reason: Reason, wrote: bool) -> None:
+    def fail(self, lease: Lease, planned: Retry | Parked) -> None:
         now = self.clock.now()
-        row = self.settle(lease, kind(at=now + wait, reason=reason, message="no", wrote=wrote))
+        failure = replace(planned, at=now + planned.at)
+        row = self.settle(lease, failure)
         if row is None:
             return
-        row.holder, row.reason = None, reason
-        if wrote and not isinstance(lease.key.reference, Digest):
+        row.holder, row.reason = None, failure.reason
+        if failure.wrote and not isinstance(lease.key.reference, Digest):
             row.doubted(now + DOUBT_SECONDS)
         if row.generation != lease.generation:
             return
         row.attempts += 1
         row.failing_since = now if row.failing_since is None else row.failing_since
         if row.owed:
-            row.due, row.parked = now + wait, kind is Parked
+            row.due, row.parked = failure.at, isinstance(failure, Parked)
         else:
-            row.look_at = now + wait
+            row.look_at = failure.at
 
     def settle(self, lease: Lease, outcome: Outcome) -> Model | None:
         """Settle, check whether it counted, and model what a put without the lease does."""
@@ -294,7 +331,21 @@ class StoreMachine(RuleBasedStateMachine):
                 row.doubted(self.clock.now() + DOUBT_SECONDS)
         return held
 
-    @rule(replica=st.sampled_from(REPLICAS), parked=st.booleans())
+    @rule(event=events)
+    def happens(self, event: tuple[Any, ...]) -> None:
+        match event:
+            case ("time passes", seconds):
+                self.clock.advance(seconds)
+            case ("make due", replica, parked):
+                self.make_due(replica, parked)
+            case ("count missed", objective):
+                self.count_missed(objective)
+            case ("taken over", replica):
+                self.clock.advance(5.0)
+                self.lease(replica, 3, 5.0)
+            case _:
+                self.restart()
+
     def make_due(self, replica: str, parked: bool) -> None:
         now = self.clock.now()
         failing = [
@@ -306,7 +357,6 @@ class StoreMachine(RuleBasedStateMachine):
         for row in failing:
             row.due = now
 
-    @rule(objective=st.sampled_from([1.0, 40.0, 2000.0]))
     def count_missed(self, objective: float) -> None:
         before = self.clock.now() - objective
         late = {key: row for key, row in self.rows.items() if row.since is not None and row.since <= before}
@@ -315,7 +365,6 @@ class StoreMachine(RuleBasedStateMachine):
         for row in late.values():
             row.missed = True
 
-    @rule()
     def restart(self) -> None:
         self.run(self.store.close())
         self.store = self.open()
