@@ -1,5 +1,6 @@
 """A push to a real primary appears on real replicas: the daemon's main job, from outside."""
 
+import time
 from pathlib import Path
 
 import aiohttp
@@ -55,6 +56,30 @@ async def test_unusual_layers_arrive(tmp_path: Path) -> None:
         await push(site.primary.url, "odd/layers", "v1", content)
         await site.arrived("odd/layers", "v1", content.digest)
         await _holds_exactly(site, "odd/layers", "v1", content)
+
+
+async def test_digests_of_sha512_are_copied_and_checked(tmp_path: Path) -> None:
+    content = make_image("long digests", (70_000, 5_000), algorithm="sha512")
+    async with run_site(tmp_path) as site:
+        await push(site.primary.url, "team/app", "v1", content)
+        await site.arrived("team/app", "v1", content.digest)
+        await _holds_exactly(site, "team/app", "v1", content)
+
+
+async def test_a_push_is_on_all_replicas_within_a_second(tmp_path: Path) -> None:
+    """Of several pushes at least one, since the machine may be busy; a pause of ours would hit them all."""
+    async with run_site(tmp_path) as site:
+        seconds = []
+        for number in range(5):
+            content = make_index(
+                [make_image(f"a{number}", _LAYERS), make_image(f"b{number}", platform="linux/arm64")]
+            )
+            await push(site.primary.url, "team/app", f"v{number}", content)
+            pushed = time.monotonic()
+            await site.arrived("team/app", f"v{number}", content.digest)
+            seconds.append(time.monotonic() - pushed)
+        print(f"on both replicas after {min(seconds):.2f} to {max(seconds):.2f} s")
+        assert min(seconds) < 1
 
 
 async def test_an_index_whose_children_came_first_untagged_leaves_nothing_owed(tmp_path: Path) -> None:
