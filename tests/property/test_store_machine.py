@@ -3,7 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,122 +11,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from replicator.errors import Reason
-from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Repository, Tag
+from replicator.model import Digest, Intent, IntentKey, Lease, Recorded
 from replicator.store.leases import DOUBT_SECONDS
 from replicator.store.outcome import Done, Outcome, Parked, Result, Retry
 from replicator.store.rows import ReplicaSummary
 from replicator.store.sqlite import SqliteStore
+from tests.property.store_model import CHANGES, EVENTS, OUTCOMES, REPLICAS, Model
 from tests.support.fake_clock import FakeClock
 
 T = TypeVar("T")
 
-DIGESTS = [Digest.of(bytes([number])) for number in range(2)]
-REPLICAS = ["eu", "us"]
-KEYS = [
-    IntentKey(replica, Repository(repository), reference)
-    for replica, repository in [("eu", "a/b"), ("us", "c")]
-    for reference in (Tag("v1"), DIGESTS[0])
-]
-# Few keys, few values, and mostly "now": what matters is how steps meet on one row.
-SECONDS = st.sampled_from([0.0, 0.0, 0.0, 1.0, 5.0, 30.0, 1000.0])
 # What is written here need not survive a power cut, so it need not wait for a disk.
 _MEMORY = Path("/dev/shm")
-
-
-changes = st.tuples(
-    st.lists(st.sampled_from(KEYS), min_size=1, max_size=2),
-    st.sampled_from([*DIGESTS, None]),
-    SECONDS,
-    SECONDS,
-    st.sampled_from(Priority),
-    st.sampled_from(["p", "p", "q"]),
-)
-# Times in these are counted from the moment of settling; None gives the lease back.
-outcomes: st.SearchStrategy[Outcome | None] = st.one_of(
-    st.builds(
-        Done,
-        result=st.sampled_from([Result.COPIED, Result.ALREADY_PRESENT, Result.SUPERSEDED]),
-        digest=st.sampled_from([*DIGESTS, None]),
-        look_at=st.none() | SECONDS,
-        looks=st.integers(0, 2),
-        covered=st.sampled_from([(), (DIGESTS[0],)]),
-    ),
-    *(
-        st.builds(
-            kind,
-            at=SECONDS,
-            reason=st.sampled_from([Reason.AUTH, Reason.NETWORK]),
-            message=st.just("no"),
-            wrote=st.booleans(),
-        )
-        for kind in (Retry, Parked)
-    ),
-    st.none(),
-)
-events = st.sampled_from(
-    [
-        *[("time passes", seconds) for seconds in (1.0, 5.0, 5.0, 60.0, 1000.0)],
-        *[("make due", replica, parked) for replica in REPLICAS for parked in (True, False)],
-        *[("taken over", replica) for replica in REPLICAS],
-        *[("count missed", objective) for objective in (1.0, 40.0, 2000.0)],
-        ("restart",),
-    ]
-)
-
-
-@dataclass
-class Model:
-    """One row in plain words; see replicator.store.tables for what each field means."""
-
-    generation: int = 0
-    observed: int = 0
-    want: Digest | None = None
-    have: Digest | None = None
-    since: float | None = None
-    since_after_lease: float | None = None
-    due: float = 0.0
-    priority: Priority = Priority.NORMAL
-    fingerprint: str = ""
-    attempts: int = 0
-    failing_since: float | None = None
-    reason: Reason | None = None
-    parked: bool = False
-    look_at: float | None = None
-    doubt: float | None = None
-    looks: int = 0
-    missed: bool = False
-    holder: int | None = None
-    held_until: float = 0.0
-
-    @property
-    def owed(self) -> bool:
-        """Whether a change is unanswered."""
-        return self.generation > self.observed
-
-    @property
-    def due_at(self) -> float | None:
-        """When it is worked on next, owed or as a look."""
-        return self.due if self.owed else self.look_at
-
-    def is_free(self, monotonic: float) -> bool:
-        """Whether it can be leased, as far as leases go."""
-        return self.holder is None or self.held_until <= monotonic
-
-    def doubted(self, until: float) -> None:
-        """Have it looked at again at `until`, whatever else looks before."""
-        self.doubt = until if self.doubt is None else max(self.doubt, until)
-
-    def changed(self, since: float, due: float) -> None:
-        """Note a change."""
-        if not self.owed:
-            self.since, self.due = since, due
-        self.generation += 1
-        if self.holder is not None and self.since_after_lease is None:
-            self.since_after_lease = since
-        if self.look_at is not None:
-            self.doubted(self.look_at)
-            self.look_at = None
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -154,7 +50,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.runner.close()
         self.directory.cleanup()
 
-    @rule(change=changes)
+    @rule(change=CHANGES)
     def record(self, change: tuple[Any, ...]) -> None:
         keys, digest, age, wait, priority, fingerprint = change
         now = self.clock.now()
@@ -191,8 +87,8 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(
         replica=st.sampled_from(REPLICAS),
         limit=st.integers(1, 3),
-        between=st.lists(changes | events, max_size=3),
-        outcome=outcomes,
+        between=st.lists(CHANGES | EVENTS, max_size=3),
+        outcome=OUTCOMES,
     )
     def work(self, replica: str, limit: int, between: list[tuple[Any, ...]], outcome: Outcome | None) -> None:
         """Lease what is due next, let things happen, and end: where all the interesting meetings are."""
@@ -256,7 +152,7 @@ class StoreMachine(RuleBasedStateMachine):
         if row:
             row.held_until = self.clock.monotonic() + seconds
 
-    @rule(lease=consumes(leases), outcome=outcomes)
+    @rule(lease=consumes(leases), outcome=OUTCOMES)
     def end(self, lease: Lease, outcome: Outcome | None) -> None:
         """Settle a lease or give it back; one that was taken over may try both."""
         match outcome:
@@ -331,7 +227,7 @@ class StoreMachine(RuleBasedStateMachine):
                 row.doubted(self.clock.now() + DOUBT_SECONDS)
         return held
 
-    @rule(event=events)
+    @rule(event=EVENTS)
     def happens(self, event: tuple[Any, ...]) -> None:
         match event:
             case ("time passes", seconds):

@@ -1,9 +1,9 @@
 """Sending blobs: opaque locations, the ladder, lost answers, and no success that is none (U1-U5, U8, H2, H5, S20)."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import anyio
+import anyio.lowlevel
 import pytest
 from aiohttp import web
 
@@ -298,7 +298,7 @@ class SourceBroke(Exception):
 async def test_h2_an_error_of_the_body_beats_the_registrys_success(
     script: Script, client: RegistryClient, size: int
 ) -> None:
-    """The body raises after its last byte: what was sent may be stored, but it was not verified."""
+    """The body raises after its last byte: so the registry must not have had that byte."""
     data = BIG[:size]
     script.on("POST", UPLOADS, OPENED)
     script.on("PUT", "/up", Say(201))
@@ -306,11 +306,13 @@ async def test_h2_an_error_of_the_body_beats_the_registrys_success(
 
     async def late() -> AsyncIterator[bytes]:
         yield data
-        await asyncio.sleep(0)
+        with anyio.move_on_after(0.1):
+            await anyio.sleep_forever()
         raise SourceBroke
 
     with pytest.raises(SourceBroke) as caught:
         await client.send_blob(TEAM, Descriptor("a/b", Digest.of(data), size), late)
+    assert not script.asked("PUT"), "a PUT is noted when its body was whole"
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None
 
@@ -492,3 +494,22 @@ async def test_h2_a_body_of_another_length_is_a_content_error_before_its_last_by
     with pytest.raises(ContentError):
         await client.send_blob(TEAM, Descriptor("a/b", Digest.of(data), size), lambda: whole_body(data))
     assert received < size
+
+
+@pytest.mark.parametrize("size", [1_000, len(BIG)])
+async def test_h2_a_body_without_end_is_not_gathered(script: Script, client: RegistryClient, size: int) -> None:
+    script.on("POST", UPLOADS, OPENED)
+    script.on("PUT", "/up", _read_all)
+    script.on("DELETE", "/up", Say(204))
+    given = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal given
+        while given < 2 * size + 1_000_000:
+            given += 1_000
+            yield bytes(1_000)
+            await anyio.lowlevel.checkpoint()
+
+    with pytest.raises(ContentError):
+        await client.send_blob(TEAM, Descriptor("a/b", Digest.of(b""), size), endless)
+    assert given <= size + 2_000
