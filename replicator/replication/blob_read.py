@@ -44,6 +44,10 @@ class Reads(Protocol):
         """Return who must catch up or go before more may be buffered."""
         ...
 
+    def met(self, read: "BlobRead", position: int) -> "BlobRead | None":
+        """Return another read of the same blob that is where `read` is."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
@@ -92,6 +96,12 @@ class BlobRead:
         start = self._chunks[0].offset if self._chunks else self.end
         return start == 0 and not self._left and self._error is None and not self._scope.cancel_called
 
+    def holds(self, position: int) -> bool:
+        """Whether whoever is at `position` could go on from here, no more than half a window behind."""
+        start = self._chunks[0].offset if self._chunks else self.end
+        near = start <= position <= self.end <= position + self.owner.window // 2
+        return near and self._started and self._error is None and not self._scope.cancel_called
+
     @property
     def dispensable(self) -> "list[Subscription]":
         """Who may be let go to save memory: who waits to begin, and who lags where others keep up."""
@@ -129,6 +139,8 @@ class BlobRead:
         for chunk in reversed(self._chunks):
             if chunk.offset == position:
                 return chunk
+            if chunk.offset < position < chunk.offset + len(chunk.data):
+                return _Chunk(position, chunk.data[position - chunk.offset :], chunk.after)
         if self._error is not None:
             raise self._error
         return None
@@ -307,6 +319,7 @@ class Subscription:
                 f"{self._read.source.name}: blob {blob.digest} is listed as empty", registry=self._read.source.name
             )
         while self.position < blob.size:
+            self._rejoin()
             changed = self._read.changed
             try:
                 chunk = self._read.take(self.position)
@@ -324,6 +337,13 @@ class Subscription:
             self.hasher = chunk.after
             self._read.notify()
             yield chunk.data
+
+    def _rejoin(self) -> None:
+        """Share again with whom one was let go from, or with others who were, once both are at the same place."""
+        if self.position and len(self._read.subscribers) == 1:
+            other = self._read.owner.met(self._read, self.position)
+            if other is not None:
+                self._move_to(other)
 
     def _move_to(self, read: BlobRead) -> None:
         former, self._read = self._read, read

@@ -3,8 +3,8 @@
 A lane *subscribes* before it needs the bytes, so that lanes that are due together find each other. The first to want
 a chunk starts the read; the fastest subscriber paces it. Each other may lag by a bounded window of buffered bytes:
 whoever falls further behind for longer than a hiccup is let go and goes on alone, with a Range read from exactly
-where it was. The first bytes of a blob are kept a moment for lanes that come a little later. Memory is bounded by
-`budget` bytes for all reads of the process, and AHEAD for each that is under way.
+where it was, until it meets another read of the blob. The first bytes of a blob are kept a moment for lanes that come
+a little later. Memory is bounded by `budget` bytes for all reads of the process, and AHEAD for each under way.
 """
 
 from collections.abc import Callable
@@ -20,9 +20,9 @@ from replicator.replication.blob_read import BlobRead, Subscription
 from replicator.replication.pacing import Pacing, Standing
 from replicator.replication.ports import Source
 
-WINDOW = 16 * 1024 * 1024
+WINDOW = 32 * 1024 * 1024
 """Most bytes one subscriber may lag behind a shared read."""
-BUDGET = 32 * 1024 * 1024
+BUDGET = 44 * 1024 * 1024
 """Most bytes buffered for laggards in the whole process."""
 _RECONNECT_PAUSE = 0.25
 
@@ -107,6 +107,12 @@ class SharedReads:
         key = _key(read.source, read.blob)
         if self._joinable.get(key) is read:
             del self._joinable[key]
+
+    def met(self, read: BlobRead, position: int) -> BlobRead | None:
+        """Return another read of the same blob that `position` may go on with, so that one of the two can end."""
+        key = _key(read.source, read.blob)
+        others = (one for one in self._reads if one is not read and _key(one.source, one.blob) == key)
+        return next((one for one in others if one.holds(position)), None)
 
     def furthest_behind(self) -> Subscription | None:
         """Return who must catch up or go before more may be buffered; None when the budget is not used up.

@@ -30,6 +30,18 @@ async def test_a_look_is_durable_due_in_time_and_no_lag(store: Store, life: Life
     assert await store.next_due("eu") is None
 
 
+async def test_a_restart_ends_the_lease_of_a_look_too(store: Store, life: Life) -> None:
+    await store.record([life.intent()])
+    await store.settle(await leased(store), Done(result=Result.COPIED, digest=A, look_at=life.clock.now(), looks=1))
+    former = await leased(store, seconds=3600)
+    store = await life.start()
+    assert not await store.settle(former, Done(result=Result.ALREADY_PRESENT, digest=A))
+    again = await leased(store)
+    assert (again.look, again.looks) == (True, 1)
+    await store.settle(again, Done(result=Result.ALREADY_PRESENT, digest=A))
+    assert await store.next_due("eu") == life.clock.now() + 900, "the former look may have put as well"
+
+
 async def test_a_look_that_fails_is_taken_again_and_is_no_lag(store: Store, life: Life) -> None:
     await store.record([life.intent()])
     await store.settle(await leased(store), Done(result=Result.COPIED, digest=A, look_at=life.clock.now(), looks=1))

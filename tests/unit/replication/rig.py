@@ -159,7 +159,7 @@ class Rig:
         self.start()
 
     async def until(self, check: Callable[[], Awaitable[Any] | Any], *, what: str, step: float = 0.0) -> None:
-        """Return when `check` holds. Virtual time goes on by `step` seconds whenever the real store had a moment."""
+        """Return when `check` holds. Virtual time goes on by `step` seconds whenever all else had its turn."""
         deadline = time.monotonic() + _PATIENCE
         while True:
             found = check()
@@ -170,7 +170,7 @@ class Rig:
                 raise AssertionError(f"the engine has ended, and not: {what}")
             if time.monotonic() > deadline:
                 raise AssertionError(f"never: {what}")
-            await asyncio.sleep(0.003)
+            await self.moment()
             self.clock.advance(step)
 
     async def moment(self) -> None:

@@ -281,7 +281,7 @@ async def test_what_may_pass_is_tried_again_and_slower(rig: Rig) -> None:
     rig.replica.hook = faults(busy)
     rig.start()
     await rig.push(REPO, TAG, A)
-    await rig.until(lambda: len(tried) >= 8, what="eight tries", step=0.2)
+    await rig.until(lambda: len(tried) >= 6, what="six tries", step=0.2)
     pauses = [later - sooner for sooner, later in itertools.pairwise(tried)]
     assert all(pause >= 0.5 - 0.2 for pause in pauses)
     assert all(pause <= 2.0**n + 1.0 for n, pause in enumerate(pauses))
@@ -309,13 +309,14 @@ async def test_a_dead_replica_is_probed_and_heals_by_itself(rig: Rig) -> None:
     await rig.until(lambda: rig.engine.lanes()["eu"].state == "open", what="the lane opened", step=0.1)
     since = (await rig.owed()).since
     asked, start = rig.replica.count(Op.STAT), rig.clock.now()
-    await rig.until(lambda: rig.clock.now() - start > 900.0, what="a quarter of an hour passed", step=1.0)
+    await rig.until(lambda: rig.clock.now() - start > 900.0, what="a quarter of an hour passed", step=4.0)
     assert 20 <= rig.replica.count(Op.STAT) - asked <= 130, "probes, not a storm, and not none"
     assert (await rig.owed()).since == since, "lag is reset by nothing but success"
-    back = rig.clock.now()
     rig.replica.hook = faults()
-    await rig.until(rig.is_quiet, what="all rows were made due", step=0.5)
-    assert rig.clock.now() - back <= 31.0
+    for _ in range(31):
+        rig.clock.advance(1.0)
+        await rig.moment()
+    await rig.until(rig.is_quiet, what="a probe came within half a minute and made all rows due")
     assert rig.engine.lanes()["eu"].state == "running"
     assert all(rig.replica.complete(REPO, parse_tag(f"v{n}")) for n in range(len(IMAGES)))
 

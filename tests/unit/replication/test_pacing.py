@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from replicator.replication.blob_read import AHEAD
 from replicator.replication.pacing import Pacing, Standing
 from replicator.replication.shared_reads import SharedReads
 from tests.support.content import make_blob
@@ -87,6 +88,25 @@ async def test_one_that_has_not_begun_is_not_waited_for(reads: SharedReads, sour
     fast, idle = taker(reads, source), taker(reads, source)
     assert await fast.rest() == DATA
     assert await idle.rest() == DATA
+
+
+async def test_one_that_was_let_go_shares_again_when_it_has_caught_up(
+    reads: SharedReads, source: ModelRegistry, fake_clock: FakeClock
+) -> None:
+    """The fast one stands still in the middle; the other comes by, and from there one read feeds both."""
+    long = make_blob("long", 16 * MIB)
+    source.hold_blob(HERE, long)
+    fast = taker(reads, source, long)
+    standing = Standing(let_go=fake_clock.monotonic())
+    slow = Taker(reads.subscribe(source, HERE, descriptor(long), standing))
+    await slow.take(1)
+    middle = CHUNK + WINDOW + 4 * CHUNK
+    await fast.take(middle // CHUNK)
+    await slow.take(middle // CHUNK)
+    both = await asyncio.gather(fast.rest(), slow.rest())
+    assert both == [long.read(), long.read()]
+    assert source.count(Op.OPEN) == 2
+    assert 0 < source.bytes_read - long.size <= middle + 2 * AHEAD < long.size
 
 
 async def test_a_lane_that_comes_a_moment_later_still_shares(
