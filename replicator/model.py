@@ -151,6 +151,25 @@ class RawManifest:
     body: bytes = field(repr=False)
 
 
+class Operation(StrEnum):
+    """What a request asks of a registry: a label of metrics, a word in errors."""
+
+    PING = "ping"
+    TOKEN = "token"  # noqa: S105 -- the name of an operation
+    MANIFEST_STAT = "manifest_stat"
+    MANIFEST_READ = "manifest_read"
+    MANIFEST_WRITE = "manifest_write"
+    BLOB_STAT = "blob_stat"
+    BLOB_READ = "blob_read"
+    BLOB_MOUNT = "blob_mount"
+    UPLOAD_START = "upload_start"
+    UPLOAD_SEND = "upload_send"
+    UPLOAD_FINISH = "upload_finish"
+    UPLOAD_CANCEL = "upload_cancel"
+    TAGS_LIST = "tags_list"
+    CATALOG_LIST = "catalog_list"
+
+
 class Priority(IntEnum):
     """How urgent an intent is; lower goes first."""
 

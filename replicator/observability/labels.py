@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from replicator.model import Operation
+
 
 class WebhookResult(StrEnum):
     """What became of one webhook event (of the whole delivery, where its events could not be read)."""
@@ -64,29 +66,13 @@ class LaneState(StrEnum):
     SEEDING = "seeding"
 
 
-class Operation(StrEnum):
-    """What a request asks of a registry."""
-
-    PING = "ping"
-    TOKEN = "token"  # noqa: S105 -- the name of an operation
-    MANIFEST_STAT = "manifest_stat"
-    MANIFEST_READ = "manifest_read"
-    MANIFEST_WRITE = "manifest_write"
-    BLOB_STAT = "blob_stat"
-    BLOB_READ = "blob_read"
-    BLOB_MOUNT = "blob_mount"
-    UPLOAD_START = "upload_start"
-    UPLOAD_SEND = "upload_send"
-    UPLOAD_FINISH = "upload_finish"
-    UPLOAD_CANCEL = "upload_cancel"
-    TAGS_LIST = "tags_list"
-    CATALOG_LIST = "catalog_list"
-    OTHER = "other"
+OTHER_OPERATION = "other"
+"""The label of a request that has no name of its own."""
 
 
 def operation_label(operation: str) -> str:
     """Return `operation` when it is one of Operation, else `other`, so that the label stays bounded."""
-    return operation if operation in _OPERATIONS else Operation.OTHER
+    return operation if operation in _OPERATIONS else OTHER_OPERATION
 
 
 def code_class(status: int) -> str:

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from http import HTTPStatus
 
 from replicator.errors import ContentError, Reason, RegistryError
-from replicator.model import Descriptor, Repository
+from replicator.model import Descriptor, Operation, Repository
 from replicator.registry import scope
 from replicator.registry.answers import Reply
 from replicator.registry.exchange import Exchange
-from replicator.registry.http import Operation, Request
+from replicator.registry.http import Request
 from replicator.registry.ranges import from_offset, parse_content_range
 from replicator.registry.transport import Answer
 

@@ -10,13 +10,13 @@ from typing import Self
 from aiohttp.abc import AbstractResolver
 
 from replicator.clock import Clock
-from replicator.model import Descriptor, RawManifest, Reference, Repository, Tag
+from replicator.model import Descriptor, Operation, RawManifest, Reference, Repository, Tag
 from replicator.registry.answers import is_from_registry
 from replicator.registry.authorizer import Authorizer
 from replicator.registry.blobs import BlobReader, Blobs
 from replicator.registry.endpoint import Endpoint
 from replicator.registry.exchange import Exchange
-from replicator.registry.http import HttpObserver, Operation, Request, Timeouts
+from replicator.registry.http import HttpObserver, Request, Timeouts
 from replicator.registry.listing import Listing
 from replicator.registry.login import Login
 from replicator.registry.manifests import Manifests

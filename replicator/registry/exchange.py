@@ -7,10 +7,11 @@ from http import HTTPStatus
 
 from replicator.clock import Clock
 from replicator.errors import Reason, RegistryError
+from replicator.model import Operation
 from replicator.registry.answers import ERROR_BODY, Reply, failure, unexpected
 from replicator.registry.authorizer import Authorizer
 from replicator.registry.endpoint import Endpoint
-from replicator.registry.http import Operation, Request
+from replicator.registry.http import Request
 from replicator.registry.reach import Reach
 from replicator.registry.transport import Answer, Transport
 

@@ -2,33 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol
 
 from replicator.errors import Reason, RegistryError
+from replicator.model import Operation
 from replicator.registry.origin import Target
 from replicator.registry.scope import Scope
-
-
-class Operation(StrEnum):
-    """What a request asks of a registry: a label of metrics, a word in errors."""
-
-    PING = "ping"
-    TOKEN = "token"  # noqa: S105 -- the name of an operation
-    MANIFEST_STAT = "manifest_stat"
-    MANIFEST_READ = "manifest_read"
-    MANIFEST_WRITE = "manifest_write"
-    BLOB_STAT = "blob_stat"
-    BLOB_READ = "blob_read"
-    BLOB_MOUNT = "blob_mount"
-    UPLOAD_START = "upload_start"
-    UPLOAD_SEND = "upload_send"
-    UPLOAD_FINISH = "upload_finish"
-    UPLOAD_CANCEL = "upload_cancel"
-    TAGS_LIST = "tags_list"
-    CATALOG_LIST = "catalog_list"
-
 
 UNKNOWN_OUTCOME_SECONDS = 10.0
 """How long we ask whether a write arrived whose answer did not."""

@@ -6,11 +6,11 @@ from typing import TypeVar
 
 from replicator import strict_json
 from replicator.errors import NameInvalid, RegistryError
-from replicator.model import Repository, Tag, parse_repository, parse_tag
+from replicator.model import Operation, Repository, Tag, parse_repository, parse_tag
 from replicator.registry import scope
 from replicator.registry.answers import Reply
 from replicator.registry.exchange import Exchange
-from replicator.registry.http import Operation, Request
+from replicator.registry.http import Request
 from replicator.registry.link import next_page
 from replicator.registry.origin import Target
 from replicator.registry.scope import Scope

@@ -9,11 +9,20 @@ import anyio
 from replicator import strict_json
 from replicator.errors import ContentError, NameInvalid, NotFound, Reason, RegistryError
 from replicator.manifest import MAX_MANIFEST
-from replicator.model import ACCEPTED_MANIFESTS, Descriptor, Digest, RawManifest, Reference, Repository, shown
+from replicator.model import (
+    ACCEPTED_MANIFESTS,
+    Descriptor,
+    Digest,
+    Operation,
+    RawManifest,
+    Reference,
+    Repository,
+    shown,
+)
 from replicator.registry import scope
 from replicator.registry.answers import API_VERSION, Reply
 from replicator.registry.exchange import Exchange
-from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Operation, Request, is_outcome_unknown
+from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Request, is_outcome_unknown
 
 DIGEST_FIELD = "Docker-Content-Digest"
 _ACCEPT = ", ".join(ACCEPTED_MANIFESTS)

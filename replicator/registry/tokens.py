@@ -14,8 +14,9 @@ import anyio
 from replicator import strict_json
 from replicator.clock import Clock
 from replicator.errors import AccessDenied, Reason, RegistryError
+from replicator.model import Operation
 from replicator.registry.answers import Reply, failure, unexpected
-from replicator.registry.http import Operation, Request
+from replicator.registry.http import Request
 from replicator.registry.login import Login
 from replicator.registry.origin import Target
 from replicator.registry.scope import Scope

@@ -9,13 +9,13 @@ import anyio
 
 from replicator.clock import Clock
 from replicator.errors import AccessDenied, ContentError, NameInvalid, Reason, RegistryError
-from replicator.model import Descriptor, Digest, Repository
+from replicator.model import Descriptor, Digest, Operation, Repository
 from replicator.registry import scope
 from replicator.registry.answers import Reply
 from replicator.registry.blobs import Blobs
 from replicator.registry.endpoint import quoted
 from replicator.registry.exchange import Exchange
-from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Operation, Request, is_outcome_unknown
+from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Request, is_outcome_unknown
 from replicator.registry.ladder import Ladder
 from replicator.registry.manifests import DIGEST_FIELD
 from replicator.registry.origin import Target

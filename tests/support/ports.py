@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 
 _FIRST, _LAST = 20_000, 32_000
-_FOLDER = Path(tempfile.gettempdir()) / "replicator-test-ports"
+_FOLDER = Path(tempfile.gettempdir()) / f"replicator-test-ports-{os.getuid()}"
 
 
 class Port:
-    """A reserved loopback port. The reservation holds against other test runs of this machine until `release`."""
+    """A reserved loopback port. The reservation holds against other test runs of this user until `release`."""
 
     def __init__(self) -> None:
         _FOLDER.mkdir(exist_ok=True)

@@ -2,14 +2,15 @@
 
 import re
 
+from replicator.model import Operation
 from replicator.observability.events import LogEvent
-from replicator.observability.labels import Operation, UpdateResult, operation_label
-from replicator.registry import http
+from replicator.observability.labels import UpdateResult, operation_label
 from replicator.store.outcome import Result
 
 
-def test_every_operation_of_the_registry_client_has_its_word() -> None:
-    assert {operation_label(operation) for operation in http.Operation} <= set(Operation) - {Operation.OTHER}
+def test_a_word_that_is_no_operation_makes_no_label_of_its_own() -> None:
+    assert operation_label(Operation.BLOB_READ) == "blob_read"
+    assert operation_label("made up") == "other"
 
 
 def test_every_result_of_the_store_has_its_word() -> None:

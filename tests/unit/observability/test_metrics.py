@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.errors import Reason
-from replicator.observability.labels import LaneState, Operation, WebhookResult
+from replicator.model import Operation
+from replicator.observability.labels import LaneState, WebhookResult
 from replicator.observability.metrics import Metrics, Scope
 from tests.support.fake_clock import FakeClock
 

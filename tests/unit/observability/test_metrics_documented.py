@@ -9,12 +9,12 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from replicator.errors import Reason
+from replicator.model import Operation
 from replicator.observability.families import IntakeFamilies, ReplicaFamilies, TransferFamilies
 from replicator.observability.labels import (
     AttemptResult,
     BlobResult,
     LaneState,
-    Operation,
     UpdateKind,
     UpdateResult,
     WebhookResult,

@@ -12,7 +12,7 @@ from tests.support.content import make_blob
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
 from tests.unit.replication.support import CHUNK, ModelRegistry, Op, descriptor
-from tests.unit.replication.test_shared_reads import BLOB, DATA, HERE, MIB, WINDOW, Taker, taker
+from tests.unit.replication.test_shared_reads import BLOB, DATA, HERE, MIB, WINDOW, Taker, all_of, taker
 
 GRANTED = Pacing(patience=0.25, linger=1.0)
 
@@ -103,7 +103,7 @@ async def test_one_that_was_let_go_shares_again_when_it_has_caught_up(
     middle = CHUNK + WINDOW + 4 * CHUNK
     await fast.take(middle // CHUNK)
     await slow.take(middle // CHUNK)
-    both = await asyncio.gather(fast.rest(), slow.rest())
+    both = await all_of(fast, slow)
     assert both == [long.read(), long.read()]
     assert source.count(Op.OPEN) == 2
     assert 0 < source.bytes_read - long.size <= middle + 2 * AHEAD < long.size
