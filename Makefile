@@ -26,8 +26,8 @@ $(READY): pyproject.toml constraints.txt tests/tools/make-venv.sh
 	@tests/tools/make-venv.sh $(VENV)
 
 .PHONY: tools
-tools: ## the programs that tests run: docker-registry, skopeo
-	@tests/tools/get-programs.sh docker-registry skopeo
+tools: ## the programs that tests run: docker-registry, skopeo, strace
+	@tests/tools/get-programs.sh docker-registry skopeo strace
 
 .PHONY: format
 format: $(READY) ## rewrite the sources in the house format
