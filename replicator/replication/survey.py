@@ -14,6 +14,8 @@ from replicator.replication.together import together
 
 MAX_MANIFESTS = 10_000
 """Most manifests under one reference."""
+MAX_LISTED = 64 * 1024 * 1024
+"""Most bytes of manifests under one reference, as their descriptors say: all of them are held at once."""
 _CACHE_BYTES = 16 * 1024 * 1024
 
 
@@ -53,14 +55,16 @@ async def read_closure(source: Source, repository: Repository, top: RawManifest,
     below: dict[Digest, Manifest] = {}
     loose: list[Descriptor] = []
     level = list(root.children)
+    listed = 0
     # One turn more than levels below the top: the last finds nothing left.
     for _ in range(manifests.MAX_DEPTH + 1):
         wanted = {child.digest: child for child in level if child.digest not in below}
         if not wanted:
             break
-        if len(below) + len(wanted) > MAX_MANIFESTS:
+        listed += sum(child.size for child in wanted.values())
+        if len(below) + len(wanted) > MAX_MANIFESTS or listed > MAX_LISTED:
             raise ContentError(
-                f"{source.name}: manifest {top.digest} holds more than {MAX_MANIFESTS} manifests",
+                f"{source.name}: manifest {top.digest} lists over {MAX_MANIFESTS} manifests or {MAX_LISTED} bytes",
                 registry=source.name,
                 reason=Reason.UNSUPPORTED,
             )

@@ -54,11 +54,12 @@ def _candidates(session: Session, replica: str, limit: int) -> list[Any]:
         "monotonic": session.clock.monotonic(),
         "count": limit,
     }
-    found = statements.DUE_LOOKS.run(session.connection, values).fetchall()
+    found: list[Any] = []
     for priority in Priority:
         values["priority"] = int(priority)
         found += statements.DUE_OWED.run(session.connection, values).fetchall()
-        if sum(row[_PRIORITY] <= priority for row in found) >= limit:
+        found += statements.DUE_LOOKS.run(session.connection, values).fetchall()
+        if len(found) >= limit:
             break
     found.sort(key=lambda row: (row[_PRIORITY], row[_DUE]))
     return found[:limit]

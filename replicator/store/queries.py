@@ -89,7 +89,7 @@ _FIRST_DUE = Prepared(
 )
 _FIRST_LOOK = Prepared(
     select(_row.verify_at)
-    .where(_row.replica == bindparam("replica"), LOOK_PENDING, _FREE)
+    .where(_row.replica == bindparam("replica"), _row.priority == bindparam("priority"), LOOK_PENDING, _FREE)
     .order_by(_row.verify_at)
     .limit(literal_column("1"))
     .offset(_ZERO)
@@ -180,9 +180,11 @@ def next_due(connection: sqlite3.Connection, replica: str, monotonic: float) -> 
     """Return the earliest time at which a free row or look of the replica is due."""
     values: dict[str, Value] = {"replica": replica, "monotonic": monotonic}
     with _one_moment(connection):
-        found = _FIRST_LOOK.run(connection, values).fetchall()
+        found: list[Any] = []
         for priority in Priority:
-            found += _FIRST_DUE.run(connection, {**values, "priority": int(priority)}).fetchall()
+            values["priority"] = int(priority)
+            found += _FIRST_DUE.run(connection, values).fetchall()
+            found += _FIRST_LOOK.run(connection, values).fetchall()
     return min((float(columns[0]) for columns in found), default=None)
 
 

@@ -125,12 +125,18 @@ DUE_OWED = Prepared(
 DUE_LOOKS = Prepared(
     select(*_LEASE_COLUMNS, _row.verify_at)
     .select_from(_named)
-    .where(_row.replica == bindparam("replica"), LOOK_PENDING, _row.verify_at <= bindparam("now"), _FREE)
+    .where(
+        _row.replica == bindparam("replica"),
+        _row.priority == bindparam("priority"),
+        _row.verify_at <= bindparam("now"),
+        LOOK_PENDING,
+        _FREE,
+    )
     .order_by(_row.verify_at)
     .limit(bindparam("count"))
     .offset(_ZERO)
 )
-"""Clean rows whose look is due and that are free, longest due first."""
+"""Clean rows of one priority whose look is due and that are free, longest due first."""
 NEXT_EPOCH = Prepared(update(state).values(epoch=state.c.epoch + _ONE).returning(state.c.epoch))
 """Draw a lease epoch that no lease of this store ever had."""
 TAKE = Prepared(

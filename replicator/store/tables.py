@@ -118,6 +118,7 @@ Index(
 Index(
     "intent_look",
     intent.c.replica,
+    intent.c.priority,
     intent.c.verify_at,
     sqlite_where=LOOK_PENDING,
     postgresql_where=LOOK_PENDING,

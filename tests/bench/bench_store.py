@@ -58,6 +58,8 @@ class Measured:
     @property
     def holds(self) -> bool:
         """Whether the target for this line is met."""
+        if self.senders not in {1, 64}:
+            return True  # no target, for comparison
         if self.senders == 1:
             return self.at(0.5) < SERIAL_P50 and self.at(0.99) < SERIAL_P99
         return self.rate >= EVENTS_PER_SECOND
@@ -129,7 +131,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory(dir=place) as directory:
                 measured = asyncio.run(measure(Path(directory), replicas, senders, events))
             print(measured, flush=True)
-            kept = kept and (measured.holds or senders not in {1, 64})
+            kept = kept and measured.holds
     for limit in (1, 16, 64):
         with tempfile.TemporaryDirectory(dir=place) as directory:
             rate = asyncio.run(measure_work(Path(directory), 4000, limit))

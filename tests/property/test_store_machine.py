@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
@@ -310,5 +311,5 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.run(self.store.next_due(replica)) == min(times, default=None)
 
 
-StoreMachine.TestCase.settings = settings(stateful_step_count=50)
-TestStoreMachine = StoreMachine.TestCase
+StoreMachine.TestCase.settings = settings(max_examples=settings().max_examples * 3 // 5, stateful_step_count=50)
+TestStoreMachine = pytest.mark.timeout(1800)(StoreMachine.TestCase)

@@ -1,6 +1,6 @@
 """Second looks, and rows that go once nothing is left to do for them (DESIGN 3)."""
 
-from replicator.model import Digest, IntentKey, Repository, Tag
+from replicator.model import Digest, IntentKey, Priority, Repository, Tag
 from replicator.store.outcome import Done, Result
 from replicator.store.rows import ReplicaSummary
 from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, Store, copied, failed, leased, parked
@@ -107,6 +107,17 @@ async def test_looks_and_owed_rows_take_their_turn_by_due_time(store: Store, lif
     life.clock.advance(2)
     await store.record([life.intent(IntentKey("eu", REPOSITORY, Tag(f"t{tag}"))) for tag in range(5)])
     assert (await leased(store)).look
+
+
+async def test_the_most_urgent_look_goes_first_however_long_others_are_due(store: Store, life: Life) -> None:
+    keys = [IntentKey("eu", REPOSITORY, Tag(f"t{number}")) for number in range(5)]
+    await store.record([life.intent(key) for key in keys[:-1]])
+    await store.record([life.intent(keys[-1], priority=Priority.HIGH)])
+    for lease in await store.lease("eu", 5, 60):
+        look_at = life.clock.now() + keys.index(lease.key)
+        await store.settle(lease, Done(result=Result.COPIED, digest=A, look_at=look_at, looks=1))
+    life.clock.advance(5)
+    assert [lease.key for lease in await store.lease("eu", 3, 60)] == [keys[-1], keys[0], keys[1]]
 
 
 async def test_a_digest_row_is_dropped_once_clean_and_a_tag_row_stays(store: Store, life: Life) -> None:

@@ -194,6 +194,15 @@ class Rig:
         """Return what a replica is owed."""
         return (await self.store.summary()).replica(name)
 
+    async def has_failed(self, repository: Repository, reference: Reference) -> bool:
+        """Say whether an attempt at a row has failed."""
+        return (await self.row(repository, reference)).attempts > 0
+
+    def metric(self, name: str) -> float:
+        """Return the sum of all series whose text begins so."""
+        page = self.metrics.exposition("text/plain")[0].decode()
+        return sum(float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(name))
+
     async def row(self, repository: Repository, reference: Reference, name: str = "eu") -> Row:
         """Return a row that must be there."""
         found = await self.store.row(IntentKey(name, repository, reference))

@@ -12,7 +12,7 @@ from tests.support.content import make_blob
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
 from tests.unit.replication.support import CHUNK, ModelRegistry, Op, descriptor
-from tests.unit.replication.test_shared_reads import BLOB, DATA, HERE, MIB, WINDOW, Taker, all_of, taker
+from tests.unit.replication.takers import BLOB, DATA, HERE, MIB, WINDOW, Taker, all_of, taker
 
 GRANTED = Pacing(patience=0.25, linger=1.0)
 

@@ -140,6 +140,16 @@ def _config() -> dict[str, Any]:
     return {"mediaType": blob.media_type, "digest": str(blob.digest), "size": blob.size}
 
 
+async def test_more_bytes_of_manifests_than_are_held_are_refused_before_they_are_read() -> None:
+    images = [make_image(f"huge-{number}") for number in range(9)]
+    content = index_of(*(entry(image, size=8 * 1024 * 1024) for image in images))
+    source = ModelRegistry("primary")
+    with pytest.raises(ContentError, match="67108864 bytes") as caught:
+        await survey(content, source)
+    assert caught.value.reason is Reason.UNSUPPORTED
+    assert source.calls == []
+
+
 async def test_too_many_manifests_are_refused_before_they_are_read() -> None:
     kind, source = MediaType.OCI_INDEX.value, ModelRegistry("primary")
     middles = []

@@ -73,7 +73,7 @@ def test_no_statement_reads_the_whole_of_a_large_table(connection: sqlite3.Conne
     ("statement", "index"),
     [
         (statements.DUE_OWED, "intent_owed (replica=? AND priority=? AND due_at<?)"),
-        (statements.DUE_LOOKS, "intent_look (replica=? AND verify_at>? AND verify_at<?)"),
+        (statements.DUE_LOOKS, "intent_look (replica=? AND priority=? AND verify_at>? AND verify_at<?)"),
         (statements.FAILING_LATER, "intent_failing (replica=? AND priority=? AND due_at>?)"),
         (statements.CROSSED, "intent_on_time (dirty_since>? AND dirty_since<?)"),
     ],

@@ -76,7 +76,7 @@ def _make_intent() -> None:
     _make_index("intent_owed", ["replica", "priority", "due_at", "dirty_since"], owed)
     _make_index("intent_failing", ["replica", "priority", "due_at", "parked", "reason", "dirty_since"], failing)
     _make_index("intent_on_time", ["dirty_since", "replica"], owed + " AND deadline_missed = 0")
-    _make_index("intent_look", ["replica", "verify_at"], "verify_at IS NOT NULL")
+    _make_index("intent_look", ["replica", "priority", "verify_at"], "verify_at IS NOT NULL")
 
 
 def _make_index(name: str, columns: list[str], only: str) -> None:
