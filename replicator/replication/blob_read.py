@@ -97,9 +97,9 @@ class BlobRead:
         return start == 0 and not self._left and self._error is None and not self._scope.cancel_called
 
     def holds(self, position: int) -> bool:
-        """Whether whoever is at `position` could go on from here, no more than half a window behind."""
+        """Whether whoever is at `position` could go on from here and would not be behind."""
         start = self._chunks[0].offset if self._chunks else self.end
-        near = start <= position <= self.end <= position + self.owner.window // 2
+        near = start <= position <= self.end <= position + AHEAD
         return near and self._started and self._error is None and not self._scope.cancel_called
 
     @property
@@ -261,7 +261,7 @@ class BlobRead:
         clock = self.owner.clock
         began = clock.monotonic()
         left = self.owner.pacing.left(began - self._began, laggard.borne)
-        if not laggard.begun or left <= 0 or laggard.standing.is_slow(began):
+        if laggard.is_far_off or left <= 0 or laggard.standing.is_slow(began):
             if laggard.begun:
                 laggard.standing.let_go = began
             laggard.leave()
@@ -291,6 +291,11 @@ class Subscription:
     def lag(self) -> int:
         """Bytes read and not taken by this subscriber."""
         return self._read.end - self.position
+
+    @property
+    def is_far_off(self) -> bool:
+        """Whether it took less than a quarter of what was read: a slow line, or not begun, and no hiccup."""
+        return 4 * self.position < self._read.end
 
     @property
     def changed(self) -> anyio.Event:

@@ -11,8 +11,9 @@ class Pacing:
     """What a shared read grants, in seconds; zero grants nothing.
 
     `patience`: how long in all the others wait for one who lags by a window, beside a quarter of the read's time: a
-    hiccup of a busy machine, or nearly the same speed, not a slow line. `linger`: how long a read that has ended
-    keeps what it still holds from the first byte on.
+    hiccup of a busy machine, or nearly the same speed. One who has less than a quarter of the bytes is on a slow line
+    and not waited for at all. `linger`: how long a read that has ended keeps what it still holds from the first byte
+    on.
     """
 
     patience: float = 0.25

@@ -36,10 +36,10 @@ async def test_one_with_a_hiccup_is_waited_for_and_keeps_sharing(
     reads: SharedReads, source: ModelRegistry, fake_clock: FakeClock
 ) -> None:
     fast, slow = taker(reads, source), taker(reads, source)
-    await slow.take(1)
+    await slow.take(4)
     racing = asyncio.create_task(fast.rest())
     await fake_clock.someone_sleeps()
-    assert len(fast.got) <= CHUNK + WINDOW + 2 * CHUNK, "the fast one waits"
+    assert len(fast.got) <= 4 * CHUNK + WINDOW + 2 * CHUNK, "the fast one waits"
     fake_clock.advance(0.2)
     assert await slow.rest() == DATA
     assert await racing == DATA
@@ -65,10 +65,18 @@ async def test_one_that_stands_still_is_waited_for_no_longer_than_granted(
     reads: SharedReads, source: ModelRegistry, fake_clock: FakeClock
 ) -> None:
     fast, slow = taker(reads, source), taker(reads, source)
-    await slow.take(1)
+    await slow.take(4)
     racing = asyncio.create_task(fast.rest())
     assert 0.25 <= await _wait_out(fake_clock, racing) <= 0.5
     assert racing.result() == DATA
+    assert await slow.rest() == DATA
+    assert [call.offset for call in source.calls if call.op is Op.OPEN] == [0, 4 * CHUNK]
+
+
+async def test_one_on_a_slow_line_is_not_waited_for_at_all(reads: SharedReads, source: ModelRegistry) -> None:
+    fast, slow = taker(reads, source), taker(reads, source)
+    await slow.take(1)
+    assert await fast.rest() == DATA, "without a pause"
     assert await slow.rest() == DATA
     assert [call.offset for call in source.calls if call.op is Op.OPEN] == [0, CHUNK]
 
