@@ -14,6 +14,7 @@ from replicator.model import Descriptor, Operation, RawManifest, Reference, Repo
 from replicator.registry.answers import is_from_registry
 from replicator.registry.authorizer import Authorizer
 from replicator.registry.blobs import BlobReader, Blobs
+from replicator.registry.capabilities import Capabilities
 from replicator.registry.endpoint import Endpoint
 from replicator.registry.exchange import Exchange
 from replicator.registry.http import HttpObserver, Request, Timeouts
@@ -42,6 +43,7 @@ class RegistryClient:
 
     def __init__(self, parts: Parts) -> None:
         self.name = parts.exchange.registry
+        self.capabilities = Capabilities(parts.clock)
         self._exchange = parts.exchange
         self._transport = parts.transport
         self._manifests = Manifests(parts.exchange)

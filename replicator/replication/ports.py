@@ -15,6 +15,7 @@ from replicator.model import (
     Reference,
     Repository,
 )
+from replicator.registry.capabilities import Capabilities
 from replicator.registry.uploads import UploadSession
 from replicator.store.outcome import Outcome
 from replicator.store.rows import Row
@@ -34,6 +35,11 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """Configuration name."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the registry has proven to be able to do."""
         ...
 
     async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
@@ -57,6 +63,11 @@ class Replica(Protocol):
     @property
     def name(self) -> str:
         """Configuration name."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the registry has proven to be able to do."""
         ...
 
     async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:

@@ -10,9 +10,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from replicator.clock import SystemClock
 from replicator.errors import ContentError, ManifestBlobUnknown, NotFound, Reason, RegistryError
 from replicator.manifest import parse
 from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, Tag
+from replicator.registry.capabilities import Capabilities
 from replicator.registry.origin import parse_url
 from replicator.registry.uploads import UploadSession
 from tests.support.content import Blob, Content
@@ -65,6 +67,7 @@ class ModelRegistry:
     """
 
     name: str
+    capabilities: Capabilities = field(default_factory=lambda: Capabilities(SystemClock()))
     strict: bool = False
     chunk: int = CHUNK
     empty_pieces: bool = False
