@@ -1,3 +1,5 @@
+"""A registry is believed to be able to do what it proved, for a time, and what the configuration says, for ever."""
+
 import pytest
 
 from replicator.registry.capabilities import HOLDS_FOR, LACKS_FOR, Capabilities, Capability
