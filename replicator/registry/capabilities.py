@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import Final
 
 from replicator.clock import Clock
+from replicator.registry.upload_forms import UploadForms, UploadLimits, UploadMode
+from replicator.settings.registries import RegistrySettings
 
 HOLDS_FOR: Final = 24 * 3600.0
 """Seconds for which a proof that a registry can do something is believed."""
@@ -32,13 +34,41 @@ class Capability(StrEnum):
     CATALOG = "catalog"  # lists its repositories
 
 
-class Capabilities:
-    """The record of one registry. What the configuration says is never unlearned."""
+PAGE_SIZE: Final = 1000
+"""Names asked for in one page of a list until a registry refuses that."""
 
-    def __init__(self, clock: Clock, fixed: Mapping[Capability, bool] = MappingProxyType({})) -> None:
+
+class Capabilities:
+    """The record of one registry. What the configuration says is never unlearned.
+
+    `uploads` is the part about the form of uploads.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        fixed: Mapping[Capability, bool] = MappingProxyType({}),
+        *,
+        limits: UploadLimits = UploadLimits(),  # noqa: B008 -- frozen
+        page_size: int | None = None,
+    ) -> None:
         self._clock = clock
         self._fixed = dict(fixed)
         self._proven: dict[Capability, tuple[bool, float]] = {}
+        self._page_size = page_size
+        self._pages_refused_until = 0.0
+        self.uploads = UploadForms(clock, limits)
+
+    @classmethod
+    def of(cls, settings: RegistrySettings, clock: Clock) -> "Capabilities":
+        """Return the record of a configured registry, empty but for what its `capabilities:` lay down."""
+        said = settings.capabilities
+        if said is None:
+            return cls(clock)
+        fixed = {one: value for one in Capability if (value := getattr(said, one)) is not None}
+        mode = None if said.upload is None else UploadMode(said.upload)
+        limits = UploadLimits(mode=mode, chunk_min=said.chunk_min, chunk_max=said.chunk_max)
+        return cls(clock, fixed, limits=limits, page_size=said.page_size)
 
     def holds(self, capability: Capability) -> bool | None:
         """Say whether the registry can do it; None when that is not proven, or was too long ago."""
@@ -51,3 +81,14 @@ class Capabilities:
         """Keep what an answer of the registry proved."""
         lasts = HOLDS_FOR if holds else LACKS_FOR
         self._proven[capability] = (holds, self._clock.monotonic() + lasts)
+
+    @property
+    def page_size(self) -> int | None:
+        """Names to ask for in one page of a list; None: as many as the registry likes."""
+        if self._page_size is not None:
+            return self._page_size
+        return None if self._clock.monotonic() < self._pages_refused_until else PAGE_SIZE
+
+    def page_refused(self) -> None:
+        """Take note that the registry found a page of that size too large."""
+        self._pages_refused_until = self._clock.monotonic() + LACKS_FOR

@@ -25,7 +25,8 @@ from replicator.registry.reach import Reach
 from replicator.registry.tls import tls_contexts
 from replicator.registry.tokens import Tokens
 from replicator.registry.transport import Transport, Wiring
-from replicator.registry.uploads import Body, Uploads, UploadSession
+from replicator.registry.upload_requests import Body, UploadSession
+from replicator.registry.uploads import Uploads
 from replicator.settings.registries import PrimarySettings, ReplicaSettings
 
 
@@ -35,7 +36,7 @@ class Parts:
 
     exchange: Exchange
     transport: Transport
-    clock: Clock
+    capabilities: Capabilities
 
 
 class RegistryClient:
@@ -43,13 +44,13 @@ class RegistryClient:
 
     def __init__(self, parts: Parts) -> None:
         self.name = parts.exchange.registry
-        self.capabilities = Capabilities(parts.clock)
+        self.capabilities = parts.capabilities
         self._exchange = parts.exchange
         self._transport = parts.transport
         self._manifests = Manifests(parts.exchange)
         self._blobs = Blobs(parts.exchange)
-        self._uploads = Uploads(parts.exchange, self._blobs, parts.clock)
-        self._listing = Listing(parts.exchange)
+        self._uploads = Uploads(parts.exchange, self._blobs, parts.capabilities)
+        self._listing = Listing(parts.exchange, parts.capabilities)
 
     async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
         """Return what `reference` names; None only when the registry itself says that it does not exist."""
@@ -155,4 +156,5 @@ def open_registry(
     transport = Transport(wiring)
     login = Login(settings.name, settings.credentials)
     authorizer = Authorizer(login, reach, Tokens(login, transport, clock), clock)
-    return RegistryClient(Parts(Exchange(endpoint, reach, authorizer, transport, clock), transport, clock))
+    exchange = Exchange(endpoint, reach, authorizer, transport, clock)
+    return RegistryClient(Parts(exchange, transport, Capabilities.of(settings, clock)))

@@ -9,6 +9,7 @@ from replicator.errors import NameInvalid, RegistryError
 from replicator.model import Operation, Repository, Tag, parse_repository, parse_tag
 from replicator.registry import scope
 from replicator.registry.answers import Reply
+from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.exchange import Exchange
 from replicator.registry.http import Request
 from replicator.registry.link import next_page
@@ -18,15 +19,18 @@ from replicator.registry.scope import Scope
 _PAGE = 4 * 1024 * 1024
 _MOST_PAGES = 10_000
 _MOST_ENTRIES = 1_000_000
-_PER_PAGE = "n=1000"
+_NO_CATALOG = frozenset(
+    {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
+)
 _T = TypeVar("_T")
 
 
 class Listing:
     """The lists of one registry. A list that cannot be trusted to be whole ends in a RegistryError, never early."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, capabilities: Capabilities) -> None:
         self._exchange = exchange
+        self._capabilities = capabilities
 
     async def tags(self, repository: Repository) -> AsyncIterator[Tag]:
         """Yield the tags of a repository in the registry's order. Raises NotFound when it has none."""
@@ -38,8 +42,14 @@ class Listing:
     async def repositories(self) -> AsyncIterator[Repository]:
         """Yield all repositories. Raises RegistryError where there is no catalog."""
         pages = self._pages(Operation.CATALOG_LIST, self._exchange.endpoint.catalog, scope.CATALOG)
-        async for repository in self._entries(pages, "repositories", parse_repository):
-            yield repository
+        try:
+            async for repository in self._entries(pages, "repositories", parse_repository):
+                self._capabilities.learn(Capability.CATALOG, holds=True)
+                yield repository
+        except RegistryError as error:
+            if error.status in _NO_CATALOG:
+                self._capabilities.learn(Capability.CATALOG, holds=False)
+            raise
 
     async def _entries(
         self, pages: AsyncIterator[tuple[Request, Reply]], key: str, parse: Callable[[str], _T]
@@ -59,12 +69,16 @@ class Listing:
     async def _pages(
         self, operation: Operation, first: Target, scopes: tuple[Scope, ...]
     ) -> AsyncIterator[tuple[Request, Reply]]:
-        request = Request(operation=operation, method="GET", target=first.with_query(_PER_PAGE), scopes=scopes)
+        size = self._capabilities.page_size
+        target = first if size is None else first.with_query(f"n={size}")
+        request = Request(operation=operation, method="GET", target=target, scopes=scopes)
         reply = await self._exchange.ask(request, limit=_PAGE)
-        if reply.status == HTTPStatus.BAD_REQUEST:
+        if reply.status == HTTPStatus.BAD_REQUEST and size is not None:
             # Some refuse a page size they find too large.
             request = Request(operation=operation, method="GET", target=first, scopes=scopes)
             reply = await self._exchange.ask(request, limit=_PAGE)
+            if reply.status == HTTPStatus.OK:
+                self._capabilities.page_refused()
         seen: set[str] = set()
         while True:
             if reply.status != HTTPStatus.OK:

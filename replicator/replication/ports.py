@@ -16,7 +16,7 @@ from replicator.model import (
     Repository,
 )
 from replicator.registry.capabilities import Capabilities
-from replicator.registry.uploads import UploadSession
+from replicator.registry.upload_requests import UploadSession
 from replicator.store.outcome import Outcome
 from replicator.store.rows import Row
 

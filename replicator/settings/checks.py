@@ -11,7 +11,7 @@ from replicator.model import shown
 from replicator.settings.mistakes import KeyPath, Mistake
 from replicator.settings.registries import PRIMARY
 from replicator.settings.schema import name_of_path
-from replicator.settings.units import parse_duration
+from replicator.settings.units import parse_duration, parse_size
 
 _LOGINS = {
     "user name and password": ("username", "password_file", "password_env"),
@@ -71,6 +71,17 @@ def _check_registries(data: Any) -> Iterator[Mistake]:
             yield from _check_credentials((*path, "credentials"), registry["credentials"])
         if isinstance(registry.get("tls"), dict):
             yield from _check_tls((*path, "tls"), registry["tls"], _url(registry))
+        if isinstance(registry.get("capabilities"), dict):
+            yield from _check_chunks((*path, "capabilities"), registry["capabilities"])
+
+
+def _check_chunks(path: KeyPath, said: Mapping[str, Any]) -> Iterator[Mistake]:
+    try:
+        least, most = (parse_size(said[key]) for key in ("chunk_min", "chunk_max"))
+    except (KeyError, ValueError, TypeError):
+        return
+    if least > most:
+        yield Mistake((*path, "chunk_min"), "is more than chunk_max", "write at most chunk_max")
 
 
 def _check_credentials(path: KeyPath, credentials: Mapping[str, Any]) -> Iterator[Mistake]:

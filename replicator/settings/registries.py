@@ -1,9 +1,11 @@
 """Settings of the registries: the primary and its replicas."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from replicator.settings.credentials import Credentials
-from replicator.settings.fields import Host, LabelName, Many, Prefix, Rate, ReplicaName, Url
+from replicator.settings.fields import Host, LabelName, Many, Prefix, Rate, ReplicaName, Size, Url
 from replicator.settings.files import FilePath
 from replicator.settings.section import Section
 
@@ -19,6 +21,38 @@ class Tls(Section):
     key_file: FilePath | None = Field(None, description="Key of the client certificate, PEM.")
     insecure_skip_verify: bool = Field(
         default=False, description="Believe any certificate. Anybody on the way can read and change everything."
+    )
+
+
+class CapabilitiesSettings(Section):
+    """What a registry can do, where finding it out goes wrong: believed for ever. What is absent is found out."""
+
+    mount: bool | None = Field(None, description="Takes a blob over from another of its repositories.")
+    anonymous_mount: bool | None = Field(None, description="The same without being told from which one.")
+    mount_unreferenced: bool | None = Field(
+        None, description="Mounts a blob that no manifest of its repository names yet."
+    )
+    resume: bool | None = Field(None, description="Keeps the bytes of an upload that was cut, and goes on.")
+    ranges: bool | None = Field(None, description="Serves a part of a blob.")
+    referrers: bool | None = Field(None, description="Has the referrers API.")
+    sparse_index: bool | None = Field(None, description="Takes an index of which some children are missing.")
+    checks_manifests: bool | None = Field(
+        None, description="Refuses a manifest whose blobs or children are missing. Never say so if it does not."
+    )
+    checks_digests: bool | None = Field(
+        None, description="Refuses a blob whose bytes are not its digest's. Never say so if it does not."
+    )
+    tag_delete: bool | None = Field(None, description="Removes a tag and leaves its manifest.")
+    catalog: bool | None = Field(None, description="Lists its repositories.")
+    upload: Literal["put", "stream", "chunks"] | None = Field(
+        None, description="How blobs are sent: one PUT, one PATCH, or chunks; absent: what works, in this order."
+    )
+    chunk_min: Annotated[Size, Field(ge=1)] | None = Field(
+        None, description="Fewest bytes of a chunk that is not the last."
+    )
+    chunk_max: Annotated[Size, Field(ge=1 << 16)] | None = Field(None, description="Most bytes of a chunk.")
+    page_size: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="Names asked for in one page of a list."
     )
 
 
@@ -40,7 +74,9 @@ class RegistrySettings(Section):
         "such as an own object storage. Never given the credentials.",
     )
     bandwidth: Rate | None = Field(None, description="Limit for all transfers together; absent: none.")
-    capabilities: None = Field(None, description="What the registry can do, where probing is wrong.")
+    capabilities: CapabilitiesSettings | None = Field(
+        None, description="What the registry can do, where finding it out goes wrong."
+    )
     proxy: None = Field(None, description="HTTP proxy on the way to the registry.")
 
 

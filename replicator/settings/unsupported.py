@@ -35,7 +35,6 @@ ROWS = (
         for registry in ("primary", "replicas[]")
         for key in (
             "bandwidth",
-            "capabilities",
             "proxy",
             "credentials.docker_config",
             "credentials.azure",

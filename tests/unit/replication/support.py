@@ -16,7 +16,7 @@ from replicator.manifest import parse
 from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, Tag
 from replicator.registry.capabilities import Capabilities
 from replicator.registry.origin import parse_url
-from replicator.registry.uploads import UploadSession
+from replicator.registry.upload_requests import UploadSession
 from tests.support.content import Blob, Content
 
 CHUNK = 256 * 1024

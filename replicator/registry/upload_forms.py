@@ -1,0 +1,146 @@
+"""Which form of upload a registry takes: one PUT, one streamed PATCH, or chunks (U4-U6, U9). Learned, never guessed.
+
+The way down is taken only on proof, and kept for an hour once a lower form did what a higher one was refused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Final
+
+from replicator.clock import Clock
+from replicator.errors import Reason, RegistryError
+
+REMEMBERED_FOR: Final = 3600.0
+"""Seconds for which a refusal is believed."""
+_MIB = 1024 * 1024
+_RESETS_THAT_PROVE = 2
+_ANY_SIZE = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
+
+
+class UploadMode(StrEnum):
+    """How the bytes of a blob travel; the words are values of `capabilities.upload`."""
+
+    PUT = "put"
+    STREAM = "stream"
+    CHUNKS = "chunks"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadForm:
+    """One rung: the mode, and for chunks their length in bytes."""
+
+    mode: UploadMode
+    chunk: int | None = None
+
+    def body(self, size: int) -> int:
+        """Return the length of the longest request body that a blob of `size` bytes needs."""
+        return size if self.chunk is None else min(size, self.chunk)
+
+    def __str__(self) -> str:
+        return self.mode if self.chunk is None else f"{self.mode} of {self.chunk // _MIB or self.chunk / _MIB:g} MiB"
+
+
+LADDER: Final = (
+    UploadForm(UploadMode.PUT),
+    UploadForm(UploadMode.STREAM),
+    UploadForm(UploadMode.CHUNKS, 64 * _MIB),
+    UploadForm(UploadMode.CHUNKS, 4 * _MIB),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadLimits:
+    """What the configuration lays down: the mode, and the bounds of one chunk in bytes. None: is found out."""
+
+    mode: UploadMode | None = None
+    chunk_min: int | None = None
+    chunk_max: int | None = None
+
+
+@dataclass(slots=True)
+class _Refused:
+    smallest: int
+    until: float
+
+
+@dataclass(slots=True)
+class UploadForms:
+    """What one registry has proven of its uploads."""
+
+    clock: Clock
+    limits: UploadLimits = UploadLimits()
+    _refused: dict[UploadForm, _Refused] = field(default_factory=dict)
+    _resets: dict[UploadForm, int] = field(default_factory=dict)
+
+    def best(self, size: int, refusals: Mapping[UploadForm, RegistryError] | None = None) -> UploadForm | None:
+        """Return the highest form for a blob of `size` bytes that is not known to be refused.
+
+        `refusals` are those of the upload under way; None when they leave nothing to try.
+        """
+        just_now = refusals or {}
+        rungs = self._rungs()
+        for form in rungs:
+            if any(_covers(tried, error, form, size) for tried, error in just_now.items()):
+                continue
+            if not self._is_refused(form, size):
+                return form
+        # What was refused to others may still be taken of this one, when nothing else is left to try.
+        return None if just_now else rungs[-1]
+
+    def proves_refusal(self, form: UploadForm, error: RegistryError) -> bool:
+        """Say whether `error` shows that this registry does not take such an upload.
+
+        A broken connection may be a mishap; the second in a row counts as proof.
+        """
+        if error.status in _ANY_SIZE or error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return True
+        if error.status == 0 and error.reason == Reason.NETWORK:
+            self._resets[form] = self._resets.get(form, 0) + 1
+            return self._resets[form] >= _RESETS_THAT_PROVE
+        return False
+
+    def worked(self, form: UploadForm, size: int, refusals: Mapping[UploadForm, RegistryError]) -> None:
+        """Take note that `form` carried a blob of `size` bytes; what was refused before it is remembered."""
+        self._resets.pop(form, None)
+        until = self.clock.monotonic() + REMEMBERED_FOR
+        for refused, error in refusals.items():
+            self._resets.pop(refused, None)
+            smallest = 0 if error.status in _ANY_SIZE else refused.body(size)
+            known = self._refused.get(refused)
+            if known is not None and known.until > self.clock.monotonic():
+                smallest = min(smallest, known.smallest)
+            self._refused[refused] = _Refused(smallest, until)
+
+    def chunk_length(self, form: UploadForm, least: int) -> int:
+        """Return the bytes of one chunk for a session that wants `least`; the configuration has the last word."""
+        length = max(form.chunk or 0, least, self.limits.chunk_min or 0)
+        return length if self.limits.chunk_max is None else min(length, self.limits.chunk_max)
+
+    def _rungs(self) -> tuple[UploadForm, ...]:
+        most = self.limits.chunk_max
+        wanted = [form for form in LADDER if self.limits.mode in {None, form.mode}]
+        bounded = [
+            form if form.chunk is None or most is None else UploadForm(form.mode, min(form.chunk, most))
+            for form in wanted
+        ]
+        return tuple(dict.fromkeys(bounded))
+
+    def _is_refused(self, form: UploadForm, size: int) -> bool:
+        refused = self._refused.get(form)
+        if refused is None or self.clock.monotonic() >= refused.until:
+            return False
+        return form.body(size) >= refused.smallest
+
+
+def _covers(tried: UploadForm, error: RegistryError, form: UploadForm, size: int) -> bool:
+    """Say whether the refusal of `tried` speaks against `form` as well."""
+    if tried == form:
+        return True
+    if UploadMode.PUT in {tried.mode, form.mode}:
+        return False
+    # Both are PATCH: refused as such, or for a body that would be as long.
+    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return True
+    return error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and form.body(size) >= tried.body(size)
