@@ -10,22 +10,24 @@ from typing import Self
 from aiohttp.abc import AbstractResolver
 
 from replicator.clock import Clock
+from replicator.errors import ManifestBlobUnknown
 from replicator.model import Descriptor, Operation, RawManifest, Reference, Repository, Tag
 from replicator.registry.answers import is_from_registry
 from replicator.registry.authorizer import Authorizer
 from replicator.registry.blobs import BlobReader, Blobs
-from replicator.registry.capabilities import Capabilities
+from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.endpoint import Endpoint
 from replicator.registry.exchange import Exchange
 from replicator.registry.http import HttpObserver, Request, Timeouts
 from replicator.registry.listing import Listing
 from replicator.registry.login import Login
 from replicator.registry.manifests import Manifests
+from replicator.registry.probes import Probes
 from replicator.registry.reach import Reach
 from replicator.registry.tls import tls_contexts
 from replicator.registry.tokens import Tokens
 from replicator.registry.transport import Transport, Wiring
-from replicator.registry.upload_requests import Body, UploadSession
+from replicator.registry.upload_requests import Body, UploadRequests, UploadSession
 from replicator.registry.uploads import Uploads
 from replicator.settings.registries import PrimarySettings, ReplicaSettings
 
@@ -50,6 +52,7 @@ class RegistryClient:
         self._manifests = Manifests(parts.exchange)
         self._blobs = Blobs(parts.exchange)
         self._uploads = Uploads(parts.exchange, self._blobs, parts.capabilities)
+        self._probes = Probes(self._manifests, UploadRequests(parts.exchange, self._blobs), parts.capabilities)
         self._listing = Listing(parts.exchange, parts.capabilities)
 
     async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
@@ -61,8 +64,15 @@ class RegistryClient:
         return await self._manifests.read(repository, reference)
 
     async def write_manifest(self, repository: Repository, reference: Reference, manifest: RawManifest) -> None:
-        """Put the raw bytes under `reference`. Raises ManifestBlobUnknown when content is missing there."""
-        await self._manifests.write(repository, reference, manifest)
+        """Put the raw bytes under `reference`. Raises ManifestBlobUnknown when content is missing there.
+
+        That refusal is kept as a proof of CHECKS_MANIFESTS.
+        """
+        try:
+            await self._manifests.write(repository, reference, manifest)
+        except ManifestBlobUnknown:
+            self.capabilities.learn(Capability.CHECKS_MANIFESTS, holds=True)
+            raise
 
     async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
         """Say whether `repository` holds the blob. Raises ContentError when it holds one of another size."""
@@ -97,6 +107,18 @@ class RegistryClient:
     async def cancel_upload(self, session: UploadSession) -> None:
         """Give a session up, best effort, within 5 s."""
         await self._uploads.cancel(session)
+
+    async def prove_checks_manifests(self, repository: Repository) -> bool | None:
+        """Say whether the registry refuses manifests whose blobs are missing; found out once, in `repository`.
+
+        One small put by digest of a manifest that nobody can name; None when the answer proves nothing. Raises
+        RegistryError where trying again may help.
+        """
+        return await self._probes.checks_manifests(repository)
+
+    async def prove_checks_digests(self, repository: Repository) -> bool | None:
+        """Say whether the registry refuses a blob whose bytes are not its digest's; as `prove_checks_manifests`."""
+        return await self._probes.checks_digests(repository)
 
     def tags(self, repository: Repository) -> AsyncIterator[Tag]:
         """Yield all tags, page by page. Raises NotFound for a repository that does not exist or is empty."""

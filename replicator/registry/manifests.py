@@ -28,6 +28,7 @@ DIGEST_FIELD = "Docker-Content-Digest"
 _ACCEPT = ", ".join(ACCEPTED_MANIFESTS)
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
 _SAYS_NOTHING = frozenset({"", "application/json", "application/octet-stream"})
+_DELETED = frozenset({200, 202, 204, 404})
 _NO_HEAD = frozenset({400, 403, 405, 406, 412, 501})
 
 
@@ -112,6 +113,18 @@ class Manifests:
         claimed = self._claimed(reply)
         if claimed is not None and claimed != Digest.of(manifest.body, claimed.algorithm):
             raise self._content(f"{repository}: {manifest.digest} was put, the registry stored {claimed}")
+
+    async def delete(self, repository: Repository, digest: Digest) -> None:
+        """Delete a manifest and every tag that names it. Raises RegistryError where that is refused."""
+        request = Request(
+            operation=Operation.MANIFEST_DELETE,
+            method="DELETE",
+            target=self._exchange.endpoint.manifest(repository, digest),
+            scopes=scope.delete(repository),
+        )
+        reply = await self._exchange.ask(request)
+        if reply.status not in _DELETED:
+            raise self._exchange.failure(request, reply)
 
     async def _arrived(self, repository: Repository, reference: Reference, manifest: RawManifest) -> bool:
         with contextlib.suppress(RegistryError, ContentError), anyio.move_on_after(UNKNOWN_OUTCOME_SECONDS):

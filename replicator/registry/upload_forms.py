@@ -61,8 +61,21 @@ class UploadLimits:
 
 @dataclass(slots=True)
 class _Refused:
+    """What is remembered of a refusal: its status, the shortest body refused, and until when it is believed."""
+
+    status: int
     smallest: int
     until: float
+
+    def covers(self, tried: UploadForm, form: UploadForm, size: int) -> bool:
+        """Say whether the refusal of `tried` speaks against a blob of `size` bytes sent as `form`."""
+        if tried != form:
+            if UploadMode.PUT in {tried.mode, form.mode}:
+                return False
+            # Both are PATCH: refused as such, or for the length of the body.
+            if self.status not in {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.REQUEST_ENTITY_TOO_LARGE}:
+                return False
+        return form.body(size) >= self.smallest
 
 
 @dataclass(slots=True)
@@ -79,14 +92,14 @@ class UploadForms:
 
         `refusals` are those of the upload under way; None when they leave nothing to try.
         """
-        just_now = refusals or {}
-        rungs = self._rungs()
+        rungs, now = self._rungs(), self.clock.monotonic()
+        just_now = {tried: _refused(tried, error, size, now) for tried, error in (refusals or {}).items()}
+        believed = {tried: refused for tried, refused in self._refused.items() if now < refused.until}
         for form in rungs:
-            if any(_covers(tried, error, form, size) for tried, error in just_now.items()):
-                continue
-            if not self._is_refused(form, size):
+            against = (*believed.items(), *just_now.items())
+            if not any(refused.covers(tried, form, size) for tried, refused in against):
                 return form
-        # What was refused to others may still be taken of this one, when nothing else is left to try.
+        # What refused other blobs may still take this one: with nothing left to try, the last rung is.
         return None if just_now else rungs[-1]
 
     def proves_refusal(self, form: UploadForm, error: RegistryError) -> bool:
@@ -104,14 +117,13 @@ class UploadForms:
     def worked(self, form: UploadForm, size: int, refusals: Mapping[UploadForm, RegistryError]) -> None:
         """Take note that `form` carried a blob of `size` bytes; what was refused before it is remembered."""
         self._resets.pop(form, None)
-        until = self.clock.monotonic() + REMEMBERED_FOR
-        for refused, error in refusals.items():
-            self._resets.pop(refused, None)
-            smallest = 0 if error.status in _ANY_SIZE else refused.body(size)
-            known = self._refused.get(refused)
-            if known is not None and known.until > self.clock.monotonic():
-                smallest = min(smallest, known.smallest)
-            self._refused[refused] = _Refused(smallest, until)
+        now = self.clock.monotonic()
+        for tried, error in refusals.items():
+            self._resets.pop(tried, None)
+            refused, known = _refused(tried, error, size, now), self._refused.get(tried)
+            if known is not None and now < known.until:
+                refused.smallest = min(refused.smallest, known.smallest)
+            self._refused[tried] = refused
 
     def chunk_length(self, form: UploadForm, least: int) -> int:
         """Return the bytes of one chunk for a session that wants `least`; the configuration has the last word."""
@@ -127,20 +139,7 @@ class UploadForms:
         ]
         return tuple(dict.fromkeys(bounded))
 
-    def _is_refused(self, form: UploadForm, size: int) -> bool:
-        refused = self._refused.get(form)
-        if refused is None or self.clock.monotonic() >= refused.until:
-            return False
-        return form.body(size) >= refused.smallest
 
-
-def _covers(tried: UploadForm, error: RegistryError, form: UploadForm, size: int) -> bool:
-    """Say whether the refusal of `tried` speaks against `form` as well."""
-    if tried == form:
-        return True
-    if UploadMode.PUT in {tried.mode, form.mode}:
-        return False
-    # Both are PATCH: refused as such, or for a body that would be as long.
-    if error.status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return True
-    return error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE and form.body(size) >= tried.body(size)
+def _refused(tried: UploadForm, error: RegistryError, size: int, now: float) -> _Refused:
+    smallest = 0 if error.status in _ANY_SIZE else tried.body(size)
+    return _Refused(error.status, smallest, now + REMEMBERED_FOR)

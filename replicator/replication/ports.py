@@ -78,6 +78,14 @@ class Replica(Protocol):
         """Put raw bytes. Raises ManifestBlobUnknown when the registry misses content."""
         ...
 
+    async def prove_checks_manifests(self, repository: Repository) -> bool | None:
+        """Say whether a manifest whose blobs are missing is refused; asked with one small put when unknown."""
+        ...
+
+    async def prove_checks_digests(self, repository: Repository) -> bool | None:
+        """Say whether bytes of another digest are refused; asked with one small upload when unknown."""
+        ...
+
     async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
         """Say whether the repository holds the blob."""
         ...

@@ -9,6 +9,7 @@ import pytest
 from replicator.clock import SystemClock
 from replicator.errors import ContentError, NotFound
 from replicator.model import Descriptor, RawManifest, Repository, parse_repository, parse_tag
+from replicator.registry.capabilities import Capability
 from replicator.registry.client import open_registry
 from replicator.replication.ports import Replica, Source
 from replicator.settings.registries import ReplicaSettings
@@ -170,3 +171,11 @@ async def test_where_a_mount_fails_its_session_takes_the_bytes(registry: Both) -
     assert not await registry.has_blob(HERE, descriptor(SMALL))
     await registry.send_blob(HERE, descriptor(SMALL), Body(SMALL.read()), session)
     assert await received(registry, HERE, descriptor(SMALL)) == SMALL.read()
+
+
+async def test_it_says_what_it_checks_and_that_is_kept(registry: Both) -> None:
+    """This is the registry that looks at the bytes of blobs, and not at what a manifest needs."""
+    assert await registry.prove_checks_manifests(HERE) is False
+    assert await registry.prove_checks_digests(HERE) is True
+    assert registry.capabilities.holds(Capability.CHECKS_MANIFESTS) is False
+    assert registry.capabilities.holds(Capability.CHECKS_DIGESTS) is True

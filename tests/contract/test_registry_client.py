@@ -21,6 +21,7 @@ from replicator.model import (
     parse_reference,
     parse_repository,
 )
+from replicator.registry.capabilities import Capability
 from replicator.registry.client import RegistryClient, open_registry
 from replicator.settings.credentials import Credentials
 from replicator.settings.registries import ReplicaSettings
@@ -349,3 +350,23 @@ async def test_a_manifest_whose_blob_is_missing_is_refused_by_name(client: Regis
     with pytest.raises(ManifestBlobUnknown):
         await client.write_manifest(team, TAG, raw(make_index([image])))
     assert await client.stat_manifest(team, TAG) is None
+
+
+async def test_what_a_registry_checks_is_found_out_and_leaves_nothing_behind(
+    client: RegistryClient, settings: ReplicaSettings, team: Repository, request: pytest.FixtureRequest
+) -> None:
+    careless = "permissive" in request.node.name
+    assert await client.prove_checks_manifests(team) is not careless
+    assert await client.prove_checks_digests(team) is True
+    assert client.capabilities.holds(Capability.CHECKS_MANIFESTS) is not careless
+    with contextlib.suppress(NotFound):
+        assert [tag async for tag in client.tags(team)] == []
+    image = make_image("incomplete too")
+    async with open_registry(settings, clock=SystemClock()) as other:
+        if careless:
+            await other.write_manifest(team, TAG, raw(image))
+            assert other.capabilities.holds(Capability.CHECKS_MANIFESTS) is None
+        else:
+            with pytest.raises(ManifestBlobUnknown):
+                await other.write_manifest(team, TAG, raw(image))
+            assert other.capabilities.holds(Capability.CHECKS_MANIFESTS) is True

@@ -25,7 +25,8 @@ def files() -> tuple[Path, ...]:
     found = []
     for folder, directories, names in os.walk(ROOT):
         directories[:] = filter(_ours, directories)
-        found += [(Path(folder) / name).relative_to(ROOT) for name in names]
+        # In a worktree of git, .git is a file.
+        found += [(Path(folder) / name).relative_to(ROOT) for name in names if name != ".git"]
     return tuple(sorted(found))
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from replicator.registry.capabilities import HOLDS_FOR, LACKS_FOR, Capabilities, Capability
+from replicator.settings.registries import CapabilitiesSettings, PrimarySettings
 from tests.support.fake_clock import FakeClock
 
 
@@ -33,3 +34,21 @@ def test_what_the_configuration_says_is_never_unlearned(fake_clock: FakeClock) -
     record = Capabilities(fake_clock, {Capability.MOUNT: False})
     record.learn(Capability.MOUNT, holds=True)
     assert record.holds(Capability.MOUNT) is False
+
+
+def test_the_configuration_has_a_key_for_each_capability() -> None:
+    keys = set(CapabilitiesSettings.model_fields)
+    assert keys - set(Capability) == {"upload", "chunk_min", "chunk_max", "page_size"}
+    assert set(Capability) <= keys
+
+
+def test_what_the_configuration_leaves_out_is_found_out(fake_clock: FakeClock) -> None:
+    said = CapabilitiesSettings(mount=False, resume=True, upload="stream")
+    record = Capabilities.of(PrimarySettings(url="https://registry.example.com", capabilities=said), fake_clock)
+    assert {one: record.holds(one) for one in Capability if record.holds(one) is not None} == {
+        Capability.MOUNT: False,
+        Capability.RESUME: True,
+    }
+    form = record.uploads.best(1)
+    assert form is not None
+    assert form.mode == "stream"

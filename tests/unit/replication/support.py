@@ -14,7 +14,7 @@ from replicator.clock import SystemClock
 from replicator.errors import ContentError, ManifestBlobUnknown, NotFound, Reason, RegistryError
 from replicator.manifest import parse
 from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, Tag
-from replicator.registry.capabilities import Capabilities
+from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.origin import parse_url
 from replicator.registry.upload_requests import UploadSession
 from tests.support.content import Blob, Content
@@ -152,6 +152,18 @@ class ModelRegistry:
         if not isinstance(reference, Digest):
             self.tags[repository, reference] = manifest.digest
         await self._at(Op.WROTE, repository, reference)
+
+    async def prove_checks_manifests(self, repository: Repository) -> bool | None:
+        """Say what `strict` says."""
+        del repository
+        self.capabilities.learn(Capability.CHECKS_MANIFESTS, self.strict)
+        return self.strict
+
+    async def prove_checks_digests(self, repository: Repository) -> bool | None:
+        """Say yes: what is sent is checked."""
+        del repository
+        self.capabilities.learn(Capability.CHECKS_DIGESTS, holds=True)
+        return True
 
     async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
         """Say whether a repository has a blob."""

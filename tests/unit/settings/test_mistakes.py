@@ -39,6 +39,22 @@ CASES = {
         BASE + "log: {zebra: 1}",
         "5: log.zebra: is not a known key; known here: level, format",
     ),
+    "capability misspelt": (
+        but("registry.example.com}", "registry.example.com, capabilities: {mounts: false}}"),
+        "2: primary.capabilities.mounts: is not a known key; did you mean mount?",
+    ),
+    "capability of the wrong kind": (
+        but("eu.example.com}", "eu.example.com, capabilities: {resume: sometimes}}"),
+        "4: replicas[0].capabilities.resume: is text; write true or false",
+    ),
+    "upload mode unknown": (
+        but("eu.example.com}", "eu.example.com, capabilities: {upload: fast}}"),
+        "4: replicas[0].capabilities.upload: is not what it may be; write put, stream or chunks",
+    ),
+    "chunks that cannot be": (
+        but("eu.example.com}", "eu.example.com, capabilities: {chunk_min: 64MiB, chunk_max: 4MiB}}"),
+        "4: replicas[0].capabilities.chunk_min: is more than chunk_max; write at most chunk_max",
+    ),
     "unknown key at the top": (
         BASE + "web_hooks: {}",
         "5: web_hooks: is not a known key; did you mean webhooks?",

@@ -1,0 +1,98 @@
+"""Small questions that prove what a registry does, asked with content of our own that nobody else could name.
+
+Each answers True or False when that is proven, and keeps it in the record; None when the answer says neither. What
+the configuration or an earlier answer says is not asked again. They raise RegistryError only where trying again may
+help.
+"""
+
+import contextlib
+import json
+import secrets
+from collections.abc import AsyncIterator
+
+from replicator.errors import ContentError, ManifestBlobUnknown, Reason, RegistryError
+from replicator.model import Descriptor, Digest, MediaType, RawManifest, Repository
+from replicator.registry.capabilities import Capabilities, Capability
+from replicator.registry.manifests import Manifests
+from replicator.registry.upload_requests import UploadRequests
+
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+
+class Probes:
+    """Proves what one registry does, in a repository that may be pushed to."""
+
+    def __init__(self, manifests: Manifests, requests: UploadRequests, capabilities: Capabilities) -> None:
+        self._manifests = manifests
+        self._requests = requests
+        self._capabilities = capabilities
+
+    async def checks_manifests(self, repository: Repository) -> bool | None:
+        """Say whether a manifest is refused whose blobs, random ones, exist nowhere: one put by digest.
+
+        Where it is taken instead, it is deleted again, best effort; it has no tag, so nobody sees it.
+        """
+        known = self._capabilities.holds(Capability.CHECKS_MANIFESTS)
+        if known is not None:
+            return known
+        manifest = _manifest_of_nothing()
+        try:
+            await self._manifests.write(repository, manifest.digest, manifest)
+        except ManifestBlobUnknown:
+            return self._proven(Capability.CHECKS_MANIFESTS, holds=True)
+        except (RegistryError, ContentError) as error:
+            _raise_trouble(error)
+            return None
+        with contextlib.suppress(RegistryError):
+            await self._manifests.delete(repository, manifest.digest)
+        return self._proven(Capability.CHECKS_MANIFESTS, holds=False)
+
+    async def checks_digests(self, repository: Repository) -> bool | None:
+        """Say whether 32 random bytes are refused under the digest of others."""
+        known = self._capabilities.holds(Capability.CHECKS_DIGESTS)
+        if known is not None:
+            return known
+        data = secrets.token_bytes(32)
+        wrong = Descriptor(_LAYER, Digest.of(secrets.token_bytes(32)), len(data))
+        try:
+            session = await self._requests.start(repository)
+            await self._requests.finish(session, wrong, _once(data))
+        except RegistryError as error:
+            if error.reason is Reason.DIGEST_MISMATCH:
+                return self._proven(Capability.CHECKS_DIGESTS, holds=True)
+            _raise_trouble(error)
+            return None
+        except ContentError:
+            # It stored the bytes under their own digest, and says so.
+            return None
+        return self._proven(Capability.CHECKS_DIGESTS, holds=False)
+
+    def _proven(self, capability: Capability, *, holds: bool) -> bool:
+        self._capabilities.learn(capability, holds)
+        return holds
+
+
+def _raise_trouble(error: RegistryError | ContentError) -> None:
+    """Let trouble out, which proves nothing and may be over soon."""
+    if error.temporary:
+        raise error
+
+
+def _manifest_of_nothing() -> RawManifest:
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MediaType.OCI_MANIFEST,
+        "config": _random(_CONFIG),
+        "layers": [_random(_LAYER)],
+    }
+    body = json.dumps(document).encode()
+    return RawManifest(MediaType.OCI_MANIFEST, Digest.of(body), body)
+
+
+def _random(media_type: str) -> dict[str, str | int]:
+    return {"mediaType": media_type, "digest": str(Digest.of(secrets.token_bytes(32))), "size": 32}
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

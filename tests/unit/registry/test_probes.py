@@ -1,0 +1,69 @@
+"""What a registry's answers to the small questions prove, and what they do not."""
+
+import json
+
+import pytest
+
+from replicator.errors import RegistryError
+from replicator.registry.capabilities import Capability
+from replicator.registry.client import RegistryClient
+from replicator.settings.registries import CapabilitiesSettings
+from tests.unit.registry.scripted import TEAM, UPLOADS, Say, Script, client_for, error
+
+MANIFESTS = "/v2/team/app/manifests/sha256:"
+
+
+async def test_a_registry_that_misses_the_blobs_checks_and_is_asked_once(
+    script: Script, client: RegistryClient
+) -> None:
+    script.on("PUT", MANIFESTS, error(404, "MANIFEST_BLOB_UNKNOWN"))
+    assert await client.prove_checks_manifests(TEAM) is True
+    assert await client.prove_checks_manifests(TEAM) is True
+    (put,) = script.asked("PUT")
+    document = json.loads(put.body)
+    assert document["config"]["digest"] != document["layers"][0]["digest"]
+    assert not script.asked("DELETE")
+
+
+async def test_one_that_takes_the_manifest_does_not_check_and_gets_it_deleted(
+    script: Script, client: RegistryClient
+) -> None:
+    script.on("PUT", MANIFESTS, Say(201))
+    script.on("DELETE", MANIFESTS, Say(405))
+    assert await client.prove_checks_manifests(TEAM) is False
+    assert script.asked("DELETE")[0].target == script.asked("PUT")[0].target
+
+
+@pytest.mark.parametrize("answer", [error(400, "MANIFEST_INVALID"), error(403, "DENIED"), Say(415), Say(404)])
+async def test_another_refusal_proves_nothing(script: Script, client: RegistryClient, answer: Say) -> None:
+    script.on("PUT", MANIFESTS, answer)
+    assert await client.prove_checks_manifests(TEAM) is None
+    assert client.capabilities.holds(Capability.CHECKS_MANIFESTS) is None
+
+
+async def test_trouble_comes_out(script: Script, client: RegistryClient) -> None:
+    script.on("PUT", MANIFESTS, Say(429))
+    with pytest.raises(RegistryError):
+        await client.prove_checks_manifests(TEAM)
+    script.on("POST", UPLOADS, Say(503))
+    with pytest.raises(RegistryError):
+        await client.prove_checks_digests(TEAM)
+
+
+async def test_a_wrong_digest_is_refused_or_not(script: Script, client: RegistryClient) -> None:
+    script.on("POST", UPLOADS, Say(202, {"Location": "/up"}))
+    script.on("PUT", "/up", Say(400))
+    assert await client.prove_checks_digests(TEAM) is None
+    script.on("PUT", "/up", error(400, "DIGEST_INVALID"))
+    assert await client.prove_checks_digests(TEAM) is True
+    async with client_for(script.url) as other:
+        script.on("PUT", "/up", Say(201))
+        assert await other.prove_checks_digests(TEAM) is False
+
+
+async def test_what_the_configuration_says_is_not_asked(script: Script) -> None:
+    said = CapabilitiesSettings(checks_manifests=False, checks_digests=True)
+    async with client_for(script.url, capabilities=said) as client:
+        assert await client.prove_checks_manifests(TEAM) is False
+        assert await client.prove_checks_digests(TEAM) is True
+    assert not script.seen
