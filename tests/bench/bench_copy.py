@@ -1,131 +1,214 @@
-"""The daemon beside `skopeo copy --all`: one new image to one replica and to three, alternating in one run.
+"""The daemon beside skopeo, crane and regsync, in one run, by turns: what docs/performance.md tells.
 
-    python -m tests.bench.bench_copy [--runs 5] [--mib 64]
+    python -m tests.bench.bench_copy --small                          (everything once in small, two minutes)
+    python -m tests.bench.bench_copy --case a,b --replicas 1,3 --line lan --rounds 5
+    python -m tests.bench.bench_copy --tables build/bench-copy.json   (print what was saved once more)
 
-Both sides copy the same image from the same primary to registries of their own, over the loopback. The daemon is
-warm, as in production; skopeo's process start counts, as it does there. Printed: medians, and the ratio daemon /
-skopeo run by run. CPU seconds are those of the client alone. On shared cores only the ratios mean something.
+Cases: a one image of 4 x 256 MiB, b 20 images that share layers, c 500 tiny images, d the same with nothing to do.
+Lines: lan none; long 40 ms each way and 20 MB/s per connection before every replica; long-primary before the primary.
+All contenders copy from one primary to the same replicas, which are emptied before each run. The daemon is started
+anew for each run, with an empty store, and copies one small image before it is measured. Results are added to --save.
 """
 
 import argparse
-import os
-import statistics
+import sys
 import tempfile
-import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
-from rich.console import Console
-from rich.table import Table
 
-from tests.integration.events import post_push
-from tests.integration.site import Site, arrival, run_site
-from tests.support.content import Content
-from tests.support.images import make_image, make_index, push
-from tests.support.registries import DockerRegistry
-from tests.support.skopeo import docker_name, skopeo_copy
+from tests.bench import tables
+from tests.bench.daemon_side import WARM, Delivery, delivery, run_daemon_side, warm_image
+from tests.bench.peers import Errand, Peer, find_peers
+from tests.bench.registries import MeasuredRegistry
+from tests.bench.results import CLEAN, DAEMON, Group, load, save
+from tests.bench.runs import Run, Used, measure
+from tests.bench.stand import Place, Stand, open_stand
+from tests.bench.stores import fill, lacking
+from tests.bench.workloads import FULL, SMALL, Workload
 
-_MIB = 1024 * 1024
-_REPOSITORY = "bench/app"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Wall and client CPU seconds of one copy."""
-
-    wall: float
-    cpu: float
+T = TypeVar("T")
+_DROPPED_ABOVE = 1.3
+"""A peer that took this many times the time of the best one in the first round is not run again."""
 
 
-async def _by_skopeo(primary: DockerRegistry, targets: Sequence[DockerRegistry], tag: str) -> Run:
-    before, started = os.times(), time.perf_counter()
-    async with anyio.create_task_group() as group:
-        for target in targets:
-            source, goal = (docker_name(one.url, _REPOSITORY, tag) for one in (primary, target))
-            group.start_soon(partial(skopeo_copy, source, goal))
-    wall, after = time.perf_counter() - started, os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return Run(wall, cpu)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is measured, and how often."""
+
+    rounds: int
+    peers: tuple[Peer, ...] = ()
+    profile: Path | None = None
 
 
-async def _by_daemon(site: Site, content: Content, tag: str) -> Run:
-    process = site.daemon.process
-    before, started = process.cpu_seconds(), time.perf_counter()
-    await post_push(site.hook_url, _REPOSITORY, tag, content.digest)
-    for replica in site.replicas.values():
-        await arrival(replica.url, _REPOSITORY, tag, content.digest, within=600)
-    return Run(time.perf_counter() - started, process.cpu_seconds() - before)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One group to measure: the case, how many replicas, where the line lies."""
+
+    case: str
+    replicas: int
+    place: Place
+
+    def __str__(self) -> str:
+        return f"({self.case}) to {self.replicas}, {self.place}"
 
 
-def _image(seed: str, mib: int) -> Content:
-    size = mib * _MIB // 8
-    return make_index(
-        [
-            make_image(f"{seed}-amd64", (size * 2, size, size)),
-            make_image(f"{seed}-arm64", (size * 2, size, size), platform="linux/arm64"),
-        ]
+async def run_groups(kinds: list[Kind], workloads: dict[str, Workload], options: Options) -> list[Group]:
+    """Measure one group after the other, with one primary that holds everything."""
+    with tempfile.TemporaryDirectory(prefix="bench-copy-") as name:
+        folder = Path(name)
+        primary = MeasuredRegistry(folder, name="primary")
+        try:
+            fill(primary.root, WARM, Workload("warm", {"v0": warm_image()}))
+            for case, workload in workloads.items():
+                fill(primary.root, repository_of(case), workload)
+            await primary.start()
+            groups = []
+            for kind in kinds:
+                with open_stand(folder, primary, replicas=kind.replicas, place=kind.place) as stand:
+                    errand = Errand(stand, repository_of(kind.case), workloads[kind.case])
+                    rounds = await (_idle_rounds if kind.case == "d" else _copy_rounds)(errand, str(kind), options)
+                groups.append(_group(kind, workloads[kind.case], rounds))
+            return groups
+        finally:
+            primary.discard()
+
+
+def repository_of(case: str) -> str:
+    """Return the repository of a case at the primary."""
+    return f"bench/{case}"
+
+
+async def _copy_rounds(errand: Errand, title: str, options: Options) -> list[dict[str, Run]]:
+    """Every contender starts with empty replicas, and is judged by what they hold afterwards."""
+    stand, rounds, peers = errand.stand, [], list(options.peers)
+    pushed = delivery(errand.repository, errand.workload, owed=len(stand.replicas) * len(errand.workload.tags))
+    for number in range(options.rounds):
+        runs: dict[str, Run] = {}
+        for peer in _turn([None, *peers], number):
+            stand.empty()
+            if peer is None:
+                runs[DAEMON] = await _by_daemon(stand, pushed, options.profile)
+            else:
+                runs[peer.name] = measure(stand, partial(peer.run, errand))
+            _judge(errand, DAEMON if peer is None else peer.name)
+        rounds.append(runs)
+        peers = _told(title, number, runs, peers)
+    return rounds
+
+
+async def _idle_rounds(errand: Errand, title: str, options: Options) -> list[dict[str, Run]]:
+    """Everything is in place before; the daemon has looked at it once, as after any copy."""
+    stand, rounds, peers = errand.stand, [], list(options.peers)
+    for replica in stand.replicas:
+        fill(replica.root, errand.repository, errand.workload)
+    owed = len(stand.replicas) * len(errand.workload.tags)
+    unsaid = delivery(errand.repository, errand.workload, owed=owed, digests=False)
+    known = delivery(errand.repository, errand.workload, owed=0)
+    async with run_daemon_side(stand, profile=options.profile) as side:
+        side.take(unsaid)
+        deliveries: dict[str, Delivery] = {DAEMON: unsaid, CLEAN: known}
+        for number in range(options.rounds):
+            runs: dict[str, Run] = {}
+            actions = {name: partial(side.take, what) for name, what in deliveries.items()}
+            actions |= {peer.name: partial(peer.run, errand) for peer in peers}
+            for name in _turn(list(actions), number):
+                runs[name] = measure(stand, actions[name])
+            rounds.append(runs)
+            peers = _told(title, number, runs, peers)
+    _judge(errand, "everybody")
+    return rounds
+
+
+async def _by_daemon(stand: Stand, pushed: Delivery, profile: Path | None) -> Run:
+    async with run_daemon_side(stand, profile=profile) as side:
+        action: partial[Used] = partial(side.take, pushed)
+        return measure(stand, action)
+
+
+def _turn(contenders: list[T], number: int) -> list[T]:
+    """Return the order of a round: each starts once in a while, and each comes before and after each other."""
+    start = number % len(contenders)
+    turned = contenders[start:] + contenders[:start]
+    return turned[::-1] if number % 2 else turned
+
+
+def _judge(errand: Errand, name: str) -> None:
+    for replica in errand.stand.replicas:
+        wrong = lacking(replica.root, errand.repository, errand.workload)
+        if wrong:
+            raise AssertionError(f"{name} left {len(wrong)} tags of {replica.name} incomplete: {wrong[:5]}")
+
+
+def _told(title: str, number: int, runs: dict[str, Run], peers: list[Peer]) -> list[Peer]:
+    """Say what a round gave, and return the peers that are run again."""
+    walls = "  ".join(f"{name} {run.wall:.2f} s" for name, run in runs.items())
+    print(f"{title}, round {number + 1}: {walls}", file=sys.stderr, flush=True)
+    limit = _DROPPED_ABOVE * min((runs[peer.name].wall for peer in peers), default=0.0)
+    return peers if number else [peer for peer in peers if runs[peer.name].wall <= limit]
+
+
+def _group(kind: Kind, workload: Workload, rounds: list[dict[str, Run]]) -> Group:
+    return Group(
+        case=kind.case,
+        title=workload.title,
+        replicas=kind.replicas,
+        place=kind.place,
+        unique=workload.unique_bytes,
+        largest=workload.largest,
+        rounds=tuple(rounds),
     )
 
 
-async def _compare(folder: Path, replicas: int, runs: int, mib: int) -> list[tuple[Run, Run]]:
-    names = tuple(f"r{number}" for number in range(replicas))
-    others = [DockerRegistry(folder, name=f"skopeo-{name}") for name in names]
-    found: list[tuple[Run, Run]] = []
-    try:
-        for other in others:
-            await other.start()
-        async with run_site(folder, replicas=names, notifies=False) as site:
-            for number in range(runs + 1):
-                tag = f"v{number}"
-                content = _image(f"{replicas}-{number}", mib)
-                await push(site.primary.url, _REPOSITORY, tag, content)
-                if number % 2:
-                    peer = await _by_skopeo(site.primary, others, tag)
-                    ours = await _by_daemon(site, content, tag)
-                else:
-                    ours = await _by_daemon(site, content, tag)
-                    peer = await _by_skopeo(site.primary, others, tag)
-                if number:  # the first pair warms caches and connections
-                    found.append((ours, peer))
-    finally:
-        for other in others:
-            other.discard()
-    return found
+async def _main(arguments: argparse.Namespace) -> None:
+    if arguments.tables is not None:
+        _print(load(arguments.tables))
+        return
+    peers, missing = find_peers(arguments.peers.split(",") if arguments.peers else [])
+    for name in missing:
+        print(f"{name} is not here: measured without it", file=sys.stderr)
+    kinds = [
+        Kind(case=case, replicas=int(replicas), place=Place(place))
+        for place in arguments.line.split(",")
+        for case in arguments.case.split(",")
+        for replicas in arguments.replicas.split(",")
+        if _makes_sense(case, Place(place))
+    ]
+    sizes = SMALL if arguments.small else FULL
+    workloads = {case: sizes[case]() for case in dict.fromkeys(kind.case for kind in kinds)}
+    rounds = arguments.rounds or (2 if arguments.small else 5)
+    options = Options(rounds=rounds, peers=tuple(peers), profile=arguments.profile)
+    groups = await run_groups(kinds, workloads, options)
+    if arguments.save is not None:
+        save(groups, arguments.save)
+    _print(groups)
 
 
-def _row(title: str, pairs: Sequence[tuple[Run, Run]], figure: str) -> tuple[str, ...]:
-    ours = [float(getattr(pair[0], figure)) for pair in pairs]
-    peer = [float(getattr(pair[1], figure)) for pair in pairs]
-    ratios = [mine / theirs for mine, theirs in zip(ours, peer, strict=True)]
-    low, middle, high = min(ratios), statistics.median(ratios), max(ratios)
-    return (
-        title,
-        f"{statistics.median(ours):.2f}",
-        f"{statistics.median(peer):.2f}",
-        f"{middle:.2f}  ({low:.2f} to {high:.2f})",
-    )
+def _makes_sense(case: str, place: Place) -> bool:
+    """Nothing to do over a long line, and many images from a far primary, show nothing that the others do not."""
+    return place is Place.LAN or (case != "d" and (place is Place.REPLICAS or case == "a"))
 
 
-async def _main(runs: int, mib: int) -> None:
-    table = Table("one new index of two images", "daemon s", "skopeo s", "ratio (min to max)")
-    for replicas in (1, 3):
-        with tempfile.TemporaryDirectory() as folder:
-            pairs = await _compare(Path(folder), replicas, runs, mib)
-        for figure in ("wall", "cpu"):
-            table.add_row(*_row(f"{mib} MiB to {replicas} replica(s), {figure}", pairs, figure))
-    Console().print(table)
+def _print(groups: list[Group]) -> None:
+    print(f"\n{tables.legend(groups)}\n\n{tables.tables(groups)}")
 
 
 def main() -> None:
     """Read the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--mib", type=int, default=64)
-    arguments = parser.parse_args()
-    anyio.run(_main, arguments.runs, arguments.mib)
+    parser.add_argument("--case", default="a,b,c,d")
+    parser.add_argument("--replicas", default="1,3")
+    parser.add_argument("--line", default="lan,long,long-primary")
+    parser.add_argument("--rounds", type=int, help="5, or 2 with --small")
+    parser.add_argument("--small", action="store_true", help="small sizes, to try")
+    parser.add_argument("--peers", default="skopeo,crane,regsync", help="which to run, if they are here")
+    parser.add_argument("--save", type=Path, help="a JSON file to add the results to")
+    parser.add_argument("--tables", type=Path, help="print the results of such a file and measure nothing")
+    parser.add_argument("--profile", type=Path, help="where cProfile's figures of the daemon go (it is slower then)")
+    anyio.run(_main, parser.parse_args())
 
 
 if __name__ == "__main__":

@@ -203,6 +203,6 @@ def _stream(seed: str, size: int) -> Iterator[bytes]:
         turn.update(number.to_bytes(8, "big"))
         head = (_GZIP_MAGIC if number == 0 else b"") + turn.digest()
         # Small blobs are random as a whole: a window into the ballast that depends on the seed.
-        offset = int.from_bytes(turn.digest()[:2], "big")
-        chunk = head + _ballast()[offset:] + _ballast()[:offset]
-        yield chunk[: min(CHUNK, size - start)]
+        offset, wanted = int.from_bytes(turn.digest()[:2], "big"), min(CHUNK, size - start)
+        window = _ballast()[offset : offset + wanted]
+        yield (head + window + _ballast()[: wanted - len(window)])[:wanted]

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import sys
 import sysconfig
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -46,10 +47,19 @@ class Daemon:
     """`replicator run` with one configuration and one state over any number of lives.
 
     What `config` leaves out is filled in: the admin listener on a free port, JSON logs, a store below `folder`. Start
-    it from the main thread. `.config` and `.log` are its files; the log goes on over restarts.
+    it from the main thread. `.config` and `.log` are its files; the log goes on over restarts. `profile` is where
+    cProfile puts the figures of a life that ends by `terminate`.
     """
 
-    def __init__(self, folder: Path, config: Mapping[str, Any], *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: Mapping[str, Any],
+        *,
+        environ: Mapping[str, str] | None = None,
+        profile: Path | None = None,
+    ) -> None:
+        self._profile = profile
         self._admin = Port()
         defaults = {
             "admin": {"listen": f"127.0.0.1:{self._admin.number}"},
@@ -92,7 +102,8 @@ class Daemon:
         if self.running:
             raise AssertionError("the daemon runs already")
         program = Path(sysconfig.get_path("scripts")) / "replicator"
-        command = [str(program), "-c", str(self.config), "run"]
+        profiler = [sys.executable, "-m", "cProfile", "-o", str(self._profile)] if self._profile is not None else []
+        command = [*profiler, str(program), "-c", str(self.config), "run"]
         self._process = Process(command, log=self.log, environ=self._environ, cwd=_ROOT)
 
     def kill9(self) -> None:
