@@ -8,9 +8,10 @@ from replicator.errors import ContentError, Reason, RegistryError
 from replicator.model import Descriptor, Operation, Repository
 from replicator.registry import scope
 from replicator.registry.answers import Reply
+from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.exchange import Exchange
 from replicator.registry.http import Request
-from replicator.registry.ranges import from_offset, parse_content_range
+from replicator.registry.ranges import asked, parse_content_range
 from replicator.registry.transport import Answer
 
 _NO_HEAD = frozenset({403, 405, 501})
@@ -53,8 +54,9 @@ class BlobReader:
 class Blobs:
     """The blobs of one registry."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, capabilities: Capabilities) -> None:
         self._exchange = exchange
+        self._capabilities = capabilities
 
     async def has(self, repository: Repository, descriptor: Descriptor) -> bool:
         """Say whether `repository` holds the blob. Raises ContentError when it holds one of another size."""
@@ -70,39 +72,53 @@ class Blobs:
         raise self._exchange.failure(request, reply)
 
     @contextlib.asynccontextmanager
-    async def open(self, repository: Repository, descriptor: Descriptor, offset: int) -> AsyncIterator[BlobReader]:
-        """Open the blob's bytes from `offset` on. Raises NotFound, ContentError for another size."""
-        if not 0 <= offset <= descriptor.size:
-            raise ValueError(f"offset {offset} is outside a blob of {descriptor.size} bytes")
+    async def open(
+        self, repository: Repository, descriptor: Descriptor, offset: int, length: int | None = None
+    ) -> AsyncIterator[BlobReader]:
+        """Open `length` bytes of the blob from `offset` on (None: all that follow).
+
+        Raises NotFound, ContentError for another size, and for a `length` RegistryError where parts are not served.
+        """
+        end = descriptor.size if length is None else offset + length
+        if not 0 <= offset <= end <= descriptor.size:
+            raise ValueError(f"bytes {offset} to {end} are outside a blob of {descriptor.size} bytes")
         name = f"blob {descriptor.digest} of {repository}"
-        if offset and offset == descriptor.size:
+        if offset and offset == end:
             yield BlobReader(self._exchange.registry, name, None, skip=0, size=0)
             return
-        headers = {"Range": from_offset(offset)} if offset else {}
+        whole = offset == 0 and length is None
+        headers = {} if whole else {"Range": asked(offset, None if length is None else end)}
         request = self._request(Operation.BLOB_READ, "GET", repository, descriptor, headers)
         async with contextlib.AsyncExitStack() as stack:
             answer = await stack.enter_async_context(self._exchange.open(request))
             if answer.status == HTTPStatus.FORBIDDEN and answer.target.origin != self._exchange.endpoint.origin:
                 # The link to the storage has run out: the registry gives a new one.
                 answer = await stack.enter_async_context(self._exchange.open(request))
-            skip = await self._skip(request, answer, repository, descriptor, offset)
-            yield BlobReader(self._exchange.registry, name, answer, skip=skip, size=descriptor.size - offset)
+            if answer.status == HTTPStatus.OK:
+                self._check_size(repository, descriptor, answer.fields.length())
+                skip = offset
+                if not whole:
+                    self._capabilities.learn(Capability.RANGES, holds=False)
+                if length is not None:
+                    raise RegistryError(
+                        f"{self._exchange.registry}: {name} comes only as a whole, though some of it was asked for",
+                        registry=self._exchange.registry,
+                        reason=Reason.UNSUPPORTED,
+                    )
+            elif answer.status == HTTPStatus.PARTIAL_CONTENT and not whole:
+                self._check_part(request, answer, (offset, end, descriptor.size))
+                self._capabilities.learn(Capability.RANGES, holds=True)
+                skip = 0
+            else:
+                raise self._exchange.failure(request, await answer.reply(64 * 1024))
+            yield BlobReader(self._exchange.registry, name, answer, skip=skip, size=end - offset)
 
-    async def _skip(
-        self, request: Request, answer: Answer, repository: Repository, descriptor: Descriptor, offset: int
-    ) -> int:
-        """Return how many bytes at the head of the body are to be thrown away."""
-        if answer.status == HTTPStatus.OK:
-            self._check_size(repository, descriptor, answer.fields.length())
-            return offset
-        if answer.status == HTTPStatus.PARTIAL_CONTENT and offset:
-            ranges = answer.fields.all("Content-Range")
-            served = parse_content_range(ranges[0]) if len(ranges) == 1 else None
-            if served is not None and served.continues(offset, descriptor.size):
-                return 0
+    def _check_part(self, request: Request, answer: Answer, part: tuple[int, int, int]) -> None:
+        ranges = answer.fields.all("Content-Range")
+        served = parse_content_range(ranges[0]) if len(ranges) == 1 else None
+        if served is None or not served.is_exactly(*part):
             reply = Reply(answer.target, answer.status, answer.fields, b"")
-            raise self._exchange.unexpected(request, reply, f"but not with the bytes from {offset} on")
-        raise self._exchange.failure(request, await answer.reply(64 * 1024))
+            raise self._exchange.unexpected(request, reply, f"but not with the bytes from {part[0]} to {part[1]}")
 
     async def _has_by_reading(self, repository: Repository, descriptor: Descriptor) -> bool:
         headers = {"Range": "bytes=0-0"} if descriptor.size else {}

@@ -46,11 +46,12 @@ class RegistryClient:
 
     def __init__(self, parts: Parts) -> None:
         self.name = parts.exchange.registry
+        self.max_connections = parts.transport.max_connections
         self.capabilities = parts.capabilities
         self._exchange = parts.exchange
         self._transport = parts.transport
         self._manifests = Manifests(parts.exchange)
-        self._blobs = Blobs(parts.exchange)
+        self._blobs = Blobs(parts.exchange, parts.capabilities)
         self._uploads = Uploads(parts.exchange, self._blobs, parts.capabilities)
         self._probes = Probes(self._manifests, UploadRequests(parts.exchange, self._blobs), parts.capabilities)
         self._listing = Listing(parts.exchange, parts.capabilities)
@@ -79,10 +80,13 @@ class RegistryClient:
         return await self._blobs.has(repository, descriptor)
 
     def open_blob(
-        self, repository: Repository, descriptor: Descriptor, offset: int = 0
+        self, repository: Repository, descriptor: Descriptor, offset: int = 0, length: int | None = None
     ) -> AbstractAsyncContextManager[BlobReader]:
-        """Open the blob's bytes from `offset` on; they are not hashed here. Raises NotFound, ContentError."""
-        return self._blobs.open(repository, descriptor, offset)
+        """Open `length` bytes of the blob from `offset` on (None: all that follow); they are not hashed here.
+
+        Raises NotFound, ContentError; for a `length` RegistryError where the registry serves no parts.
+        """
+        return self._blobs.open(repository, descriptor, offset, length)
 
     async def mount_blob(
         self, repository: Repository, descriptor: Descriptor, source_repository: Repository

@@ -14,14 +14,14 @@ class ContentRange:
     last: int
     total: int | None
 
-    def continues(self, offset: int, size: int) -> bool:
-        """Say whether these are exactly the bytes from `offset` to the end of content of `size` bytes."""
-        return self.first == offset and self.last == size - 1 and self.total in {None, size}
+    def is_exactly(self, offset: int, end: int, size: int) -> bool:
+        """Say whether these are the bytes from `offset` up to, not including, `end` of content of `size` bytes."""
+        return self.first == offset and self.last == end - 1 and self.total in {None, size}
 
 
-def from_offset(offset: int) -> str:
-    """Return the `Range` that asks for everything from `offset` on."""
-    return f"bytes={offset}-"
+def asked(offset: int, end: int | None = None) -> str:
+    """Return the `Range` for the bytes from `offset` up to, not including, `end` (None: all that follow)."""
+    return f"bytes={offset}-" if end is None else f"bytes={offset}-{end - 1}"
 
 
 def parse_content_range(text: str) -> ContentRange | None:

@@ -96,6 +96,11 @@ class Transport:
         self._registry = wiring.reach.registry
         self._opened: aiohttp.ClientSession | None = None
 
+    @property
+    def max_connections(self) -> int:
+        """Most connections that are open at a time."""
+        return self._wiring.max_connections
+
     async def send(self, request: Request) -> Answer:
         """Send one request. Raises RegistryError when there is no answer; any status is an answer."""
         if request.method not in _WRITES:

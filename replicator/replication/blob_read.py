@@ -1,30 +1,55 @@
-"""One pass over a source blob and those who take its bytes: buffered for laggards, verified to the last byte (G3)."""
+"""One pass over a source blob for those who take its bytes: buffered for laggards, verified to the last byte (G3)."""
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import anyio
 
-from replicator.clock import Clock
-from replicator.errors import AccessDenied, ContentError, NotFound, RegistryError
+from replicator.errors import ContentError
 from replicator.model import Descriptor, Hasher, Repository
 from replicator.replication.pacing import Pacing, Standing
 from replicator.replication.ports import Source
+from replicator.replication.source_stream import Room, SourceStream
 from replicator.replication.waiting import wait_within
 
 AHEAD = 1024 * 1024
 """Bytes that a read goes ahead of its fastest subscriber."""
-_RECONNECTS = 4
 
 
-class Reads(Protocol):
-    """What one read needs of all reads of the process; `window`, `pause` and `pacing` as in SharedReads."""
+class Taker(Protocol):
+    """Whoever takes the bytes of a read (subscription.py)."""
 
-    clock: Clock
-    on_read: Callable[[str, int], None]
-    pause: float
+    repository: Repository
+    standing: Standing
+    position: int
+    hasher: Hasher
+    begun: bool
+    borne: float
+
+    @property
+    def lag(self) -> int:
+        """Bytes read and not taken."""
+        ...
+
+    @property
+    def is_far_off(self) -> bool:
+        """Whether it took less than a quarter of what was read."""
+        ...
+
+    @property
+    def changed(self) -> anyio.Event:
+        """Set when the read that feeds it changed."""
+        ...
+
+    def leave(self) -> None:
+        """Go on without the others."""
+        ...
+
+
+class Reads(Room, Protocol):
+    """What one read needs of all reads of the process; `window` and `pacing` as in SharedReads."""
+
     window: int
     pacing: Pacing
 
@@ -40,7 +65,7 @@ class Reads(Protocol):
         """Forget a read that feeds nobody any more."""
         ...
 
-    def furthest_behind(self) -> "Subscription | None":
+    def furthest_behind(self) -> Taker | None:
         """Return who must catch up or go before more may be buffered."""
         ...
 
@@ -75,8 +100,9 @@ class BlobRead:
         self.blob = blob
         self.end = offset
         self._hasher = hasher
+        self._stream = SourceStream(reads, source, repository, blob, position=offset)
         self._chunks: deque[_Chunk] = deque()
-        self.subscribers: set[Subscription] = set()
+        self.subscribers: set[Taker] = set()
         self._error: Exception | None = None
         self._started = False
         self._left = False
@@ -87,7 +113,16 @@ class BlobRead:
 
     @property
     def buffered(self) -> int:
-        """Bytes held for subscribers."""
+        """Bytes held for subscribers, those that came ahead of their turn included."""
+        return self._behind + self._stream.held
+
+    @property
+    def committed(self) -> int:
+        """Bytes held, and those asked for ahead."""
+        return self._behind + self._stream.reserved
+
+    @property
+    def _behind(self) -> int:
         return self.end - self._chunks[0].offset if self._chunks else 0
 
     @property
@@ -103,14 +138,14 @@ class BlobRead:
         return near and self._started and self._error is None and not self._scope.cancel_called
 
     @property
-    def dispensable(self) -> "list[Subscription]":
+    def dispensable(self) -> list[Taker]:
         """Who may be let go to save memory: who waits to begin, and who lags where others keep up."""
         shared = len(self.subscribers) > 1
         return [
             one for one in self.subscribers if one.lag > (AHEAD if one.begun else 0) and (shared or not one.begun)
         ]
 
-    def successor(self, subscriber: "Subscription") -> "BlobRead":
+    def successor(self, subscriber: Taker) -> "BlobRead":
         """Return the read that goes on for a subscriber that is let go, not yet started.
 
         Whoever has taken nothing yet may share again, with others that were as late.
@@ -120,7 +155,7 @@ class BlobRead:
             return self.owner.joinable(self.source, subscriber.repository, self.blob)
         return self.alone(subscriber)
 
-    def alone(self, subscriber: "Subscription") -> "BlobRead":
+    def alone(self, subscriber: Taker) -> "BlobRead":
         """Return a read for nobody but `subscriber`, from where it is and in its own repository, not yet started."""
         hasher = subscriber.hasher.copy()
         return BlobRead(
@@ -189,7 +224,7 @@ class BlobRead:
         """Read until the blob ends, going on with Range after a broken connection; errors go to the subscribers."""
         with self._scope:
             try:
-                await self._read_all()
+                await self._stream.run(self._take_in)
             except Exception as error:  # noqa: BLE001 -- not handled here: each subscriber raises it in its own worker
                 self._error = error
             self.let_waiting_go()
@@ -199,31 +234,13 @@ class BlobRead:
         self.forget_head()
         self.notify()
 
-    async def _read_all(self) -> None:
-        failures = 0
-        while True:
-            before = self.end
-            try:
-                async with self.source.open_blob(self.repository, self.blob, self.end) as reader:
-                    async for data in reader.chunks():
-                        self._append(data)
-                        await self._keep_pace()
-                if self.end == self.blob.size:
-                    return
-                raise ContentError(
-                    f"{self.source.name}: blob {self.blob.digest} ends after {self.end} of {self.blob.size} bytes",
-                    registry=self.source.name,
-                )
-            except RegistryError as error:
-                failures = 1 if self.end > before else failures + 1
-                if not error.temporary or failures >= _RECONNECTS or self.end == self.blob.size:
-                    raise
-            await self.owner.clock.sleep(self.owner.pause * failures)
+    async def _take_in(self, data: bytes) -> None:
+        self._append(data)
+        await self._keep_pace()
 
     def _append(self, data: bytes) -> None:
         if not data:
             return
-        self.owner.on_read(self.source.name, len(data))
         end = self.end + len(data)
         self._hasher.update(data)
         if end > self.blob.size:
@@ -249,14 +266,14 @@ class BlobRead:
         while self.end < self.blob.size and min((one.lag for one in self.subscribers), default=0) >= AHEAD:
             await self.changed.wait()
 
-    def _too_far_behind(self) -> "Subscription | None":
+    def _too_far_behind(self) -> Taker | None:
         if len(self.subscribers) > 1:
             slowest = max(self.subscribers, key=lambda one: one.lag)
             if slowest.lag > self.owner.window:
                 return slowest
         return self.owner.furthest_behind()
 
-    async def _bear(self, laggard: "Subscription") -> None:
+    async def _bear(self, laggard: Taker) -> None:
         """Wait for one who lags too far until it took something, or let it go when that was done often enough."""
         clock = self.owner.clock
         began = clock.monotonic()
@@ -268,90 +285,3 @@ class BlobRead:
             return
         await wait_within(clock, left, laggard.changed)
         laggard.borne += clock.monotonic() - began
-
-
-class Subscription:
-    """One lane's right to the bytes of one blob, from the first on, in order, each verified by the shared read.
-
-    `begun` is true once bytes were asked for: from then on the subscriber holds what it needs to take them. `borne`
-    is for how many seconds others have waited for it.
-    """
-
-    def __init__(self, read: BlobRead, repository: Repository, standing: Standing) -> None:
-        self._read = read
-        self.repository = repository
-        self.standing = standing
-        self.position = 0
-        self.hasher = read.blob.digest.hasher()
-        self.begun = False
-        self.borne = 0.0
-        read.subscribers.add(self)
-
-    @property
-    def lag(self) -> int:
-        """Bytes read and not taken by this subscriber."""
-        return self._read.end - self.position
-
-    @property
-    def is_far_off(self) -> bool:
-        """Whether it took less than a quarter of what was read: a slow line, or not begun, and no hiccup."""
-        return 4 * self.position < self._read.end
-
-    @property
-    def changed(self) -> anyio.Event:
-        """Set when the read that feeds it changed."""
-        return self._read.changed
-
-    def leave(self) -> None:
-        """Go on without the others, from here. Buffered bytes are given up and read again."""
-        self._move_to(self._read.successor(self))
-
-    def close(self) -> None:
-        """Give up the rest; the read ends when nobody is left."""
-        if self in self._read.subscribers:
-            self._read.subscribers.discard(self)
-            self._read.let_waiting_go()
-            self._read.notify()
-
-    async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Yield the blob's bytes; the last chunk comes only when size and digest of all of them are proven.
-
-        Raises ContentError when they are not, RegistryError when the source failed for good.
-        """
-        blob, self.begun = self._read.blob, True
-        if blob.size == 0 and self.hasher.hexdigest() != blob.digest.encoded:
-            raise ContentError(
-                f"{self._read.source.name}: blob {blob.digest} is listed as empty", registry=self._read.source.name
-            )
-        while self.position < blob.size:
-            self._rejoin()
-            changed = self._read.changed
-            try:
-                chunk = self._read.take(self.position)
-            except (NotFound, AccessDenied):
-                # The read was in another image's repository: what is missing or forbidden there may be well here.
-                if self._read.repository == self.repository:
-                    raise
-                self._move_to(self._read.alone(self))
-                continue
-            if chunk is None:
-                self._read.want()
-                await changed.wait()
-                continue
-            self.position += len(chunk.data)
-            self.hasher = chunk.after
-            self._read.notify()
-            yield chunk.data
-
-    def _rejoin(self) -> None:
-        """Share again with whom one was let go from, or with others who were, once both are at the same place."""
-        if self.position and len(self._read.subscribers) == 1:
-            other = self._read.owner.met(self._read, self.position)
-            if other is not None:
-                self._move_to(other)
-
-    def _move_to(self, read: BlobRead) -> None:
-        former, self._read = self._read, read
-        read.subscribers.add(self)
-        former.subscribers.discard(self)
-        former.notify()

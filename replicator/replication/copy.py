@@ -12,11 +12,11 @@ from replicator.model import Descriptor, Digest, Repository
 from replicator.observability.labels import BlobResult
 from replicator.observability.metrics import Metrics
 from replicator.plan import BlobStep, ManifestStep, Plan
-from replicator.replication.blob_read import Subscription
 from replicator.replication.pacing import Standing
 from replicator.replication.ports import BlobLocations, Replica, Source
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.subscription import Subscription
 from replicator.replication.together import together
 from replicator.replication.waiting import wait_within
 

@@ -38,6 +38,11 @@ class Source(Protocol):
         ...
 
     @property
+    def max_connections(self) -> int:
+        """Most connections that we open to it."""
+        ...
+
+    @property
     def capabilities(self) -> Capabilities:
         """What the registry has proven to be able to do."""
         ...
@@ -51,9 +56,12 @@ class Source(Protocol):
         ...
 
     def open_blob(
-        self, repository: Repository, descriptor: Descriptor, offset: int = 0
+        self, repository: Repository, descriptor: Descriptor, offset: int = 0, length: int | None = None
     ) -> AbstractAsyncContextManager[BlobReader]:
-        """Open the blob's bytes from `offset` on."""
+        """Open `length` bytes of the blob from `offset` on, None: all that follow.
+
+        With a `length`, raises RegistryError (not temporary) where the registry serves no parts.
+        """
         ...
 
 

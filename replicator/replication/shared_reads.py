@@ -4,7 +4,8 @@ A lane *subscribes* before it needs the bytes, so that lanes that are due togeth
 a chunk starts the read; the fastest subscriber paces it. Each other may lag by a bounded window of buffered bytes:
 whoever falls further behind for longer than a hiccup is let go and goes on alone, with a Range read from exactly
 where it was, until it meets another read of the blob. The first bytes of a blob are kept a moment for lanes that come
-a little later. Memory is bounded by `budget` bytes for all reads of the process, and AHEAD for each under way.
+a little later. Memory is bounded by `budget` bytes for all reads of the process, and AHEAD for each under way; bytes
+that come ahead of their turn, where a blob is read in pieces, are among them.
 """
 
 from collections.abc import Callable
@@ -16,9 +17,12 @@ from anyio.abc import TaskGroup
 
 from replicator.clock import Clock
 from replicator.model import Descriptor, Digest, Repository
-from replicator.replication.blob_read import BlobRead, Subscription
+from replicator.replication.blob_read import BlobRead, Taker
 from replicator.replication.pacing import Pacing, Standing
+from replicator.replication.parallel_ranges import RESERVED
 from replicator.replication.ports import Source
+from replicator.replication.source_line import SourceLine
+from replicator.replication.subscription import Subscription
 
 WINDOW = 32 * 1024 * 1024
 """Most bytes one subscriber may lag behind a shared read."""
@@ -52,6 +56,7 @@ class SharedReads:
         # By size as well: a manifest that lies of it must not hurt the copy of one that does not.
         self._joinable: dict[tuple[str, Digest, int], BlobRead] = {}
         self._reads: set[BlobRead] = set()
+        self._lines: dict[str, SourceLine] = {}
         self._group: TaskGroup | None = None
 
     async def __aenter__(self) -> Self:
@@ -108,21 +113,42 @@ class SharedReads:
         if self._joinable.get(key) is read:
             del self._joinable[key]
 
+    def line(self, source: Source) -> SourceLine:
+        """Return what is known of the line to a source."""
+        line = self._lines.get(source.name)
+        if line is None:
+            line = self._lines[source.name] = SourceLine(source, self.clock)
+        return line
+
+    def may_reserve(self, size: int) -> bool:
+        """Say whether so many more bytes may be asked for ahead; what laggards need comes first."""
+        most = min(self.budget, RESERVED)
+        if self._committed + size > most:
+            self._forget_heads()
+        return self._committed + size <= most
+
+    @property
+    def _committed(self) -> int:
+        return sum(read.committed for read in self._reads)
+
+    def _forget_heads(self) -> None:
+        for read in tuple(self._reads):
+            read.forget_head()
+
     def met(self, read: BlobRead, position: int) -> BlobRead | None:
         """Return another read of the same blob that `position` may go on with, so that one of the two can end."""
         key = _key(read.source, read.blob)
         others = (one for one in self._reads if one is not read and _key(one.source, one.blob) == key)
         return next((one for one in others if one.holds(position)), None)
 
-    def furthest_behind(self) -> Subscription | None:
+    def furthest_behind(self) -> Taker | None:
         """Return who must catch up or go before more may be buffered; None when the budget is not used up.
 
         Bytes that are only kept for lanes to come are given up first.
         """
         if self.buffered <= self.budget:
             return None
-        for read in tuple(self._reads):
-            read.forget_head()
+        self._forget_heads()
         if self.buffered <= self.budget:
             return None
         dispensable = (one for read in self._reads for one in read.dispensable)

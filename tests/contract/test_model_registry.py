@@ -131,6 +131,15 @@ async def test_a_read_begins_where_it_is_told(registry: Both, offset: int) -> No
     assert await received(registry, HERE, descriptor(BIG), offset) == BIG.read()[offset:]
 
 
+@pytest.mark.parametrize(("offset", "length"), [(0, 1), (0, 3_000_000), (1, 499_999), (2_999_999, 1), (7, 0)])
+async def test_a_part_is_read_as_it_is_asked_for(registry: Both, offset: int, length: int) -> None:
+    await send(registry, HERE, BIG)
+    async with registry.open_blob(HERE, descriptor(BIG), offset, length) as reader:
+        got = b"".join([piece async for piece in reader.chunks()])
+    assert got == BIG.read()[offset : offset + length]
+    assert registry.capabilities.holds(Capability.RANGES) is (True if length else None)
+
+
 async def test_a_read_may_be_left_at_any_time(registry: Both) -> None:
     await send(registry, HERE, BIG)
     async with registry.open_blob(HERE, descriptor(BIG)) as reader:

@@ -16,7 +16,6 @@ from tests.meta.tree import PACKAGE, ROOT, Module, imported, modules
 LINES = {PACKAGE: 300, "tests": 400}
 TEST_LINES = 700  # a file of tests has no inner structure to get lost in
 LONGER_MODULES = {
-    "replicator/replication/blob_read.py": 360,  # a read and its subscribers: two halves of one mechanism
     "tests/contract/test_store.py": 950,  # one contract, which a second store will have to pass as a whole
 }
 

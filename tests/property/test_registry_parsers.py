@@ -133,14 +133,14 @@ def test_ranges_are_read_back_and_impossible_ones_refused(first: int, last: int,
     assert parse_content_range(text) == (ContentRange(first, last, total) if possible else None)
 
 
-@given(st.integers(0, 1000), st.integers(1, 1000), st.integers(0, 1000), st.integers(0, 1000))
-def test_a_range_continues_a_blob_only_when_it_is_exactly_the_rest(
-    offset: int, size: int, first: int, last: int
+@given(*[st.integers(0, 60)] * 5)
+def test_a_range_is_taken_only_when_it_is_exactly_what_was_asked_for(
+    offset: int, end: int, size: int, first: int, last: int
 ) -> None:
     served = ContentRange(first, last, size)
-    assert served.continues(offset, size) == (
-        list(range(first, last + 1)) == list(range(offset, size)) and last >= first
-    )
+    same = list(range(first, last + 1)) == list(range(offset, end)) and last >= first
+    assert served.is_exactly(offset, end, size) == same
+    assert not served.is_exactly(offset, end, size + 1)
 
 
 @given(st.text(max_size=60))

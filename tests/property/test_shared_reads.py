@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from replicator.errors import ContentError, RegistryError, ReplicatorError
 from replicator.model import parse_repository
-from replicator.replication.blob_read import AHEAD, Subscription
+from replicator.replication.blob_read import AHEAD
 from replicator.replication.pacing import Pacing
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.subscription import Subscription
 from tests.support.content import make_blob
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock

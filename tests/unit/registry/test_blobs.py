@@ -7,6 +7,7 @@ from aiohttp import web
 
 from replicator.errors import ContentError, Reason, RegistryError
 from replicator.model import Descriptor, Digest
+from replicator.registry.capabilities import Capability
 from replicator.registry.client import RegistryClient
 from replicator.registry.http import Timeouts
 from tests.unit.registry.scripted import (
@@ -181,6 +182,63 @@ async def test_b5_other_bytes_than_asked_for_are_never_taken(
     script.on("GET", "/v2/", answer)
     with pytest.raises(RegistryError):
         await read_blob(client, offset=1000)
+
+
+async def part_of(client: RegistryClient, offset: int, length: int) -> bytes:
+    async with client.open_blob(TEAM, BLOB, offset, length) as reader:
+        return b"".join([chunk async for chunk in reader.chunks()])
+
+
+async def test_b5_a_part_is_asked_for_and_checked(script: Script, client: RegistryClient) -> None:
+    script.on("GET", "/v2/", partial(1000, 1999))
+    assert await part_of(client, 1000, 1000) == DATA[1000:2000]
+    assert script.seen[0].headers["Range"] == "bytes=1000-1999"
+    assert client.capabilities.holds(Capability.RANGES)
+    script.on("GET", "/v2/", partial(0, 9))
+    assert await part_of(client, 0, 10) == DATA[:10]
+    assert await part_of(client, 5, 0) == b""
+    assert len(script.seen) == 2
+    with pytest.raises(ValueError, match="outside"):
+        await part_of(client, 1, TOTAL)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        partial(1000, TOTAL - 1),
+        partial(1000, 1998),
+        partial(1001, 2000),
+        partial(1000, 1999, TOTAL + 1),
+        Say(206, {}, DATA[1000:2000]),
+        Say(416),
+    ],
+)
+async def test_b5_other_bytes_than_the_part_are_never_taken(
+    script: Script, client: RegistryClient, answer: Say
+) -> None:
+    script.on("GET", "/v2/", answer)
+    with pytest.raises(RegistryError):
+        await part_of(client, 1000, 1000)
+
+
+async def test_b5_a_part_that_is_short_or_long_is_an_error(script: Script, client: RegistryClient) -> None:
+    part = {"Content-Range": f"bytes 1000-1999/{TOTAL}"}
+    script.on("GET", "/v2/", chunked(DATA[1000:1990], headers=part, status=206))
+    with pytest.raises(RegistryError) as caught:
+        await part_of(client, 1000, 1000)
+    assert caught.value.temporary
+    script.on("GET", "/v2/", chunked(DATA[1000:2001], headers=part, status=206))
+    with pytest.raises(ContentError):
+        await part_of(client, 1000, 1000)
+
+
+async def test_b5_a_registry_that_serves_no_parts_is_found_out(script: Script, client: RegistryClient) -> None:
+    script.on("GET", "/v2/", Say(200, {}, DATA))
+    for offset in (0, 1000):
+        with pytest.raises(RegistryError, match="only as a whole") as caught:
+            await part_of(client, offset, 1000)
+        assert not caught.value.temporary
+    assert client.capabilities.holds(Capability.RANGES) is False
 
 
 async def test_b5_a_partial_answer_to_a_whole_question_is_refused(script: Script, client: RegistryClient) -> None:

@@ -68,6 +68,8 @@ class ModelRegistry:
 
     name: str
     capabilities: Capabilities = field(default_factory=lambda: Capabilities(SystemClock()))
+    max_connections: int = 32
+    serves_ranges: bool = True
     strict: bool = False
     chunk: int = CHUNK
     empty_pieces: bool = False
@@ -176,16 +178,20 @@ class ModelRegistry:
 
     @asynccontextmanager
     async def open_blob(
-        self, repository: Repository, descriptor: Descriptor, offset: int = 0
+        self, repository: Repository, descriptor: Descriptor, offset: int = 0, length: int | None = None
     ) -> AsyncIterator["ModelReader"]:
         """Open a blob's bytes."""
         await self._at(Op.OPEN, repository, descriptor.digest, offset)
         if (repository, descriptor.digest) not in self.links:
             raise self._not_found(f"blob {descriptor.digest}")
+        if length or (offset and length is None):
+            self.capabilities.learn(Capability.RANGES, self.serves_ranges)
+        if length is not None and not self.serves_ranges:
+            raise RegistryError(f"{self.name}: all bytes though only some were asked for", registry=self.name)
         self.open_reads += 1
         self.most_open = max(self.most_open, self.open_reads)
         try:
-            yield ModelReader(self, repository, descriptor, offset)
+            yield ModelReader(self, repository, descriptor, offset, length)
         finally:
             self.open_reads -= 1
 
@@ -260,20 +266,29 @@ class ModelRegistry:
 class ModelReader:
     """An open read of one blob."""
 
-    def __init__(self, registry: ModelRegistry, repository: Repository, descriptor: Descriptor, offset: int) -> None:
+    def __init__(
+        self,
+        registry: ModelRegistry,
+        repository: Repository,
+        descriptor: Descriptor,
+        offset: int,
+        length: int | None,
+    ) -> None:
         self._registry = registry
         self._call = (repository, descriptor.digest)
-        self._descriptor = descriptor
+        self._size = descriptor.size
         self._offset = offset
+        self._end = descriptor.size if length is None else offset + length
+        self._part = length is not None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the bytes that the registry holds, as the client does: too many or too few are errors."""
         registry, (repository, digest) = self._registry, self._call
-        data, size = registry.data[digest], self._descriptor.size
+        data = registry.data[digest][: self._end] if self._part else registry.data[digest]
         for start in range(self._offset, len(data), registry.chunk):
             await registry._at(Op.CHUNK, repository, digest, start)  # noqa: SLF001 -- two halves of one fake
             piece = data[start : start + registry.chunk]
-            if start + len(piece) > size:
+            if start + len(piece) > self._size:
                 raise ContentError(f"{registry.name}: blob {digest} is longer than it says", registry=registry.name)
             registry.bytes_read += len(piece)
             if registry.tamper is not None:
@@ -282,7 +297,7 @@ class ModelReader:
                 yield b""
             yield piece
         await registry._at(Op.END, repository, digest, len(data))  # noqa: SLF001 -- two halves of one fake
-        if len(data) < size and registry.tells_of_short_bodies:
+        if len(data) < self._end and registry.tells_of_short_bodies:
             raise network_error(registry.name)
 
 

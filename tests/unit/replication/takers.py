@@ -7,9 +7,9 @@ import pytest
 
 from replicator.errors import ReplicatorError
 from replicator.model import parse_repository
-from replicator.replication.blob_read import Subscription
 from replicator.replication.pacing import Pacing
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.subscription import Subscription
 from tests.support.content import Blob, make_blob
 from tests.support.eventually import eventually
 from tests.unit.replication.support import ModelRegistry, descriptor
