@@ -26,8 +26,9 @@ $(READY): pyproject.toml constraints.txt tests/tools/make-venv.sh
 	@tests/tools/make-venv.sh $(VENV)
 
 .PHONY: tools
-tools: ## the programs that tests run: docker-registry, skopeo, strace
+tools: ## the programs that tests run: docker-registry, skopeo, strace; two more registries, if there is a Go
 	@tests/tools/get-programs.sh docker-registry skopeo strace
+	@tests/tools/build-programs.sh distribution3 ociregistry
 
 .PHONY: format
 format: $(READY) ## rewrite the sources in the house format
@@ -62,6 +63,7 @@ demo: $(READY) ## a primary, two replicas and the daemon, to push into (ONCE=1: 
 
 .PHONY: bench
 bench: $(READY) tools ## measurements, all or ONLY=store; ONLY=copy ARGS=--small: beside skopeo, crane, regsync, to try
+	@tests/tools/build-programs.sh crane regsync
 	@set -e; for bench in $(or $(ONLY),$(BENCHES)); do echo "== $$bench"; $(PY) -m tests.bench.bench_$$bench $(ARGS); done
 
 .PHONY: docs

@@ -13,7 +13,7 @@ import pytest
 from tests.support.fake_clock import FakeClock
 from tests.support.permissive import PermissiveRegistry, run_permissive
 from tests.support.processes import require_tool
-from tests.support.registries import DockerRegistry, run_registry
+from tests.support.registries import RUNNERS, DockerRegistry, Registry, Runner, run_registry
 
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("prove", deadline=None, print_blob=True, max_examples=2_000)
@@ -67,6 +67,14 @@ def shared_replicas(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
 async def registry(tmp_path: Path) -> AsyncIterator[DockerRegistry]:
     """Run a docker-registry of the test's own, which it may stop, pause and damage."""
     async with run_registry(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture(params=list(RUNNERS))
+async def any_registry(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Registry]:
+    """Run one registry of each kind in turn (see tests/support/registries.py), the test's own."""
+    runner: Runner = RUNNERS[request.param]
+    async with runner(tmp_path) as running:
         yield running
 
 

@@ -12,7 +12,7 @@ from tests.support.eventually import eventually
 from tests.support.images import tag_digest
 from tests.support.ports import Port
 from tests.support.proxy import Proxy, run_proxy
-from tests.support.registries import DockerRegistry, Notification
+from tests.support.registries import Kind, Notification, Registry, make_registry
 
 HOOK_PATH = "/webhooks/primary"
 HOOK_SECRET = "hook-secret-canary"
@@ -22,8 +22,8 @@ HOOK_SECRET = "hook-secret-canary"
 class Site:
     """The running parts; `lines` are proxies before some of them, `config` is what the daemon was started with."""
 
-    primary: DockerRegistry
-    replicas: Mapping[str, DockerRegistry]
+    primary: Registry
+    replicas: Mapping[str, Registry]
     daemon: Daemon
     lines: Mapping[str, Proxy]
     config: dict[str, Any]
@@ -115,6 +115,7 @@ async def run_site(
     through: Mapping[str, str] | None = None,
     running: bool = True,
     notifies: bool = True,
+    kinds: Mapping[str, Kind] | None = None,
     fast: bool = True,
     sections: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Site]:
@@ -122,6 +123,7 @@ async def run_site(
 
     The daemon reaches those named in `proxied` ("primary" or a replica) through `site.lines`; `through` are further
     replicas by URL. `running` False leaves the daemon stopped, `notifies` False leaves it to the test to post events.
+    `kinds` says what "primary" or a replica is, if not a Distribution 2.8; with an "oci" primary `notifies` is False.
     `sections` replace top-level keys of the configuration, `fast` False keeps registries' data on the disk.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -131,8 +133,17 @@ async def run_site(
         notification = Notification(
             url=hook_url, name="replicator", headers={"Authorization": [f"Bearer {HOOK_SECRET}"]}
         )
-        primary = DockerRegistry(folder, name="primary", notifications=[notification] if notifies else [], fast=fast)
-        found = {name: DockerRegistry(folder, name=name, fast=fast) for name in replicas}
+        chosen = kinds or {}
+        primary = make_registry(
+            chosen.get("primary", "distribution2"),
+            folder,
+            name="primary",
+            notifications=[notification] if notifies else [],
+            fast=fast,
+        )
+        found = {
+            name: make_registry(chosen.get(name, "distribution2"), folder, name=name, fast=fast) for name in replicas
+        }
         for registry in (primary, *found.values()):
             stack.callback(registry.discard)
             registry.launch()

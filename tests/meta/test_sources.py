@@ -12,7 +12,15 @@ MACHINE = re.compile(
     "|".join([r"(?<![\w.])/wor" + r"k/(main|shared)\b", "/tmp/br" + "ief", "/ro" + r"ot/\w", r"/ho" + r"me/[a-z]"])
 )
 INDEX = re.compile(
-    "|".join(["pypi" + r"\.org", "pythonhosted" + r"\.org", "extra-index" + "-url", "index" + r"-url"])
+    "|".join(
+        [
+            "pypi" + r"\.org",
+            "pythonhosted" + r"\.org",
+            "extra-index" + "-url",
+            "index" + r"-url",
+            "(proxy|sum)" + r"\.golang",
+        ]
+    )
 )
 IGNORE = re.compile(r"#\s*(noqa\b|type:\s*ignore\b|pragma:\s*no cover)(?P<rest>[^#]*)(?P<reason>#.*)?")
 

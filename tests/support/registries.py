@@ -1,14 +1,23 @@
-"""Real `docker-registry` (Distribution 2.8) processes on the loopback."""
+"""Real registries as processes on the loopback, each with its port and its data.
+
+`run_registry` runs Debian's docker-registry (Distribution 2.8), `run_distribution3` CNCF Distribution 3; both notify,
+ask for passwords or tokens and take the same options. `run_oci_registry` runs go-containerregistry's registry: OCI
+1.1 with the referrers API; it sends no notifications, has no accounts and does not look for an image's blobs.
+`RUNNERS` has all three by kind (the fixture `any_registry` is one after the other), `make_registry` makes one that is
+not started yet. The last two programs are built by `make tools`; where that could not be, what needs them is skipped
+with its reason. docs/registries.md tells what the three do differently.
+"""
 
 import contextlib
 import http.client
+import os
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 import anyio
 import bcrypt
@@ -16,9 +25,11 @@ import yaml
 
 from tests.support.ports import Port
 from tests.support.processes import Process, require_tool
+from tests.support.programs import require_program
 from tests.support.scratch import memory_folder
 
 _BLOB_TYPE = "application/octet-stream"
+_R = TypeVar("_R", bound="Registry")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +65,24 @@ class RegistryOptions(TypedDict, total=False):
     delete: bool  # True
     read_only: bool  # False
     validation: bool  # True; False takes foreign layers with any URL
+    sparse_index: bool  # False; True takes an index without its children (Distribution 3 only)
     cache: bool  # False: blob descriptors are looked up in the storage each time
     relative_urls: bool  # False: Location names the Host that the client used
     fast: bool  # True: storage in shared memory where there is one
 
 
-class DockerRegistry:
-    """One docker-registry with its port and data, which survive `stop` and `start`.
+class Registry:
+    """One registry with its port and data, which survive `stop` and `start`.
 
-    Data lie in `.root` (a folder of its own) until `discard`. Start it from the main thread.
+    Data lie in `.root` (a folder of its own, in shared memory when `fast`) until `discard`. Start it from the main
+    thread.
     """
 
-    def __init__(self, folder: Path, *, name: str = "registry", **options: Unpack[RegistryOptions]) -> None:
+    def __init__(self, folder: Path, *, name: str = "registry", fast: bool = True) -> None:
         self.name = name
-        self.options = options
         self._port = Port()
         self._folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
-        self.root = memory_folder() if options.get("fast", True) else self._folder / "data"
+        self.root = memory_folder() if fast else self._folder / "data"
         self._process: Process | None = None
 
     @property
@@ -114,17 +126,15 @@ class DockerRegistry:
 
     def blob_file(self, digest: object) -> Path:
         """Return the file that holds a blob or a manifest, shared by all repositories of the registry."""
-        algorithm, _, encoded = str(digest).partition(":")
-        return self.root / "docker/registry/v2/blobs" / algorithm / encoded[:2] / encoded / "data"
+        raise NotImplementedError
 
     def launch(self) -> None:
         """Start the process without waiting for it."""
         if self._process is not None:
             raise AssertionError(f"{self.name} runs already")
-        config = self._folder / "config.yml"
-        config.write_text(yaml.safe_dump(self._config()))
-        command = [require_tool("docker-registry"), "serve", str(config)]
-        self._process = Process(command, log=self._folder / "log", cwd=self._folder)
+        # Distribution 3 would send its traces to a collector.
+        environ = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
+        self._process = Process(self._command(), log=self._folder / "log", cwd=self._folder, environ=environ)
 
     def wait_ready(self, within: float = 10.0) -> None:
         """Block until GET /v2/ answers (401 counts). Fails with the log when the process ends or time is up."""
@@ -148,6 +158,30 @@ class DockerRegistry:
         self.kill()
         self._port.release()
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def _command(self) -> list[str]:
+        raise NotImplementedError
+
+
+class DockerRegistry(Registry):
+    """A Distribution 2.8: Debian's docker-registry."""
+
+    def __init__(self, folder: Path, *, name: str = "registry", **options: Unpack[RegistryOptions]) -> None:
+        self.options = options
+        super().__init__(folder, name=name, fast=options.get("fast", True))
+
+    def blob_file(self, digest: object) -> Path:
+        """Return the file that holds a blob or a manifest, shared by all repositories of the registry."""
+        algorithm, _, encoded = str(digest).partition(":")
+        return self.root / "docker/registry/v2/blobs" / algorithm / encoded[:2] / encoded / "data"
+
+    def _program(self) -> str:
+        return require_tool("docker-registry")
+
+    def _command(self) -> list[str]:
+        config = self._folder / "config.yml"
+        config.write_text(yaml.safe_dump(self._config()))
+        return [self._program(), "serve", str(config)]
 
     def _config(self) -> dict[str, Any]:
         options = self.options
@@ -178,6 +212,8 @@ class DockerRegistry:
         config |= self._auth()
         if not options.get("validation", True):
             config["validation"] = {"disabled": True}
+        elif options.get("sparse_index", False):
+            config["validation"] = {"manifests": {"indexes": {"platforms": "none"}}}
         if options.get("notifications"):
             config["notifications"] = {"endpoints": [_endpoint(one) for one in options["notifications"]]}
         return config
@@ -202,12 +238,75 @@ class DockerRegistry:
         return {}
 
 
+class Distribution3(DockerRegistry):
+    """A CNCF Distribution 3; the same settings and the same files on disk."""
+
+    def _program(self) -> str:
+        return require_program("distribution3")
+
+
+class OciRegistry(Registry):
+    """An OCI 1.1 registry with the referrers API (tests/tools/programs/ociregistry)."""
+
+    def blob_file(self, digest: object) -> Path:
+        """Return the file that holds a blob, shared by all repositories of the registry. Manifests have none."""
+        return self.root.joinpath(*str(digest).split(":"))
+
+    def _command(self) -> list[str]:
+        return [require_program("ociregistry"), "-listen", self.host, "-root", str(self.root)]
+
+
 @contextlib.asynccontextmanager
 async def run_registry(
     folder: Path, *, name: str = "registry", **options: Unpack[RegistryOptions]
 ) -> AsyncIterator[DockerRegistry]:
-    """Run a registry for one test; `folder` (tmp_path) may be shared by several."""
-    registry = DockerRegistry(folder, name=name, **options)
+    """Run a Distribution 2.8 for one test; `folder` (tmp_path) may be shared by several."""
+    async with _started(DockerRegistry(folder, name=name, **options)) as registry:
+        yield registry
+
+
+@contextlib.asynccontextmanager
+async def run_distribution3(
+    folder: Path, *, name: str = "registry", **options: Unpack[RegistryOptions]
+) -> AsyncIterator[Distribution3]:
+    """Run a Distribution 3 for one test."""
+    async with _started(Distribution3(folder, name=name, **options)) as registry:
+        yield registry
+
+
+@contextlib.asynccontextmanager
+async def run_oci_registry(folder: Path, *, name: str = "registry", fast: bool = True) -> AsyncIterator[OciRegistry]:
+    """Run an OCI 1.1 registry for one test."""
+    async with _started(OciRegistry(folder, name=name, fast=fast)) as registry:
+        yield registry
+
+
+Kind = Literal["distribution2", "distribution3", "oci"]
+Runner = Callable[[Path], contextlib.AbstractAsyncContextManager[Registry]]
+RUNNERS: Mapping[Kind, Runner] = {
+    "distribution2": run_registry,
+    "distribution3": run_distribution3,
+    "oci": run_oci_registry,
+}
+
+
+def make_registry(
+    kind: Kind, folder: Path, *, name: str, notifications: Sequence[Notification] = (), fast: bool = True
+) -> Registry:
+    """Make a registry that the caller launches and discards. Only a Distribution can notify."""
+    match kind:
+        case "distribution2":
+            return DockerRegistry(folder, name=name, notifications=notifications, fast=fast)
+        case "distribution3":
+            return Distribution3(folder, name=name, notifications=notifications, fast=fast)
+        case "oci":
+            if notifications:
+                raise AssertionError("the OCI 1.1 registry sends no notifications: post the events")
+            return OciRegistry(folder, name=name, fast=fast)
+
+
+@contextlib.asynccontextmanager
+async def _started(registry: _R) -> AsyncIterator[_R]:
     try:
         await registry.start()
         yield registry
