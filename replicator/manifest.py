@@ -3,6 +3,7 @@
 Pure. The bytes themselves are never changed or re-serialised; what is parsed here only decides what to copy.
 """
 
+import base64
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ MAX_ENTRIES = 1000
 MAX_DEPTH = 8
 """Deepest nesting of indexes."""
 _MAX_SIZE = 2**63 - 1
+_DESCRIBES = "vnd.docker.reference.digest"
 _FOREIGN_MARKS = ("nondistributable", ".foreign.")
 _KEYS = {
     key.casefold(): key
@@ -39,7 +41,8 @@ _KEYS = {
 class Manifest:
     """A parsed manifest: `raw` is what is pushed; `blobs` (config first) and `children` are what it needs.
 
-    `foreign` are layers that their publisher serves elsewhere (nondistributable): never fetched, never pushed.
+    `foreign` are layers that their publisher serves elsewhere (nondistributable): never fetched from there. `omitted`
+    are children that a policy leaves out: named in the bytes, not needed.
     """
 
     raw: RawManifest
@@ -47,6 +50,7 @@ class Manifest:
     children: tuple[Descriptor, ...] = ()
     foreign: tuple[Descriptor, ...] = ()
     subject: Descriptor | None = None
+    omitted: tuple[Descriptor, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,18 @@ class Closure:
     def top(self) -> Manifest:
         """The manifest that the reference names."""
         return self.manifests[-1]
+
+    @property
+    def omitted(self) -> tuple[Descriptor, ...]:
+        """Children that are named and not copied, once each."""
+        here = {manifest.raw.digest for manifest in self.manifests}
+        left_out = {child.digest: child for manifest in self.manifests for child in manifest.omitted}
+        return tuple(child for digest, child in left_out.items() if digest not in here)
+
+    @property
+    def foreign(self) -> tuple[Descriptor, ...]:
+        """Layers that are served elsewhere, once each."""
+        return tuple({layer.digest: layer for manifest in self.manifests for layer in manifest.foreign}.values())
 
 
 def parse(raw: RawManifest, *, registry: str) -> Manifest:
@@ -213,13 +229,43 @@ class _Reader:
         if not isinstance(media_type, str) or not isinstance(digest, str):
             self.refuse(f"has a descriptor in {key} without mediaType or digest")
         try:
-            return Descriptor(media_type, Digest.parse(digest), size, _platform(entry.get("platform")))
+            parsed = Digest.parse(digest)
         except NameInvalid as error:
             raise ContentError(
                 f"{self._registry}: manifest {self._raw.digest}: {key}: {error}",
                 registry=self._registry,
                 reason=Reason.UNSUPPORTED,
             ) from error
+        return Descriptor(
+            media_type,
+            parsed,
+            size,
+            _platform(entry.get("platform")),
+            _described(entry.get("annotations")),
+            _embedded(entry.get("data"), parsed, size),
+        )
+
+
+def _described(annotations: object) -> Digest | None:
+    """Return the image that BuildKit says an attestation in an index is about."""
+    named = annotations.get(_DESCRIBES) if isinstance(annotations, dict) else None
+    if not isinstance(named, str):
+        return None
+    try:
+        return Digest.parse(named)
+    except NameInvalid:
+        return None
+
+
+def _embedded(data: object, digest: Digest, size: int) -> bytes | None:
+    """Return the `data` of a descriptor, if it is what the digest says; else it counts as absent (B7)."""
+    if not isinstance(data, str):
+        return None
+    try:
+        content = base64.b64decode(data, validate=True)
+    except ValueError:
+        return None
+    return content if len(content) == size and Digest.of(content, digest.algorithm) == digest else None
 
 
 def _platform(entry: object) -> Platform | None:

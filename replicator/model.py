@@ -134,12 +134,26 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a manifest says of content it needs (image-spec "Content Descriptors"); `size` in bytes."""
+    """What a manifest says of content it needs (image-spec "Content Descriptors"); `size` in bytes.
+
+    `describes` is the image that an attestation in an index is about, `data` the content itself where it is embedded
+    and was verified.
+    """
 
     media_type: str
     digest: Digest
     size: int
     platform: Platform | None = None
+    describes: Digest | None = None
+    data: bytes | None = field(default=None, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What of an image a replica is to hold: these `platforms` of an index (None: all); `referrers` or not."""
+
+    platforms: tuple[Platform, ...] | None = None
+    referrers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +184,7 @@ class Operation(StrEnum):
     UPLOAD_CANCEL = "upload_cancel"
     TAGS_LIST = "tags_list"
     CATALOG_LIST = "catalog_list"
+    REFERRERS_LIST = "referrers_list"
 
 
 class Priority(IntEnum):

@@ -2,15 +2,24 @@
 
 import hashlib
 import json
-import re
 from dataclasses import dataclass
 
-from replicator.model import Change, ChangeKind, Digest, Intent, IntentKey, Priority, Reference, Repository
+from replicator.model import (
+    Change,
+    ChangeKind,
+    Digest,
+    Intent,
+    IntentKey,
+    Platform,
+    Policy,
+    Priority,
+    Reference,
+    Repository,
+)
+from replicator.referrers import is_cosign_tag, is_fallback_tag
 from replicator.settings.patterns import Patterns
 from replicator.settings.schema import ReplicaSettings, Rule, Settings
 
-_FALLBACK_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64}")
-"""The tag under which a registry without the referrers API lists a digest's referrers (distribution-spec)."""
 _OLDEST = 30 * 86400.0
 """Seconds; a sender's clock that says more than this is wrong, and must not make a lag of years."""
 _PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority.LOW}
@@ -24,10 +33,11 @@ class _Matcher:
     repositories: Patterns
     tags: Patterns
 
-    def match(self, repository: Repository, reference: Reference) -> bool:
+    def match(self, repository: Repository, reference: Reference | None) -> bool:
+        """Say whether the rule matches; None stands for all that goes by its repository alone."""
         if not self.repositories.match(repository):
             return False
-        return isinstance(reference, Digest) or self.tags.match(reference)
+        return reference is None or isinstance(reference, Digest) or self.tags.match(reference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +47,7 @@ class _Route:
     matcher: int
     priority: Priority
     fingerprint: str
+    policy: Policy
 
 
 class Router:
@@ -51,7 +62,7 @@ class Router:
         )
         self._routes = {
             replica.name: tuple(
-                _Route(position, _PRIORITIES[rule.priority], _fingerprint(replica, rule))
+                _Route(position, _PRIORITIES[rule.priority], _fingerprint(replica, rule), _policy(rule))
                 for position, rule in enumerate(rules)
                 if rule.replicas is None or replica.name in rule.replicas
             )
@@ -62,7 +73,8 @@ class Router:
     def route(self, change: Change, now: float) -> tuple[Intent, ...]:
         """Return what the change makes owed, at most one intent a replica. `now` in Unix seconds.
 
-        Untagged content waits for the index that may hold it. Deletes and fallback tags make nothing owed.
+        Untagged content waits for the index that may hold it. A fallback tag stands for the referrers that it lists,
+        and makes something owed only where they travel. Deletes make nothing owed.
         """
         if change.kind is not ChangeKind.PUSH:
             return ()
@@ -81,11 +93,28 @@ class Router:
 
     def replicas_for(self, repository: Repository, reference: Reference) -> tuple[str, ...]:
         """Return the names of the replicas that are to hold the reference, in the order of the configuration."""
+        if is_fallback_tag(reference):
+            return ()
         return tuple(replica for replica, _ in self._find(repository, reference))
 
+    def policy(self, replica: str, repository: Repository, reference: Reference) -> Policy:
+        """Return what of the reference the replica is to hold; all of it where no rule sends it there any more."""
+        found = dict(self._find(repository, reference)).get(replica)
+        return Policy() if found is None else found.policy
+
     def _find(self, repository: Repository, reference: Reference) -> list[tuple[str, _Route]]:
-        if not isinstance(reference, Digest) and _FALLBACK_TAG.fullmatch(reference):
-            return []
+        if is_fallback_tag(reference):
+            return self._travelling(repository)
+        if not is_cosign_tag(reference):
+            return self._matching(repository, reference)
+        # Where referrers travel, so do these, whatever the patterns of tags say; elsewhere they are tags as any.
+        found = dict(self._matching(repository, reference)) | dict(self._travelling(repository))
+        return [(replica, found[replica]) for replica in self._routes if replica in found]
+
+    def _travelling(self, repository: Repository) -> list[tuple[str, _Route]]:
+        return [found for found in self._matching(repository, None) if found[1].policy.referrers]
+
+    def _matching(self, repository: Repository, reference: Reference | None) -> list[tuple[str, _Route]]:
         matched: dict[int, bool] = {}
         found = []
         for replica, routes in self._routes.items():
@@ -96,6 +125,15 @@ class Router:
                     found.append((replica, route))
                     break
         return found
+
+
+def _policy(rule: Rule) -> Policy:
+    if rule.platforms is None:
+        return Policy(referrers=rule.referrers)
+    parts = (name.split("/") for name in rule.platforms)
+    return Policy(
+        tuple(Platform(os, arch, variant[0] if variant else "") for os, arch, *variant in parts), rule.referrers
+    )
 
 
 def _since(happened_at: float | None, now: float) -> float:

@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver
 
 from replicator.clock import Clock
 from replicator.errors import ManifestBlobUnknown
-from replicator.model import Descriptor, Operation, RawManifest, Reference, Repository, Tag
+from replicator.model import Descriptor, Digest, Operation, RawManifest, Reference, Repository, Tag
 from replicator.registry.answers import is_from_registry
 from replicator.registry.authorizer import Authorizer
 from replicator.registry.blobs import BlobReader, Blobs
@@ -24,6 +24,7 @@ from replicator.registry.login import Login
 from replicator.registry.manifests import Manifests
 from replicator.registry.probes import Probes
 from replicator.registry.reach import Reach
+from replicator.registry.referrers import Referrers
 from replicator.registry.tls import tls_contexts
 from replicator.registry.tokens import Tokens
 from replicator.registry.transport import Transport, Wiring
@@ -50,7 +51,8 @@ class RegistryClient:
         self.capabilities = parts.capabilities
         self._exchange = parts.exchange
         self._transport = parts.transport
-        self._manifests = Manifests(parts.exchange)
+        self._manifests = Manifests(parts.exchange, parts.capabilities)
+        self._referrers = Referrers(parts.exchange, parts.capabilities)
         self._blobs = Blobs(parts.exchange, parts.capabilities)
         self._uploads = Uploads(parts.exchange, self._blobs, parts.capabilities)
         self._probes = Probes(self._manifests, UploadRequests(parts.exchange, self._blobs), parts.capabilities)
@@ -74,6 +76,10 @@ class RegistryClient:
         except ManifestBlobUnknown:
             self.capabilities.learn(Capability.CHECKS_MANIFESTS, holds=True)
             raise
+
+    async def referrers(self, repository: Repository, subject: Digest) -> tuple[Descriptor, ...] | None:
+        """Return what refers to `subject` as the referrers API says, None where the registry has none."""
+        return await self._referrers.listed(repository, subject)
 
     async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
         """Say whether `repository` holds the blob. Raises ContentError when it holds one of another size."""

@@ -59,6 +59,10 @@ class Endpoint:
         """Return the URL of the list of tags."""
         return self._under(repository, "tags/list")
 
+    def referrers(self, repository: Repository, subject: Digest) -> Target:
+        """Return the URL of the list of a digest's referrers."""
+        return self._under(repository, f"referrers/{Digest.parse(str(subject))}")
+
     def named(self, repository: Repository) -> str:
         """Return the repository's name as this registry knows it."""
         name = parse_repository(repository)

@@ -37,17 +37,18 @@ class Exchange:
         return self.reach.registry
 
     @contextlib.asynccontextmanager
-    async def open(self, request: Request) -> AsyncIterator[Answer]:
-        """Send a request, log in and follow redirects (reads only); the answer is closed at the end."""
-        answer = await self._followed(request) if request.method in {"GET", "HEAD"} else await self._asked(request)
+    async def open(self, request: Request, *, follow: bool = True) -> AsyncIterator[Answer]:
+        """Send a request, log in and `follow` redirects (reads only); the answer is closed at the end."""
+        reads = follow and request.method in {"GET", "HEAD"}
+        answer = await self._followed(request) if reads else await self._asked(request)
         try:
             yield answer
         finally:
             answer.close()
 
-    async def ask(self, request: Request, *, limit: int = ERROR_BODY) -> Reply:
+    async def ask(self, request: Request, *, limit: int = ERROR_BODY, follow: bool = True) -> Reply:
         """Return a whole answer of any status; its body is cut behind `limit` bytes."""
-        async with self.open(request) as answer:
+        async with self.open(request, follow=follow) as answer:
             return await answer.reply(limit)
 
     async def upload(self, request: Request, chunks: AsyncIterator[bytes], size: int) -> Reply:

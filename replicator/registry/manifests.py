@@ -11,6 +11,7 @@ from replicator.errors import ContentError, NameInvalid, NotFound, Reason, Regis
 from replicator.manifest import MAX_MANIFEST
 from replicator.model import (
     ACCEPTED_MANIFESTS,
+    SCHEMA1_TYPES,
     Descriptor,
     Digest,
     Operation,
@@ -21,10 +22,12 @@ from replicator.model import (
 )
 from replicator.registry import scope
 from replicator.registry.answers import API_VERSION, Reply
+from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.exchange import Exchange
 from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Request, is_outcome_unknown
 
 DIGEST_FIELD = "Docker-Content-Digest"
+SUBJECT_FIELD = "OCI-Subject"
 _ACCEPT = ", ".join(ACCEPTED_MANIFESTS)
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
 _SAYS_NOTHING = frozenset({"", "application/json", "application/octet-stream"})
@@ -35,8 +38,9 @@ _NO_HEAD = frozenset({400, 403, 405, 406, 412, 501})
 class Manifests:
     """The manifests of one registry."""
 
-    def __init__(self, exchange: Exchange) -> None:
+    def __init__(self, exchange: Exchange, capabilities: Capabilities) -> None:
         self._exchange = exchange
+        self._capabilities = capabilities
 
     async def stat(self, repository: Repository, reference: Reference) -> Descriptor | None:
         """Return what `reference` names, None when a registry (and not a proxy) says that it does not exist."""
@@ -68,6 +72,12 @@ class Manifests:
         if reply.status != HTTPStatus.OK:
             raise self._exchange.failure(request, reply)
         name = f"manifest {shown(str(reference))} of {repository}"
+        if _bare(reply) in SCHEMA1_TYPES:
+            # Its digest is not that of its bytes, so it must be told apart before that is looked at.
+            raise self._content(
+                f"{name} is of schema 1, which cannot be copied; push the image again with a current client",
+                Reason.UNSUPPORTED,
+            )
         if len(reply.body) > MAX_MANIFEST:
             raise self._content(f"{name} is larger than {MAX_MANIFEST} bytes", Reason.UNSUPPORTED)
         claimed = self._claimed(reply)
@@ -110,6 +120,9 @@ class Manifests:
             return
         elif reply.status != HTTPStatus.CREATED:
             raise self._exchange.failure(request, reply)
+        if reply.fields.get(SUBJECT_FIELD):
+            # It lists the manifest among the referrers of its subject by itself.
+            self._capabilities.learn(Capability.REFERRERS, holds=True)
         claimed = self._claimed(reply)
         if claimed is not None and claimed != Digest.of(manifest.body, claimed.algorithm):
             raise self._content(f"{repository}: {manifest.digest} was put, the registry stored {claimed}")

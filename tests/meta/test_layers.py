@@ -33,7 +33,18 @@ FENCES = {
 }
 # Types of these appear in the interface of the package they belong to, which pins their version.
 COMPANIONS = {"aiohttp": {"multidict", "yarl"}, "pydantic": {"pydantic-core"}}
-PURE = ("manifest", "routing", "plan", "retry", "model", "errors", "strict_json", "intake.formats")
+PURE = (
+    "manifest",
+    "routing",
+    "plan",
+    "platforms",
+    "referrers",
+    "retry",
+    "model",
+    "errors",
+    "strict_json",
+    "intake.formats",
+)
 IMPURE = {
     *("aiohttp", "anyio", "asyncio", "http", "os", "pathlib", "random", "select", "socket", "sqlalchemy", "sqlite3"),
     *("ssl", "subprocess", "tempfile", "threading", "time", "urllib.request", "replicator.clock"),

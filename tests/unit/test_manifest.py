@@ -368,3 +368,18 @@ def test_manifest_types_are_told_from_others() -> None:
     )
     assert not manifest.is_manifest_type(OCI_LAYER)
     assert not manifest.is_manifest_type(MediaType.DOCKER_SCHEMA1)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [("e30=", b"{}"), ("e30", None), ("e10=", None), ("e30gIA==", None), ("e3 0=", None), (7, None), (None, None)],
+)
+def test_b7_embedded_data_counts_when_it_is_what_the_digest_says(data: object, expected: bytes | None) -> None:
+    entry = {
+        "mediaType": "application/vnd.oci.empty.v1+json",
+        "digest": str(Digest.of(b"{}")),
+        "size": 2,
+        "data": data,
+    }
+    found = parse({"schemaVersion": 2, "config": entry, "layers": []})
+    assert [blob.data for blob in found.blobs] == [expected]

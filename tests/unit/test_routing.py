@@ -10,6 +10,8 @@ from replicator.model import (
     ChangeKind,
     Digest,
     IntentKey,
+    Platform,
+    Policy,
     Priority,
     Reference,
     parse_reference,
@@ -160,3 +162,36 @@ def test_the_fingerprint_stands_for_the_content_that_the_policy_asks_for() -> No
 def test_the_order_of_platforms_does_not_change_the_fingerprint() -> None:
     one = fingerprint(Rule(platforms=("linux/amd64", "linux/arm64")))
     assert one == fingerprint(Rule(platforms=("linux/arm64", "linux/amd64")))
+
+
+COMPANION_TAGS = [f"sha256-{'a' * 64}", f"sha512-{'a' * 64}", f"sha256-{'a' * 64}.sig", f"sha256-{'a' * 64}.sbom"]
+
+
+@pytest.mark.parametrize("tag", COMPANION_TAGS)
+def test_where_referrers_travel_their_tags_do_whatever_the_patterns_say(tag: str) -> None:
+    """As all content without a tag of its own they go by the first rule that matches their repository."""
+    routes = router(
+        Rule(repositories=("team/**",), tags=("v*",), replicas=("a",), referrers=True),
+        Rule(repositories=("team/**",), tags=("v*",), referrers=False),
+    )
+    assert [intent.key.replica for intent in routes.route(push(f"team/app:{tag}"), NOW)] == ["a"]
+    assert routes.route(push(f"other:{tag}"), NOW) == ()
+
+
+def test_a_list_of_referrers_is_nothing_to_wait_for() -> None:
+    routes = router(Rule(referrers=True))
+    assert where(routes, f"app:{COMPANION_TAGS[0]}") == ()
+    assert where(routes, f"app:{COMPANION_TAGS[2]}") == ("a", "b")
+
+
+def test_the_policy_of_a_reference_is_that_of_its_rule() -> None:
+    routes = router(
+        Rule(tags=("v*",), replicas=("a",), platforms=("linux/amd64", "linux/arm64/v8"), referrers=True),
+        Rule(tags=("*",), replicas=("b",)),
+    )
+    app = parse_repository("app")
+    both = Policy((Platform("linux", "amd64"), Platform("linux", "arm64", "v8")), referrers=True)
+    assert routes.policy("a", app, parse_reference("v1")) == both
+    assert routes.policy("a", app, DIGEST) == both
+    assert routes.policy("b", app, parse_reference("v1")) == Policy()
+    assert routes.policy("a", app, parse_reference("latest")) == Policy()
