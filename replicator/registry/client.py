@@ -14,6 +14,7 @@ from replicator.errors import ManifestBlobUnknown
 from replicator.model import Descriptor, Digest, Operation, RawManifest, Reference, Repository, Tag
 from replicator.registry.answers import is_from_registry
 from replicator.registry.authorizer import Authorizer
+from replicator.registry.bandwidth import Bandwidth
 from replicator.registry.blobs import BlobReader, Blobs
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.endpoint import Endpoint
@@ -182,6 +183,7 @@ def open_registry(
         clock=clock,
         timeouts=timeouts or Timeouts(),
         max_connections=settings.max_connections,
+        bandwidth=None if settings.bandwidth is None else Bandwidth(settings.bandwidth, clock),
         observer=observer,
         resolver=resolver,
     )

@@ -1,13 +1,17 @@
-"""The body of an upload on its way out: counted, watched for stalls, and honest about its errors (H2)."""
+"""The body of an upload on its way out: counted, paced, watched for stalls, and honest about its errors (H2)."""
 
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import NoReturn
 
 import anyio
 
+from replicator.clock import Clock
 from replicator.errors import ContentError, Reason, RegistryError
+from replicator.registry.bandwidth import Bandwidth
+from replicator.registry.progress import Strides
 
 
 class SmallBody:
@@ -49,6 +53,17 @@ class _Recorder:
             self.error = error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """How bodies go out to one registry: each piece is taken within `seconds`, all keep to the `bandwidth`."""
+
+    registry: str
+    clock: Clock
+    seconds: float
+    bandwidth: Bandwidth | None = None
+    strides: Strides = field(default_factory=Strides)
+
+
 class OutgoingBody:
     """Hands the pieces of `chunks` to whoever iterates over it, one by one.
 
@@ -57,11 +72,10 @@ class OutgoingBody:
     ended well and `size` bytes are together: a peer can never have the whole body of a read that failed.
     """
 
-    def __init__(self, chunks: AsyncIterator[bytes], size: int, *, registry: str, seconds: float) -> None:
+    def __init__(self, chunks: AsyncIterator[bytes], size: int, flow: Flow) -> None:
         self._chunks = chunks
         self._size = size
-        self._registry = registry
-        self._seconds = seconds
+        self._flow = flow
         self._given = 0
         self._recorder = _Recorder()
         self._wanted = anyio.Event()
@@ -77,6 +91,10 @@ class OutgoingBody:
     def whole(self) -> bool:
         """True once every byte was handed over."""
         return self._given == self._size
+
+    async def gone(self) -> None:
+        """Return once the last byte was handed over."""
+        await self._left.wait()
 
     async def feed(self) -> None:
         """Run `chunks` to its end; raises what it raises.
@@ -131,27 +149,39 @@ class OutgoingBody:
         if seen != self._size:
             self._wrong_length(f"{seen} instead of {self._size}")
         await self._hand_over(last)
-        with self._patience():
+        with self._patience(0):
             await self._left.wait()
 
     async def _hand_over(self, chunk: bytes) -> None:
-        if chunk:
-            with self._patience():
-                await self._give.send(chunk)
+        start = 0
+        while start < len(chunk):
+            piece = chunk[start : start + self._stride()]
+            start += len(piece)
+            if self._flow.bandwidth is not None:
+                await self._flow.bandwidth.take(len(piece))
+            with self._patience(len(piece)):
+                await self._give.send(piece)
+
+    def _stride(self) -> int:
+        size = self._flow.strides.size
+        return size if self._flow.bandwidth is None else min(size, self._flow.bandwidth.piece)
 
     @contextlib.contextmanager
-    def _patience(self) -> Iterator[None]:
+    def _patience(self, size: int) -> Iterator[None]:
+        flow, began = self._flow, self._flow.clock.monotonic()
         try:
-            with anyio.fail_after(self._seconds):
+            with anyio.fail_after(flow.seconds):
                 yield
         except TimeoutError as error:
+            flow.strides.took(size, flow.seconds)
             raise RegistryError(
-                f"{self._registry}: takes no more bytes of an upload since {self._seconds:g} s",
-                registry=self._registry,
+                f"{flow.registry}: takes hardly any bytes of an upload since {flow.seconds:g} s",
+                registry=flow.registry,
                 reason=Reason.TIMEOUT,
                 temporary=True,
             ) from error
+        flow.strides.took(size, flow.clock.monotonic() - began)
 
     def _wrong_length(self, what: str) -> NoReturn:
-        problem = f"{self._registry}: a blob to send has {what} bytes"
-        raise ContentError(problem, registry=self._registry)
+        problem = f"{self._flow.registry}: a blob to send has {what} bytes"
+        raise ContentError(problem, registry=self._flow.registry)

@@ -16,9 +16,11 @@ from replicator.clock import Clock
 from replicator.errors import Reason, RegistryError
 from replicator.registry.addresses import is_literal, is_public
 from replicator.registry.answers import ERROR_BODY, Fields, Reply, unexpected
+from replicator.registry.bandwidth import Bandwidth
 from replicator.registry.failures import TRANSPORT_ERRORS, no_answer, showable
 from replicator.registry.http import HttpObserver, Request, Timeouts
-from replicator.registry.outgoing import BodyFailed, OutgoingBody, SmallBody
+from replicator.registry.outgoing import BodyFailed, Flow, OutgoingBody, SmallBody
+from replicator.registry.progress import Arrivals
 from replicator.registry.reach import Reach
 from replicator.registry.resolver import VettingResolver
 from replicator.registry.tls import TlsContexts
@@ -42,6 +44,7 @@ class Wiring:
     clock: Clock
     timeouts: Timeouts
     max_connections: int
+    bandwidth: Bandwidth | None = None
     observer: HttpObserver | None = None
     resolver: aiohttp.abc.AbstractResolver | None = None
 
@@ -49,24 +52,31 @@ class Wiring:
 class Answer:
     """The head of an answer, its body still to be read. Close it."""
 
-    def __init__(self, registry: str, request: Request, response: aiohttp.ClientResponse, *, seconds: float) -> None:
+    def __init__(self, wiring: Wiring, request: Request, response: aiohttp.ClientResponse, *, seconds: float) -> None:
         self.target = request.target
         self.status = response.status
         self.fields = Fields(response.headers.items())
-        self._registry = registry
+        self._wiring = wiring
+        self._registry = wiring.reach.registry
         self._request = request
         self._response = response
         self._seconds = seconds
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the raw body, up to 512 KiB at a time. Raises RegistryError when it breaks off."""
+        """Yield the raw body, up to 512 KiB at a time. Raises RegistryError when it breaks off or hardly moves."""
+        clock, arrivals = self._wiring.clock, Arrivals(self._seconds)
         while True:
+            began = clock.monotonic()
             try:
                 chunk = await self._response.content.read(CHUNK)
             except TRANSPORT_ERRORS as error:
                 raise no_answer(self._registry, self._request, error) from showable(error)
             if not chunk:
                 return
+            if arrivals.stalled(len(chunk), clock.monotonic() - began):
+                raise no_answer(self._registry, self._request, TimeoutError())
+            if self._wiring.bandwidth is not None:
+                await self._wiring.bandwidth.take(len(chunk))
             yield chunk
 
     async def reply(self, limit: int) -> Reply:
@@ -94,6 +104,12 @@ class Transport:
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
         self._registry = wiring.reach.registry
+        self._flow = Flow(
+            registry=self._registry,
+            clock=wiring.clock,
+            seconds=wiring.timeouts.write,
+            bandwidth=wiring.bandwidth,
+        )
         self._opened: aiohttp.ClientSession | None = None
 
     @property
@@ -107,6 +123,8 @@ class Transport:
             return await self._send(request, None, self._wiring.timeouts.read, dict(request.headers))
         body = request.body or b""
         headers = {**request.headers, "Content-Length": str(len(body))}
+        if body and self._wiring.bandwidth is not None:
+            await self._wiring.bandwidth.take(len(body))
         return await self._send(request, SmallBody(body), self._wiring.timeouts.read, headers)
 
     async def upload(self, request: Request, chunks: AsyncIterator[bytes], size: int) -> Reply:
@@ -116,13 +134,14 @@ class Transport:
         Raises BodyFailed with whatever `chunks` raises.
         """
         timeouts = self._wiring.timeouts
-        outgoing = OutgoingBody(chunks, size, registry=self._registry, seconds=timeouts.write)
+        outgoing = OutgoingBody(chunks, size, self._flow)
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream", **request.headers}
         replies: list[Reply] = []
         failed: tuple[BaseException, ...] = ()
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(outgoing.feed)
+                group.start_soon(self._expect_answer, request, outgoing)
                 answer = await self._send(request, outgoing, timeouts.commit, headers)
                 try:
                     replies.append(await answer.reply(ERROR_BODY))
@@ -142,6 +161,12 @@ class Transport:
             raise unexpected(self._registry, request.operation, reply, "before it had the whole body")
         return reply
 
+    async def _expect_answer(self, request: Request, outgoing: OutgoingBody) -> None:
+        # The library's own limit is for each byte of a head: one that comes in drops would keep the connection.
+        await outgoing.gone()
+        await anyio.sleep(self._wiring.timeouts.commit + self._wiring.timeouts.read)
+        raise no_answer(self._registry, request, TimeoutError())
+
     async def close(self) -> None:
         """End all connections."""
         if self._opened is not None:
@@ -154,21 +179,26 @@ class Transport:
         wiring = self._wiring
         started = wiring.clock.monotonic()
         at_registry = request.target.origin == wiring.reach.origin
+        # From the first byte to the end of the head; a long body has limits of its own.
+        longest = None if isinstance(body, OutgoingBody) else wiring.timeouts.connect + 2 * seconds
         try:
-            response = await self._session().request(
-                request.method,
-                yarl.URL(request.target.text, encoded=True),
-                data=body,
-                headers=headers,
-                allow_redirects=False,
-                ssl=wiring.tls.registry if at_registry else wiring.tls.others,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=wiring.timeouts.connect, sock_read=seconds),
-            )
+            with anyio.fail_after(longest):
+                response = await self._session().request(
+                    request.method,
+                    yarl.URL(request.target.text, encoded=True),
+                    data=body,
+                    headers=headers,
+                    allow_redirects=False,
+                    ssl=wiring.tls.registry if at_registry else wiring.tls.others,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None, sock_connect=wiring.timeouts.connect, sock_read=seconds
+                    ),
+                )
         except TRANSPORT_ERRORS as error:
             self._observe(request, 0, started)
             raise no_answer(self._registry, request, error) from showable(error)
         self._observe(request, response.status, started)
-        return Answer(self._registry, request, response, seconds=seconds)
+        return Answer(wiring, request, response, seconds=seconds)
 
     def _observe(self, request: Request, status: int, started: float) -> None:
         if self._wiring.observer is not None:

@@ -18,7 +18,9 @@ from replicator.replication.source_line import SourceLine
 from replicator.replication.together import first_error
 
 RECONNECTS = 4
-"""Failures in a row, without a byte between them, that end a read."""
+"""Failures in a row, with hardly a byte between them, that end a read."""
+_PROGRESS = 64 * 1024
+"""Fewer bytes before the next failure are no progress: a source that drips must not be read for ever (S21)."""
 _ENOUGH_LEFT = 8 * 1024 * 1024
 
 Deliver = Callable[[bytes], Awaitable[None]]
@@ -103,7 +105,7 @@ class SourceStream:
                 if await self._read_on(deliver):
                     return
             except RegistryError as error:
-                failures = 1 if self._position > before else failures + 1
+                failures = 1 if self._position - before >= _PROGRESS else failures + 1
                 if not error.temporary or failures >= RECONNECTS or self._position == self._blob.size:
                     raise
             await self._room.clock.sleep(self._room.pause * failures)

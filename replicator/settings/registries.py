@@ -73,7 +73,10 @@ class RegistrySettings(Section):
         description="Other hosts to which reads and uploads may be sent although their addresses are private, "
         "such as an own object storage. Never given the credentials.",
     )
-    bandwidth: Rate | None = Field(None, description="Limit for all transfers together; absent: none.")
+    bandwidth: Rate | None = Field(
+        None,
+        description="Limit for all that is sent to it and read from it together, the urgent first. Absent: none.",
+    )
     capabilities: CapabilitiesSettings | None = Field(
         None, description="What the registry can do, where finding it out goes wrong."
     )

@@ -34,7 +34,6 @@ ROWS = (
         Row(f"{registry}.{key}")
         for registry in ("primary", "replicas[]")
         for key in (
-            "bandwidth",
             "proxy",
             "credentials.docker_config",
             "credentials.azure",

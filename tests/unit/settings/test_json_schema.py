@@ -56,7 +56,6 @@ def test_everything_not_supported_yet_is_refused() -> None:
     assert sorted(objections(json_schema(), FUTURE)) == [
         ".deletes: not",
         ".notify: enum",
-        ".primary.bandwidth: not",
         ".replicas[1].source: enum",
         ".rules[0].conflicts: enum",
         ".rules[0].deletes: enum",

@@ -56,7 +56,6 @@ def test_a_rate_has_a_unit_of_time() -> None:
 def test_each_use_is_a_mistake_and_taken_out_of_the_data() -> None:
     data, found = refuse_unsupported(FUTURE)
     assert [mistake.path for mistake in found] == [
-        ("primary", "bandwidth"),
         ("replicas", 1, "source"),
         ("rules", 0, "deletes"),
         ("rules", 0, "conflicts"),
@@ -77,8 +76,8 @@ def test_no_rows_let_everything_through() -> None:
 
 CASES = {
     "a key of its own": (
-        but("eu.example.com}", "eu.example.com, bandwidth: 50MiB/s}"),
-        "4: replicas[0].bandwidth: is not supported yet; remove the key",
+        but("eu.example.com}", "eu.example.com, proxy: http://proxy.example.com}"),
+        "4: replicas[0].proxy: is not supported yet; remove the key",
     ),
     "another way to log in": (
         but("registry.example.com}", "registry.example.com, credentials: {azure: {client_id: x}}}"),
