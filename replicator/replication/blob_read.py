@@ -7,7 +7,8 @@ from typing import Protocol
 import anyio
 
 from replicator.errors import ContentError
-from replicator.model import Descriptor, Hasher, Repository
+from replicator.model import Descriptor, Hasher, Priority, Repository
+from replicator.registry.urgency import Urgency, urgent
 from replicator.replication.pacing import Pacing, Standing
 from replicator.replication.ports import Source
 from replicator.replication.source_stream import Room, SourceStream
@@ -99,6 +100,7 @@ class BlobRead:
         self.repository = repository
         self.blob = blob
         self.end = offset
+        self.urgency = Urgency(Priority.LOW)
         self._hasher = hasher
         self._stream = SourceStream(reads, source, repository, blob, position=offset)
         self._chunks: deque[_Chunk] = deque()
@@ -222,7 +224,7 @@ class BlobRead:
 
     async def run(self) -> None:
         """Read until the blob ends, going on with Range after a broken connection; errors go to the subscribers."""
-        with self._scope:
+        with self._scope, urgent(self.urgency):
             try:
                 await self._stream.run(self._take_in)
             except Exception as error:  # noqa: BLE001 -- not handled here: each subscriber raises it in its own worker

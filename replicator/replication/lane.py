@@ -17,6 +17,7 @@ from replicator.errors import Reason, StoreError
 from replicator.model import Digest, IntentKey
 from replicator.observability.labels import LaneState
 from replicator.observability.metrics import Metrics
+from replicator.registry.urgency import Urgency, urgent
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.journal import Journal
 from replicator.replication.ports import IntentStore
@@ -183,6 +184,7 @@ class Lane:
         try:
             with (
                 job.scope,
+                urgent(Urgency(lease.priority)),
                 structlog.contextvars.bound_contextvars(
                     replica=lease.key.replica, repository=lease.key.repository, reference=str(lease.key.reference)
                 ),

@@ -204,7 +204,7 @@ class SourceStream:
                 problem = error
             if piece.missing == 0:
                 return
-            failures = 1 if piece.reached > before else failures + 1
+            failures = 1 if piece.reached - before >= _PROGRESS else failures + 1
             if piece.missing < 0 or failures >= RECONNECTS or (problem is not None and not problem.temporary):
                 raise _PieceFailed from problem
             await self._room.clock.sleep(self._room.pause * failures)

@@ -6,6 +6,7 @@ import anyio
 
 from replicator.errors import AccessDenied, ContentError, NotFound
 from replicator.model import Repository
+from replicator.registry.urgency import current
 from replicator.replication.blob_read import BlobRead
 from replicator.replication.pacing import Standing
 
@@ -25,7 +26,9 @@ class Subscription:
         self.hasher = read.blob.digest.hasher()
         self.begun = False
         self.borne = 0.0
+        self.urgency = current()
         read.subscribers.add(self)
+        read.urgency.raise_to(self.urgency.priority)
 
     @property
     def lag(self) -> int:
@@ -93,5 +96,6 @@ class Subscription:
     def _move_to(self, read: BlobRead) -> None:
         former, self._read = self._read, read
         read.subscribers.add(self)
+        read.urgency.raise_to(self.urgency.priority)
         former.subscribers.discard(self)
         former.notify()

@@ -5,12 +5,13 @@ import asyncio
 import pytest
 
 from replicator.errors import ContentError, RegistryError
-from replicator.model import Descriptor
+from replicator.model import Descriptor, Priority
+from replicator.registry.urgency import Urgency, current, urgent
 from replicator.replication.blob_read import AHEAD
 from replicator.replication.shared_reads import SharedReads
 from tests.support.content import make_blob
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import CHUNK, Gate, ModelRegistry, Op, faults
+from tests.unit.replication.support import CHUNK, Call, Gate, ModelRegistry, Op, faults
 from tests.unit.replication.takers import (
     BLOB,
     BUDGET,
@@ -283,3 +284,28 @@ async def test_reads_outside_their_context_are_a_mistake(source: ModelRegistry) 
     reads = SharedReads(clock=FakeClock(), on_read=lambda _name, _count: None, pacing=STRICT)
     with pytest.raises(RuntimeError):
         await taker(reads, source).take(1)
+
+
+# Urgency
+
+
+async def test_a_read_is_as_urgent_as_the_most_urgent_that_it_serves(
+    reads: SharedReads, source: ModelRegistry
+) -> None:
+    seen: list[Priority] = []
+
+    async def note(call: Call) -> None:
+        if call.op is Op.CHUNK:
+            seen.append(current().priority)
+
+    source.hook = note
+    with urgent(Urgency(Priority.LOW)):
+        alone, low = taker(reads, source), taker(reads, source)
+    await alone.take(1)
+    assert set(seen) == {Priority.LOW}
+    with urgent(Urgency(Priority.HIGH)):
+        high = taker(reads, source)
+    await settled(source)
+    seen.clear()
+    assert await all_of(alone, low, high) == [DATA, DATA, DATA]
+    assert set(seen) == {Priority.HIGH}
