@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -115,7 +116,8 @@ async def run_daemon_side(stand: Stand, *, profile: Path | None = None) -> Async
     # The peers leave referrers where they are.
     sections = {"rules": [{"repositories": ["**"], "referrers": False}]}
     config = daemon_config(folder, f"http://{stand.source}", replicas, hooks=hooks, sections=sections)
-    daemon = Daemon(folder, config, profile=profile)
+    profiled = () if profile is None else (sys.executable, "-m", "tests.bench.profiled", str(profile))
+    daemon = Daemon(folder, config, program=profiled)
     try:
         await daemon.start()
         side = DaemonSide(daemon, hooks.number)

@@ -4,10 +4,9 @@ import contextlib
 import http.client
 import json
 import os
-import sys
 import sysconfig
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +46,8 @@ class Daemon:
     """`replicator run` with one configuration and one state over any number of lives.
 
     What `config` leaves out is filled in: the admin listener on a free port, JSON logs, a store below `folder`. Start
-    it from the main thread. `.config` and `.log` are its files; the log goes on over restarts. `profile` is where
-    cProfile puts the figures of a life that ends by `terminate`.
+    it from the main thread. `.config` and `.log` are its files; the log goes on over restarts. `program` is
+    run in place of the installed command, with the same arguments.
     """
 
     def __init__(
@@ -57,9 +56,9 @@ class Daemon:
         config: Mapping[str, Any],
         *,
         environ: Mapping[str, str] | None = None,
-        profile: Path | None = None,
+        program: Sequence[str] = (),
     ) -> None:
-        self._profile = profile
+        self._program = program or (str(Path(sysconfig.get_path("scripts")) / "replicator"),)
         self._admin = Port()
         defaults = {
             "admin": {"listen": f"127.0.0.1:{self._admin.number}"},
@@ -101,9 +100,7 @@ class Daemon:
         """Start a new life without waiting for it."""
         if self.running:
             raise AssertionError("the daemon runs already")
-        program = Path(sysconfig.get_path("scripts")) / "replicator"
-        profiler = [sys.executable, "-m", "cProfile", "-o", str(self._profile)] if self._profile is not None else []
-        command = [*profiler, str(program), "-c", str(self.config), "run"]
+        command = [*self._program, "-c", str(self.config), "run"]
         self._process = Process(command, log=self.log, environ=self._environ, cwd=_ROOT)
 
     def kill9(self) -> None:
