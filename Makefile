@@ -62,7 +62,7 @@ demo: $(READY) ## a primary, two replicas and the daemon, to push into (ONCE=1: 
 	@$(PY) -m tests.demo $(if $(filter-out 0,$(ONCE)),--once)
 
 .PHONY: bench
-bench: $(READY) tools ## measurements, all or ONLY=store; ONLY=copy ARGS=--small: beside skopeo, crane, regsync, to try
+bench: $(READY) tools ## measurements, all or ONLY=store; ONLY=copy ARGS='--size small': beside skopeo, crane, regsync
 	@tests/tools/build-programs.sh crane regsync
 	@set -e; for bench in $(or $(ONLY),$(BENCHES)); do echo "== $$bench"; $(PY) -m tests.bench.bench_$$bench $(ARGS); done
 

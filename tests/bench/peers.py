@@ -17,17 +17,22 @@ from tests.bench.workloads import Workload
 _LIMIT = 1800.0
 _GLANCE = 0.002
 _SKOPEO_PLAIN = ("--src-tls-verify=false", "--dest-tls-verify=false")
+_BUILT = Path(__file__).parents[2] / "build" / "programs"
 _JOBS = {Place.LAN: 8, Place.REPLICAS: 32, Place.PRIMARY: 32}
 """Images at once, for those who can: on a LAN more gain nothing, over a long line they do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What a peer is to do: bring `workload` from `repository` of the primary to every replica."""
+    """What a peer is to do: bring `workload` from `repository` of the primary to every replica.
+
+    `own_jobs` leaves it to the peer how many images it copies at once.
+    """
 
     stand: Stand
     repository: str
     workload: Workload
+    own_jobs: bool = False
 
     @property
     def tag(self) -> str | None:
@@ -54,7 +59,9 @@ class Peer:
 def find_peers(wanted: Sequence[str]) -> tuple[list[Peer], list[str]]:
     """Return the peers that are here, and the names of those that are not."""
     known: dict[str, Commands] = {"skopeo": _skopeo, "crane": _crane, "regsync": _regsync}
-    paths = {name: shutil.which(name) for name in wanted}
+    # Those that `make tools` or `make bench` has built are the pinned ones.
+    everywhere = f"{_BUILT}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    paths = {name: shutil.which(name, path=everywhere) for name in wanted}
     found = [Peer(name, path, known[name]) for name, path in paths.items() if path is not None]
     return found, [name for name, path in paths.items() if path is None]
 
@@ -100,7 +107,9 @@ def _skopeo(program: str, errand: Errand) -> list[list[str]]:
 
 def _crane(program: str, errand: Errand) -> list[list[str]]:
     source, repository = errand.stand.source, errand.repository
-    start = [program, "copy", "--insecure", "--jobs", str(_JOBS[errand.stand.place])]
+    start = [program, "copy", "--insecure"]
+    if not errand.own_jobs:
+        start += ["--jobs", str(_JOBS[errand.stand.place])]
     if errand.tag is None:
         start.append("--all-tags")
     image = repository if errand.tag is None else f"{repository}:{errand.tag}"
@@ -112,17 +121,20 @@ def _regsync(program: str, errand: Errand) -> list[list[str]]:
     stand, jobs = errand.stand, _JOBS[errand.stand.place]
     image = errand.repository if errand.tag is None else f"{errand.repository}:{errand.tag}"
     kind = "repository" if errand.tag is None else "image"
-    config = {
+    config: dict[str, object] = {
         "version": 1,
         "creds": [
             {"registry": host, "tls": "disabled", "reqConcurrent": 4 * jobs}
             for host in (stand.source, *stand.targets)
         ],
-        "defaults": {"parallel": jobs},
         "sync": [
             {"source": f"{stand.source}/{image}", "target": f"{one}/{image}", "type": kind} for one in stand.targets
         ],
     }
+    if errand.own_jobs:
+        config["creds"] = [{"registry": host, "tls": "disabled"} for host in (stand.source, *stand.targets)]
+    else:
+        config["defaults"] = {"parallel": jobs}
     path = stand.folder / "regsync.yaml"
     path.write_text(yaml.safe_dump(config))
     return [[program, "--verbosity", "warn", "once", "--config", str(path)]]

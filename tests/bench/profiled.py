@@ -1,6 +1,6 @@
 """The command line under cProfile, by the CPU time of its main thread: where the event loop spends it.
 
-    python -m tests.bench.profiled FIGURES ARGUMENT...        (then: python -m pstats FIGURES)
+python -m tests.bench.profiled FIGURES ARGUMENT...        (then: python -m pstats FIGURES)
 """
 
 import cProfile

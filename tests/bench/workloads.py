@@ -64,7 +64,7 @@ def sharing(images: int, smallest: int, largest: int) -> Workload:
         layers = dice.sample(pool, min(common, len(pool)))
         layers += [layer(f"own-{number}-{slot}") for slot in range(_SLOTS - len(layers))]
         tags[f"v{number}"] = make_image(f"bench-sharing-{number}", layers)
-    return Workload(f"{images} images of 8 layers, {smallest // _KIB or 1} to {largest // _KIB or 1} MiB", tags)
+    return Workload(f"{images} images of 8 layers of {smallest / _KIB:g} to {largest / _KIB:g} MiB", tags)
 
 
 def tiny(images: int) -> Workload:
@@ -79,17 +79,24 @@ def tiny(images: int) -> Workload:
     return Workload(f"{images} images of 3 layers of 2 to 20 KiB", tags)
 
 
-FULL: dict[str, Callable[[], Workload]] = {
-    "a": lambda: one_big(4, 256),
-    "b": lambda: sharing(20, 1024, 30 * 1024),
-    "c": lambda: tiny(500),
-    "d": lambda: tiny(500),
+SIZES: dict[str, dict[str, Callable[[], Workload]]] = {
+    "full": {
+        "a": lambda: one_big(4, 256),
+        "b": lambda: sharing(20, 1024, 30 * 1024),
+        "c": lambda: tiny(500),
+        "d": lambda: tiny(500),
+    },
+    "half": {
+        "a": lambda: one_big(4, 128),
+        "b": lambda: sharing(20, 512, 15 * 1024),
+        "c": lambda: tiny(250),
+        "d": lambda: tiny(500),
+    },
+    "small": {
+        "a": lambda: one_big(4, 16),
+        "b": lambda: sharing(6, 128, 2 * 1024),
+        "c": lambda: tiny(20),
+        "d": lambda: tiny(20),
+    },
 }
-"""The cases in the sizes of the targets."""
-SMALL: dict[str, Callable[[], Workload]] = {
-    "a": lambda: one_big(4, 16),
-    "b": lambda: sharing(6, 128, 2 * 1024),
-    "c": lambda: tiny(30),
-    "d": lambda: tiny(30),
-}
-"""The same in a size to try."""
+"""The cases in the sizes of the targets, in half of them, and in a size to try."""
