@@ -87,7 +87,7 @@ class Blobs:
             yield BlobReader(self._exchange.registry, name, None, skip=0, size=0)
             return
         whole = offset == 0 and length is None
-        headers = {} if whole else {"Range": asked(offset, None if length is None else end)}
+        headers = {} if whole else {"Range": asked(offset, end)}
         request = self._request(Operation.BLOB_READ, "GET", repository, descriptor, headers)
         async with contextlib.AsyncExitStack() as stack:
             answer = await stack.enter_async_context(self._exchange.open(request))

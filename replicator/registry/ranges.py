@@ -19,9 +19,12 @@ class ContentRange:
         return self.first == offset and self.last == end - 1 and self.total in {None, size}
 
 
-def asked(offset: int, end: int | None = None) -> str:
-    """Return the `Range` for the bytes from `offset` up to, not including, `end` (None: all that follow)."""
-    return f"bytes={offset}-" if end is None else f"bytes={offset}-{end - 1}"
+def asked(offset: int, end: int) -> str:
+    """Return the `Range` for the bytes from `offset` up to, not including, `end`.
+
+    Always with both ends: there are registries that do not understand `bytes=N-`.
+    """
+    return f"bytes={offset}-{end - 1}"
 
 
 def parse_content_range(text: str) -> ContentRange | None:

@@ -47,6 +47,7 @@ class UploadRequests:
     def __init__(self, exchange: Exchange, blobs: Blobs) -> None:
         self._exchange = exchange
         self._blobs = blobs
+        self._kept = {"sha256"}
 
     async def start(self, repository: Repository) -> UploadSession:
         """Open an upload session."""
@@ -105,6 +106,7 @@ class UploadRequests:
             return
         if reply.status == HTTPStatus.CREATED:
             self._check_digest(reply, descriptor)
+            await self._check_kept(session.repository, descriptor)
         elif reply.status in TAKEN:
             if not await self._blobs.has(session.repository, descriptor):
                 raise self._exchange.unexpected(request, reply, "but does not hold the blob")
@@ -160,6 +162,19 @@ class UploadRequests:
             problem = f"{self._exchange.registry}: a blob to send has not the {size} bytes that its manifest says"
             raise ContentError(problem, registry=self._exchange.registry)
         return bytes(data)
+
+    async def _check_kept(self, repository: Repository, descriptor: Descriptor) -> None:
+        # Some registries answer 201 to a digest of sha512 and never find the blob again: looked at once.
+        algorithm = descriptor.digest.algorithm
+        if algorithm in self._kept:
+            return
+        if not await self._blobs.has(repository, descriptor):
+            raise RegistryError(
+                f"{self._exchange.registry}: takes blobs with digests of {algorithm}, and does not keep them",
+                registry=self._exchange.registry,
+                reason=Reason.UNSUPPORTED,
+            )
+        self._kept.add(algorithm)
 
     def _check_digest(self, reply: Reply, descriptor: Descriptor) -> None:
         try:

@@ -1,5 +1,5 @@
-"""What the registry client promises holds on real registries: Distribution, Distribution behind a token server,
-Distribution behind Basic, and one that takes any manifest.
+"""What the registry client promises holds on real registries: Distribution 2.8 (open, behind a token server, behind
+Basic), Distribution 3, an OCI 1.1 registry, and one that takes any manifest.
 """  # noqa: D205 -- one sentence
 
 import asyncio
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from replicator.clock import SystemClock
-from replicator.errors import ContentError, ManifestBlobUnknown, NotFound, RegistryError
+from replicator.errors import ContentError, ManifestBlobUnknown, NotFound, Reason, RegistryError
 from replicator.model import (
     Descriptor,
     Digest,
@@ -28,7 +28,7 @@ from replicator.settings.registries import ReplicaSettings
 from replicator.settings.secrets import Secret
 from tests.support.content import Blob, Content, make_blob, make_image, make_index
 from tests.support.permissive import run_permissive
-from tests.support.registries import run_registry
+from tests.support.registries import run_distribution3, run_oci_registry, run_registry
 from tests.support.token_server import User, run_auth_registry
 
 USERS = {"mirror": User(password="secret", access={"*": ("pull", "push", "delete"), "catalog": ()})}
@@ -57,6 +57,26 @@ async def distribution_with_basic(folder: Path) -> AsyncIterator[ReplicaSettings
 
 
 @contextlib.asynccontextmanager
+async def distribution3(folder: Path) -> AsyncIterator[ReplicaSettings]:
+    async with run_distribution3(folder) as registry:
+        yield ReplicaSettings(name="replica", url=registry.url)
+
+
+@contextlib.asynccontextmanager
+async def distribution3_with_tokens(folder: Path) -> AsyncIterator[ReplicaSettings]:
+    async with run_auth_registry(folder, USERS, run=run_distribution3) as guarded:
+        realm = guarded.tokens.url.removeprefix("http://")
+        yield ReplicaSettings(name="replica", url=guarded.registry.url, credentials=LOGIN, realm_allow=(realm,))
+
+
+@contextlib.asynccontextmanager
+async def oci(folder: Path) -> AsyncIterator[ReplicaSettings]:
+    """Its blobs belong to all repositories at once, it mounts nothing, and it looks for an index's children only."""
+    async with run_oci_registry(folder) as registry:
+        yield ReplicaSettings(name="replica", url=registry.url)
+
+
+@contextlib.asynccontextmanager
 async def permissive_registry(_: Path) -> AsyncIterator[ReplicaSettings]:
     async with run_permissive() as registry:
         yield ReplicaSettings(name="replica", url=registry.url)
@@ -66,7 +86,14 @@ Runner = Callable[[Path], contextlib.AbstractAsyncContextManager[ReplicaSettings
 
 
 @pytest.fixture(
-    params=[distribution, distribution_with_tokens, distribution_with_basic, permissive_registry],
+    params=[
+        distribution,
+        distribution_with_tokens,
+        distribution_with_basic,
+        distribution3,
+        oci,
+        permissive_registry,
+    ],
     ids=lambda runner: runner.__name__,
 )
 async def settings(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ReplicaSettings]:
@@ -108,6 +135,16 @@ async def push(client: RegistryClient, repository: Repository, content: Content,
     for manifest in content.manifests():
         top = manifest.digest == content.digest
         await client.write_manifest(repository, reference if top else manifest.digest, raw(manifest))
+
+
+async def once(blob: Blob) -> AsyncIterator[bytes]:
+    yield blob.read()
+
+
+def kind_of(request: pytest.FixtureRequest) -> Runner:
+    """Return which of the registries a test runs over."""
+    runner: Runner = request.node.callspec.params["settings"]
+    return runner
 
 
 async def read(client: RegistryClient, repository: Repository, blob: Blob, offset: int = 0) -> bytes:
@@ -156,11 +193,17 @@ async def test_an_upload_that_was_cancelled_is_no_error(client: RegistryClient, 
     await client.cancel_upload(session)
 
 
-async def test_a_mounted_blob_is_there_without_being_sent(client: RegistryClient, team: Repository) -> None:
+async def test_a_mounted_blob_is_there_without_being_sent(
+    client: RegistryClient, team: Repository, request: pytest.FixtureRequest
+) -> None:
+    """Where nothing is mounted, that is said by a session to send the blob in."""
     blob = make_blob("mounted", 100_000)
     await send(client, team, blob)
     other = parse_repository("team/other")
-    assert await client.mount_blob(other, described(blob), team) is None
+    session = await client.mount_blob(other, described(blob), team)
+    assert (session is None) is (kind_of(request) is not oci)
+    if session is not None:
+        await client.send_blob(other, described(blob), lambda: once(blob), session)
     assert await client.has_blob(other, described(blob))
     assert await read(client, other, blob) == blob.read()
 
@@ -284,14 +327,19 @@ async def test_h2_a_body_of_another_length_never_succeeds(
     assert not await client.has_blob(team, described(blob))
 
 
-async def test_sha512_is_hashed_by_the_digests_own_algorithm(client: RegistryClient, team: Repository) -> None:
-    """Not every registry stores sha512; each says so clearly, and none is said to hold what it does not hold."""
+async def test_sha512_is_hashed_by_the_digests_own_algorithm(
+    client: RegistryClient, team: Repository, request: pytest.FixtureRequest
+) -> None:
+    """A registry that answers 201 and cannot find the blob again is found out."""
     blob = make_blob("sha512", 1_000, algorithm="sha512")
-    try:
-        await send(client, team, blob)
-    except RegistryError:
+    if kind_of(request) is oci:
+        for _ in range(2):
+            with pytest.raises(RegistryError, match="does not keep them") as caught:
+                await send(client, team, blob)
+            assert (caught.value.reason, caught.value.temporary) == (Reason.UNSUPPORTED, False)
         assert not await client.has_blob(team, described(blob))
     else:
+        await send(client, team, blob)
         assert await read(client, team, blob) == blob.read()
 
 
@@ -342,7 +390,20 @@ async def test_a_cancelled_upload_leaves_a_client_that_works(client: RegistryCli
     assert await client.has_blob(team, described(blob))
 
 
-@pytest.mark.parametrize("settings", [distribution, distribution_with_tokens], indirect=True)
+@pytest.mark.parametrize("settings", [oci], indirect=True)
+async def test_an_index_whose_child_is_missing_is_refused_by_name_though_an_images_blobs_are_not_looked_for(
+    client: RegistryClient, team: Repository
+) -> None:
+    image = make_image("incomplete")
+    with pytest.raises(ManifestBlobUnknown):
+        await client.write_manifest(team, TAG, raw(make_index([image])))
+    assert await client.stat_manifest(team, TAG) is None
+    await client.write_manifest(team, TAG, raw(image))
+
+
+@pytest.mark.parametrize(
+    "settings", [distribution, distribution_with_tokens, distribution3, distribution3_with_tokens], indirect=True
+)
 async def test_a_manifest_whose_blob_is_missing_is_refused_by_name(client: RegistryClient, team: Repository) -> None:
     image = make_image("incomplete")
     with pytest.raises(ManifestBlobUnknown):
@@ -355,7 +416,7 @@ async def test_a_manifest_whose_blob_is_missing_is_refused_by_name(client: Regis
 async def test_what_a_registry_checks_is_found_out_and_leaves_nothing_behind(
     client: RegistryClient, settings: ReplicaSettings, team: Repository, request: pytest.FixtureRequest
 ) -> None:
-    careless = "permissive" in request.node.name
+    careless = kind_of(request) in {permissive_registry, oci}
     assert await client.prove_checks_manifests(team) is not careless
     assert await client.prove_checks_digests(team) is True
     assert client.capabilities.holds(Capability.CHECKS_MANIFESTS) is not careless

@@ -8,7 +8,7 @@ import contextlib
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -179,13 +179,18 @@ async def run_token_server(users: Mapping[str, User]) -> AsyncIterator[TokenServ
 
 @contextlib.asynccontextmanager
 async def run_auth_registry(
-    folder: Path, users: Mapping[str, User], *, name: str = "registry", **options: Unpack[RegistryOptions]
+    folder: Path,
+    users: Mapping[str, User],
+    *,
+    name: str = "registry",
+    run: Callable[..., contextlib.AbstractAsyncContextManager[DockerRegistry]] = run_registry,
+    **options: Unpack[RegistryOptions],
 ) -> AsyncIterator[AuthRegistry]:
-    """Run a docker-registry that sends its clients to a token server."""
+    """Run a Distribution that sends its clients to a token server; `run` may be `run_distribution3`."""
     async with run_token_server(users) as tokens:
         roots = tokens.write_roots(folder / f"{name}-roots.pem")
         options["token_auth"] = TokenAuth(realm=tokens.realm, service=SERVICE, issuer=ISSUER, rootcertbundle=roots)
-        async with run_registry(folder, name=name, **options) as registry:
+        async with run(folder, name=name, **options) as registry:
             yield AuthRegistry(registry, tokens)
 
 
