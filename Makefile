@@ -64,7 +64,7 @@ demo: $(READY) ## a primary, two replicas and the daemon, to push into (ONCE=1: 
 .PHONY: bench
 bench: $(READY) tools ## measurements, all or ONLY=store; ONLY=copy ARGS='--size small': beside skopeo, crane, regsync
 	@tests/tools/build-programs.sh crane regsync
-	@set -e; for bench in $(or $(ONLY),$(BENCHES)); do echo "== $$bench"; $(PY) -m tests.bench.bench_$$bench $(ARGS); done
+	@set -e; PATH="$(CURDIR)/build/programs:$$PATH"; for bench in $(or $(ONLY),$(BENCHES)); do echo "== $$bench"; $(PY) -m tests.bench.bench_$$bench $(ARGS); done
 
 .PHONY: docs
 docs: $(READY) ## write docs/configuration.md from the schema, check all documents against the code
