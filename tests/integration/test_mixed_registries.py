@@ -68,7 +68,8 @@ def _content(kind: str) -> Content:
             return make_index([make_index([amd, arm]), make_image("third")])
         case "odd-layers":
             return make_index([make_image("one", (0, twice, twice, 1)), make_image("two", (twice, 0))])
-    return amd
+        case _:
+            return amd
 
 
 @pytest.mark.parametrize("kind", ["image", "docker", "index", "docker-list", "nested", "odd-layers"])
