@@ -94,6 +94,12 @@ class TransferFamilies:
             ["source"],
             registry=registry,
         )
+        self.resumptions = Counter(
+            "replicator_upload_resumptions_total",
+            "Uploads of large blobs that were cut, by whether they went on where they had stopped.",
+            ["replica", "result"],
+            registry=registry,
+        )
         self.inflight = Gauge(
             "replicator_inflight_transfers", "Blobs being sent to the replica now.", ["replica"], registry=registry
         )

@@ -57,6 +57,13 @@ DEDUPLICATED = frozenset(BlobResult) - {BlobResult.COPIED}
 """The ways in which no byte of the blob had to be sent."""
 
 
+class ResumptionResult(StrEnum):
+    """What became of the upload of a large blob that was cut."""
+
+    RESUMED = "resumed"
+    RESTARTED = "restarted"
+
+
 class LaneState(StrEnum):
     """What a replica's lane is doing."""
 

@@ -24,6 +24,7 @@ from replicator.observability.labels import (
     AttemptResult,
     BlobResult,
     LaneState,
+    ResumptionResult,
     UpdateKind,
     UpdateResult,
     WebhookResult,
@@ -116,6 +117,7 @@ class Metrics:
         self._copied_bytes = _children(transfer.copied_bytes, names)
         self._blobs = _children(transfer.blobs, names, BlobResult)
         self._deduplicated = _children(transfer.deduplicated_bytes, names, sorted(DEDUPLICATED))
+        self._resumptions = _children(transfer.resumptions, names, ResumptionResult)
         self._inflight = _children(transfer.inflight, names)
         self._source_bytes = _children(transfer.source_bytes, scope.sources)
         self._events = _children(intake.events, scope.endpoints, WebhookResult)
@@ -207,6 +209,10 @@ class Metrics:
         self._blobs[replica, how].inc()
         if how in DEDUPLICATED:
             self._deduplicated[replica, how].inc(size)
+
+    def upload_resumption(self, replica: str, result: str) -> None:
+        """Count the upload of a large blob that was cut, by what became of it (a ResumptionResult)."""
+        self._resumptions[replica, result].inc()
 
     @contextmanager
     def transferring(self, replica: str) -> Iterator[None]:

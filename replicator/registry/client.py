@@ -26,6 +26,7 @@ from replicator.registry.manifests import Manifests
 from replicator.registry.probes import Probes
 from replicator.registry.reach import Reach
 from replicator.registry.referrers import Referrers
+from replicator.registry.resumption import Resumer, Resumption
 from replicator.registry.tls import tls_contexts
 from replicator.registry.tokens import Tokens
 from replicator.registry.transport import Transport, Wiring
@@ -41,6 +42,7 @@ class Parts:
     exchange: Exchange
     transport: Transport
     capabilities: Capabilities
+    clock: Clock
 
 
 class RegistryClient:
@@ -55,8 +57,10 @@ class RegistryClient:
         self._manifests = Manifests(parts.exchange, parts.capabilities)
         self._referrers = Referrers(parts.exchange, parts.capabilities)
         self._blobs = Blobs(parts.exchange, parts.capabilities)
-        self._uploads = Uploads(parts.exchange, self._blobs, parts.capabilities)
-        self._probes = Probes(self._manifests, UploadRequests(parts.exchange, self._blobs), parts.capabilities)
+        requests = UploadRequests(parts.exchange, self._blobs)
+        self._probes = Probes(self._manifests, requests, parts.capabilities, parts.clock)
+        resumer = Resumer(requests, self._probes, parts.capabilities, parts.clock)
+        self._uploads = Uploads(parts.exchange, self._blobs, parts.capabilities, resumer)
         self._listing = Listing(parts.exchange, parts.capabilities)
 
     async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
@@ -106,14 +110,24 @@ class RegistryClient:
         return await self._uploads.start(repository)
 
     async def send_blob(
-        self, repository: Repository, descriptor: Descriptor, body: Body, session: UploadSession | None = None
+        self,
+        repository: Repository,
+        descriptor: Descriptor,
+        body: Body,
+        session: UploadSession | None = None,
+        resumption: Resumption | None = None,
     ) -> None:
         """Send a blob; returns once the registry is known to hold it.
 
         `body` is called for each try and gives the bytes from the first one; it verifies them, and what it raises
-        comes out of here as that very exception.
+        comes out of here as that very exception. With a `resumption` an upload that was cut, now or in a former life,
+        goes on where it stopped, if the registry is proven to keep its bytes.
         """
-        await self._uploads.send(repository, descriptor, body, session)
+        await self._uploads.send(repository, descriptor, body, session, resumption)
+
+    def reopen_upload(self, repository: Repository, location: str) -> UploadSession:
+        """Return the session at a place that was kept. Raises RegistryError when uploads may not go there."""
+        return self._uploads.reopened(repository, location)
 
     async def cancel_upload(self, session: UploadSession) -> None:
         """Give a session up, best effort, within 5 s."""
@@ -130,6 +144,10 @@ class RegistryClient:
     async def prove_checks_digests(self, repository: Repository) -> bool | None:
         """Say whether the registry refuses a blob whose bytes are not its digest's; as `prove_checks_manifests`."""
         return await self._probes.checks_digests(repository)
+
+    async def prove_resumes(self, repository: Repository) -> bool | None:
+        """Say whether uploads that are cut go on; tried once with one of 256 KiB that is dropped."""
+        return await self._probes.resumes(repository)
 
     def tags(self, repository: Repository) -> AsyncIterator[Tag]:
         """Yield all tags, page by page. Raises NotFound for a repository that does not exist or is empty."""
@@ -191,4 +209,4 @@ def open_registry(
     login = Login(settings.name, settings.credentials)
     authorizer = Authorizer(login, reach, Tokens(login, transport, clock), clock)
     exchange = Exchange(endpoint, reach, authorizer, transport, clock)
-    return RegistryClient(Parts(exchange, transport, Capabilities.of(settings, clock)))
+    return RegistryClient(Parts(exchange, transport, Capabilities.of(settings, clock), clock))

@@ -10,23 +10,40 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 
+import anyio
+
+from replicator.clock import Clock
 from replicator.errors import ContentError, ManifestBlobUnknown, Reason, RegistryError
 from replicator.model import Descriptor, Digest, MediaType, RawManifest, Repository
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.manifests import Manifests
-from replicator.registry.upload_requests import UploadRequests
+from replicator.registry.outgoing import BodyFailed
+from replicator.registry.upload_requests import UploadRequests, UploadSession
 
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+
+_FILLING = bytes(256 * 1024)
+_CUT_AT = 160 * 1024
+_LOOKS = 5
+_LOOK_EVERY = 0.1
+
+
+class _Cut(Exception):
+    """Ends a body before its end, on purpose."""
 
 
 class Probes:
     """Proves what one registry does, in a repository that may be pushed to."""
 
-    def __init__(self, manifests: Manifests, requests: UploadRequests, capabilities: Capabilities) -> None:
+    def __init__(
+        self, manifests: Manifests, requests: UploadRequests, capabilities: Capabilities, clock: Clock
+    ) -> None:
         self._manifests = manifests
         self._requests = requests
         self._capabilities = capabilities
+        self._clock = clock
+        self._one_at_a_time = anyio.Lock()
 
     async def checks_manifests(self, repository: Repository) -> bool | None:
         """Say whether a manifest is refused whose blobs, random ones, exist nowhere: one put by digest.
@@ -68,6 +85,44 @@ class Probes:
             return None
         return self._proven(Capability.CHECKS_DIGESTS, holds=False)
 
+    async def resumes(self, repository: Repository) -> bool | None:
+        """Say whether an upload that is cut keeps its bytes and goes on: tried with one of 256 KiB that is dropped.
+
+        No other upload is touched: at some registries that would end it.
+        """
+        async with self._one_at_a_time:
+            known = self._capabilities.holds(Capability.RESUME)
+            if known is not None:
+                return known
+            return self._proven(Capability.RESUME, holds=await self._goes_on_after_a_cut(repository))
+
+    async def _goes_on_after_a_cut(self, repository: Repository) -> bool:
+        session = await self._requests.start(repository)
+        try:
+            session, held = await self._held_after_a_cut(session)
+            if not 0 < held <= _CUT_AT:
+                return False
+            session = await self._requests.patch(session, _once(_FILLING[held:]), len(_FILLING) - held, held)
+            session, held = await self._requests.status(session)
+        except (RegistryError, ContentError) as error:
+            _raise_trouble(error)
+            return False
+        finally:
+            await self._requests.cancel(session)
+        return held == len(_FILLING)
+
+    async def _held_after_a_cut(self, session: UploadSession) -> tuple[UploadSession, int]:
+        with contextlib.suppress(BodyFailed):
+            await self._requests.patch(session, _broken(_FILLING[:_CUT_AT]), len(_FILLING))
+        held = 0
+        for _ in range(_LOOKS):
+            # The registry may not have seen yet that the connection is gone.
+            await self._clock.sleep(_LOOK_EVERY)
+            session, held = await self._requests.status(session)
+            if held:
+                break
+        return session, held
+
     def _proven(self, capability: Capability, *, holds: bool) -> bool:
         self._capabilities.learn(capability, holds)
         return holds
@@ -92,6 +147,11 @@ def _manifest_of_nothing() -> RawManifest:
 
 def _random(media_type: str) -> dict[str, str | int]:
     return {"mediaType": media_type, "digest": str(Digest.of(secrets.token_bytes(32))), "size": 32}
+
+
+async def _broken(data: bytes) -> AsyncIterator[bytes]:
+    yield data
+    raise _Cut
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:

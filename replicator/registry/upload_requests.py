@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
@@ -18,12 +18,14 @@ from replicator.registry.exchange import Exchange
 from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Request, is_outcome_unknown
 from replicator.registry.manifests import DIGEST_FIELD
 from replicator.registry.origin import Target
+from replicator.registry.pieces import Pieces
 
 Body = Callable[[], AsyncIterator[bytes]]
 """Opens the bytes to send, from the first one, each time it is called."""
 _CANCEL_SECONDS = 5.0
 _SMALL = 64 * 1024
 _MOST_CHUNK_MIN = 1024 * 1024 * 1024
+_HELD = re.compile(r"(?:bytes=)?0-([0-9]{1,19})")
 _DIGITS = re.compile(r"[0-9]{1,19}")
 TAKEN = frozenset({HTTPStatus.OK, HTTPStatus.CREATED, HTTPStatus.ACCEPTED, HTTPStatus.NO_CONTENT})
 """Answers of an upload that mean well."""
@@ -68,6 +70,33 @@ class UploadRequests:
             raise self._exchange.failure(request, reply)
         return self.session(request, reply, repository)
 
+    async def status(self, session: UploadSession) -> tuple[UploadSession, int]:
+        """Return where the upload goes on and how many bytes the registry says it has: 0 also where it does not say.
+
+        Not for a session whose registry ends a cut upload at any touch (U7).
+        """
+        request = Request(
+            operation=Operation.UPLOAD_STATUS,
+            method="GET",
+            target=session.target,
+            scopes=scope.push(session.repository),
+        )
+        reply = await self._exchange.ask(request)
+        if reply.status not in TAKEN:
+            raise self._exchange.failure(request, reply)
+        match = _HELD.fullmatch((reply.fields.get("Range") or "").strip())
+        last = 0 if match is None else int(match[1])
+        if reply.fields.get("Location") is not None:
+            session = replace(self.session(request, reply, session.repository), chunk_min=session.chunk_min)
+        # 0-0 is said of nothing and of one byte.
+        return session, last + 1 if last else 0
+
+    def reopened(self, repository: Repository, location: str) -> UploadSession:
+        """Return the session at a place that was kept. Raises RegistryError when uploads may not go there."""
+        return UploadSession(
+            repository, self._exchange.reach.upload(self._exchange.endpoint.uploads(repository), location)
+        )
+
     async def patch(
         self, session: UploadSession, chunks: AsyncIterator[bytes], size: int, first: int | None = None
     ) -> UploadSession:
@@ -84,6 +113,30 @@ class UploadRequests:
         if reply.status not in TAKEN:
             raise self._exchange.failure(request, reply)
         return replace(self.session(request, reply, session.repository), chunk_min=session.chunk_min)
+
+    async def patch_in_chunks(
+        self,
+        session: UploadSession,
+        chunks: AsyncIterator[bytes],
+        part: range,
+        length: int,
+        then: Callable[[UploadSession, int], Awaitable[None]],
+    ) -> UploadSession:
+        """Send the bytes `part` of the blob, all that `chunks` has, `length` at a time.
+
+        `then` is told where the upload goes on after each, and from which byte.
+        """
+        pieces, first = Pieces(chunks), part.start
+        try:
+            while first < part.stop:
+                end = min(first + length, part.stop)
+                piece = pieces.rest() if end == part.stop else pieces.take(end - first)
+                session = await self.patch(session, piece, end - first, first)
+                first = end
+                await then(session, first)
+        finally:
+            await pieces.close()
+        return session
 
     async def finish(
         self, session: UploadSession, descriptor: Descriptor, chunks: AsyncIterator[bytes] | None = None

@@ -3,37 +3,66 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from replicator.errors import AccessDenied, RegistryError
+from replicator.errors import AccessDenied, ContentError, RegistryError
 from replicator.model import Descriptor, Operation, Repository
 from replicator.registry import scope
 from replicator.registry.blobs import Blobs
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.endpoint import quoted
 from replicator.registry.exchange import Exchange
-from replicator.registry.http import Request
+from replicator.registry.http import Request, is_outcome_unknown
 from replicator.registry.outgoing import BodyFailed
-from replicator.registry.pieces import Pieces
+from replicator.registry.resumption import Keeper, Resumer, Resumption, is_trouble
 from replicator.registry.upload_forms import UploadForm, UploadMode
 from replicator.registry.upload_requests import Body, UploadRequests, UploadSession
 
 _CANNOT_MOUNT = frozenset({400, 401, 403, 404, 405})
 
 
-@dataclass(slots=True)
 class _Way:
     """Where an upload goes on: the place changes with every answer."""
 
-    session: UploadSession
+    def __init__(self, session: UploadSession, resumption: Resumption | None) -> None:
+        self.session = session
+        self.resumption = resumption
+        self._keeper = Keeper(resumption)
+
+    async def moved(self, session: UploadSession, position: int) -> None:
+        """Take note of the place after a chunk."""
+        self.session = session
+        await self._keeper.after(session, position)
+
+
+@dataclass(slots=True)
+class _Chances:
+    """What is worth a second try within one upload, each once.
+
+    After a 401 the token is gone, and starting anew fetches another one; `again`: after a cut.
+    """
+
+    again: bool
+    renew: bool = True
+
+    def take(self, error: RegistryError) -> bool:
+        """Say whether to start anew after `error`."""
+        if error.status == HTTPStatus.UNAUTHORIZED:
+            taken, self.renew = self.renew, False
+        elif is_outcome_unknown(error):
+            taken, self.again = self.again, False
+        else:
+            taken = False
+        return taken
 
 
 class Uploads:
     """Writes blobs to one registry."""
 
-    def __init__(self, exchange: Exchange, blobs: Blobs, capabilities: Capabilities) -> None:
+    def __init__(self, exchange: Exchange, blobs: Blobs, capabilities: Capabilities, resumer: Resumer) -> None:
         self._exchange = exchange
         self._blobs = blobs
         self._requests = UploadRequests(exchange, blobs)
         self._capabilities = capabilities
+        self._resumer = resumer
 
     async def start(self, repository: Repository) -> UploadSession:
         """Open an upload session."""
@@ -67,36 +96,82 @@ class Uploads:
         raise self._exchange.failure(request, reply)
 
     async def send(
-        self, repository: Repository, descriptor: Descriptor, body: Body, session: UploadSession | None = None
+        self,
+        repository: Repository,
+        descriptor: Descriptor,
+        body: Body,
+        session: UploadSession | None = None,
+        resumption: Resumption | None = None,
     ) -> None:
-        """Send a blob; returns once the registry is known to hold it. What `body` raises comes out as it is."""
+        """Send a blob; returns once the registry is known to hold it. What `body` raises comes out as it is.
+
+        With a `resumption` an upload that was cut goes on, where the registry can, or starts again, once.
+        """
         try:
-            await self._send(descriptor, body, session or await self.start(repository))
+            if resumption is None or not await self._resumer.can(repository):
+                await self._send(descriptor, body, session or await self.start(repository), resumption)
+            else:
+                await self._go_on_or_send(repository, descriptor, body, session, resumption)
         except BodyFailed as failed:
             error = failed.error
         else:
             return
         raise error
 
+    def reopened(self, repository: Repository, location: str) -> UploadSession:
+        """Return the session at a place that was kept. Raises RegistryError when uploads may not go there."""
+        return self._requests.reopened(repository, location)
+
     async def cancel(self, session: UploadSession) -> None:
         """Give a session up, if the registry listens; never waits longer than 5 s, also while being cancelled."""
         await self._requests.cancel(session)
 
-    async def _send(self, descriptor: Descriptor, body: Body, session: UploadSession) -> None:
+    async def _go_on_or_send(
+        self,
+        repository: Repository,
+        descriptor: Descriptor,
+        body: Body,
+        session: UploadSession | None,
+        resumption: Resumption,
+    ) -> None:
+        kept = await resumption.kept()
+        if kept is not None:
+            if await self._resumer.go_on(kept, descriptor, resumption):
+                await resumption.forget()
+                if session is not None:
+                    await self.cancel(session)
+                return
+            resumption.started_again()
+        session = session or await self.start(repository)
+        await self._send(descriptor, body, session, resumption, keeps=True)
+        await resumption.forget()
+
+    async def _send(
+        self,
+        descriptor: Descriptor,
+        body: Body,
+        session: UploadSession,
+        resumption: Resumption | None,
+        *,
+        keeps: bool = False,
+    ) -> None:
+        """Go down the forms of upload until one works; `keeps`: an upload that is cut may go on."""
         forms, size = self._capabilities.uploads, descriptor.size
         refusals: dict[UploadForm, RegistryError] = {}
-        renewed = False
+        chances = _Chances(again=resumption is not None)
         form = forms.best(size)
         while form is not None:
+            way = _Way(session, resumption if keeps else None)
             try:
-                await self._attempt(descriptor, body, session, form)
+                await self._attempt(descriptor, body, way, form)
             except RegistryError as error:
+                if await self._went_on(descriptor, way, error):
+                    return
+                if resumption is not None and error.status == 0:
+                    resumption.started_again()
                 if forms.proves_refusal(form, error):
                     refusals[form] = error
-                elif error.status == HTTPStatus.UNAUTHORIZED and not renewed:
-                    # The token is gone, and starting anew fetches another one.
-                    renewed = True
-                else:
+                elif not chances.take(error):
                     raise
                 form = forms.best(size, refusals)
                 if form is None:
@@ -106,33 +181,40 @@ class Uploads:
                 forms.worked(form, size, refusals)
                 return
 
-    async def _attempt(self, descriptor: Descriptor, body: Body, session: UploadSession, form: UploadForm) -> None:
-        way = _Way(session)
+    async def _attempt(self, descriptor: Descriptor, body: Body, way: "_Way", form: UploadForm) -> None:
+        size = descriptor.size
         try:
+            if way.resumption is not None:
+                await way.resumption.keep(way.session, 0)
             if form.mode is UploadMode.PUT:
-                await self._requests.finish(session, descriptor, body())
+                await self._requests.finish(way.session, descriptor, body())
                 return
             if form.mode is UploadMode.STREAM:
-                way.session = await self._requests.patch(session, body(), descriptor.size)
+                way.session = await self._requests.patch(way.session, body(), size)
             else:
-                await self._send_chunks(way, descriptor, body, form)
+                length = self._capabilities.uploads.chunk_length(form, way.session.chunk_min)
+                chunks, part = body(), range(size)
+                await self._requests.patch_in_chunks(way.session, chunks, part, length, way.moved)
             await self._requests.finish(way.session, descriptor)
-        except BaseException:
-            await self.cancel(way.session)
+        except BaseException as error:
+            # A kept upload goes on after a cut, a stop of the daemon or trouble at the source.
+            if way.resumption is None or _is_wrong(error):
+                await self._give_up(way)
             raise
 
-    async def _send_chunks(self, way: "_Way", descriptor: Descriptor, body: Body, form: UploadForm) -> None:
-        length = self._capabilities.uploads.chunk_length(form, way.session.chunk_min)
-        pieces, first = Pieces(body()), 0
-        try:
-            while first < descriptor.size:
-                size = min(length, descriptor.size - first)
-                is_last = first + size == descriptor.size
-                part = pieces.rest() if is_last else pieces.take(size)
-                way.session = await self._requests.patch(way.session, part, size, first)
-                first += size
-        finally:
-            await pieces.close()
+    async def _went_on(self, descriptor: Descriptor, way: "_Way", error: RegistryError) -> bool:
+        """Say whether an upload that failed went on and is done; else it is given up."""
+        if way.resumption is None:
+            return False
+        if is_trouble(error) and await self._resumer.go_on(way.session, descriptor, way.resumption):
+            return True
+        await self._give_up(way)
+        return False
+
+    async def _give_up(self, way: "_Way") -> None:
+        if way.resumption is not None:
+            await way.resumption.forget()
+        await self.cancel(way.session)
 
     async def _is_mounted(self, repository: Repository, descriptor: Descriptor) -> bool:
         # Some registries answer 201 and do nothing: looked at until one mount was seen to work.
@@ -141,3 +223,8 @@ class Uploads:
                 return False
             self._capabilities.learn(Capability.MOUNT, holds=True)
         return True
+
+
+def _is_wrong(error: BaseException) -> bool:
+    """Say whether the bytes themselves were wrong: then nothing may go on with them."""
+    return isinstance(error.error if isinstance(error, BodyFailed) else error, ContentError)

@@ -9,6 +9,7 @@ import anyio
 from replicator.errors import ContentError
 from replicator.model import Descriptor, Hasher, Priority, Repository
 from replicator.registry.urgency import Urgency, urgent
+from replicator.replication.hash_trail import Unproven
 from replicator.replication.pacing import Pacing, Standing
 from replicator.replication.ports import Source
 from replicator.replication.source_stream import Room, SourceStream
@@ -136,7 +137,7 @@ class BlobRead:
     def holds(self, position: int) -> bool:
         """Whether whoever is at `position` could go on from here and would not be behind."""
         start = self._chunks[0].offset if self._chunks else self.end
-        near = start <= position <= self.end <= position + AHEAD
+        near = start <= position <= self.end <= position + AHEAD and not isinstance(self._hasher, Unproven)
         return near and self._started and self._error is None and not self._scope.cancel_called
 
     @property

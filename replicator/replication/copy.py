@@ -1,7 +1,6 @@
 """Carry out a plan on one replica: bring the blobs, then put the manifests, wave by wave, the reference last (G2)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,6 +11,8 @@ from replicator.model import Descriptor, Digest, Repository
 from replicator.observability.labels import BlobResult
 from replicator.observability.metrics import Metrics
 from replicator.plan import BlobStep, ManifestStep, Plan
+from replicator.replication.blob_body import BlobBody
+from replicator.replication.kept_uploads import KeptUploads
 from replicator.replication.pacing import Standing
 from replicator.replication.ports import BlobLocations, Replica, Source
 from replicator.replication.presence import Presence
@@ -45,6 +46,7 @@ class Tools:
     metrics: Metrics
     clock: Clock
     standing: Standing = field(default_factory=Standing)
+    uploads: KeptUploads = field(default_factory=KeptUploads)
 
 
 class Copy:
@@ -117,25 +119,28 @@ class Copy:
                 return BlobResult.MOUNTED
         async with self._tools.slots:
             with self._tools.metrics.transferring(replica.name):
-                await replica.send_blob(self._target, blob, self._body(blob, first), session)
+                body = self._body(blob, first)
+                metrics = self._tools.metrics
+                resumption = self._tools.uploads.resumption(replica, self._target, body, metrics)
+                await replica.send_blob(self._target, blob, body, session, resumption)
         return BlobResult.COPIED
 
-    def _body(self, blob: Descriptor, first: Subscription | None) -> Callable[[], AsyncIterator[bytes]]:
+    def _body(self, blob: Descriptor, first: Subscription | None) -> BlobBody:
         """Return what gives the blob's bytes anew for each try of an upload; `first` is used up by the first."""
-        subscribed = [] if first is None else [first]
+        return BlobBody(
+            reads=self._tools.reads,
+            source=self._source,
+            repository=self._repository,
+            blob=blob,
+            standing=self._tools.standing,
+            on_sent=self._sent,
+            trail=self._tools.uploads.trail(self._target, blob),
+            shared=first,
+        )
 
-        async def bytes_of_blob() -> AsyncIterator[bytes]:
-            read = subscribed.pop() if subscribed else self._subscribe(blob)
-            try:
-                async with aclosing(read.chunks()) as chunks:
-                    async for data in chunks:
-                        self.tally.sent += len(data)
-                        self._tools.metrics.bytes_copied(self._tools.replica.name, len(data))
-                        yield data
-            finally:
-                read.close()
-
-        return bytes_of_blob
+    def _sent(self, count: int) -> None:
+        self.tally.sent += count
+        self._tools.metrics.bytes_copied(self._tools.replica.name, count)
 
     def _settled(self, blob: Descriptor, how: BlobResult) -> None:
         self._tools.metrics.blob_settled(self._tools.replica.name, how, blob.size)

@@ -12,8 +12,9 @@ from replicator.errors import StoreError
 from replicator.observability.metrics import Metrics
 from replicator.replication.copy import Tools
 from replicator.replication.events import ReplicationEvent
+from replicator.replication.kept_uploads import KeptUploads
 from replicator.replication.lane import Lane, LaneKit, LaneView
-from replicator.replication.ports import IntentStore, Replica, Source
+from replicator.replication.ports import IntentStore, Replica, Source, UploadStore
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.survey import ManifestCache
@@ -30,7 +31,7 @@ _RESERVED_CONNECTIONS = 2
 _log = structlog.get_logger(__name__)
 
 
-class EngineStore(IntentStore, Protocol):
+class EngineStore(IntentStore, UploadStore, Protocol):
     """The store as the engine needs it: the lanes' part and the figures."""
 
     async def summary(self) -> StoreSummary:
@@ -100,6 +101,7 @@ class Engine:
             slots=anyio.CapacityLimiter(blobs_at_once(settings, replica)),
             metrics=self._metrics,
             clock=self._clock,
+            uploads=KeptUploads(self._store),
         )
         worker = Worker(
             tools,

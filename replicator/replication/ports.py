@@ -16,9 +16,10 @@ from replicator.model import (
     Repository,
 )
 from replicator.registry.capabilities import Capabilities
+from replicator.registry.resumption import Resumption
 from replicator.registry.upload_requests import UploadSession
 from replicator.store.outcome import Outcome
-from replicator.store.rows import Row
+from replicator.store.rows import KeptUpload, Row
 
 
 class BlobReader(Protocol):
@@ -110,8 +111,32 @@ class Replica(Protocol):
         descriptor: Descriptor,
         body: Callable[[], AsyncIterator[bytes]],
         session: UploadSession | None = None,
+        resumption: Resumption | None = None,
     ) -> None:
-        """Upload the blob; returns once the registry has it. An error of `body` comes out as it is."""
+        """Upload the blob; returns once the registry has it. An error of `body` comes out as it is.
+
+        With a `resumption` an upload that was cut goes on, where the registry can.
+        """
+        ...
+
+    def reopen_upload(self, repository: Repository, location: str) -> UploadSession:
+        """Return the session at a place that was kept. Raises RegistryError when uploads may not go there."""
+        ...
+
+
+class UploadStore(Protocol):
+    """Memory of uploads under way, over restarts."""
+
+    async def keep_upload(self, replica: str, repository: Repository, digest: Digest, kept: KeptUpload) -> None:
+        """Keep where the upload of a blob goes on."""
+        ...
+
+    async def kept_upload(self, replica: str, repository: Repository, digest: Digest) -> KeptUpload | None:
+        """Return where it goes on, None when nothing is kept."""
+        ...
+
+    async def forget_upload(self, replica: str, repository: Repository, digest: Digest) -> None:
+        """Drop it."""
         ...
 
 

@@ -16,7 +16,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from replicator.clock import Clock
-from replicator.model import Descriptor, Digest, Repository
+from replicator.model import Descriptor, Digest, Hasher, Repository
 from replicator.replication.blob_read import BlobRead, Taker
 from replicator.replication.pacing import Pacing, Standing
 from replicator.replication.parallel_ranges import RESERVED
@@ -89,6 +89,20 @@ class SharedReads:
         `standing` is that of the lane; without one, nothing is known of it.
         """
         return Subscription(self.joinable(source, repository, blob), repository, standing or Standing())
+
+    def subscribe_at(
+        self,
+        source: Source,
+        repository: Repository,
+        blob: Descriptor,
+        standing: Standing,
+        *,
+        position: int,
+        hasher: Hasher,
+    ) -> Subscription:
+        """Register interest in a blob from `position` on, alone; `hasher` has the bytes before it."""
+        read = BlobRead(self, source, repository, blob, offset=position, hasher=hasher.copy())
+        return Subscription(read, repository, standing, hasher=hasher)
 
     def joinable(self, source: Source, repository: Repository, blob: Descriptor) -> BlobRead:
         """Return the read of this blob that still has its first byte to give, or a new one, not yet started."""

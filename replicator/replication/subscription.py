@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import anyio
 
 from replicator.errors import AccessDenied, ContentError, NotFound
-from replicator.model import Repository
+from replicator.model import Hasher, Repository
 from replicator.registry.urgency import current
 from replicator.replication.blob_read import BlobRead
 from replicator.replication.pacing import Standing
@@ -18,12 +18,15 @@ class Subscription:
     is for how many seconds others have waited for it.
     """
 
-    def __init__(self, read: BlobRead, repository: Repository, standing: Standing) -> None:
+    def __init__(
+        self, read: BlobRead, repository: Repository, standing: Standing, *, hasher: Hasher | None = None
+    ) -> None:
+        """Begin at the first byte of the blob, or with a `hasher` of what went before where `read` begins."""
         self._read = read
         self.repository = repository
         self.standing = standing
-        self.position = 0
-        self.hasher = read.blob.digest.hasher()
+        self.position = 0 if hasher is None else read.end
+        self.hasher = hasher or read.blob.digest.hasher()
         self.begun = False
         self.borne = 0.0
         self.urgency = current()

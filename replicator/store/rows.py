@@ -72,3 +72,11 @@ class Unreadable:
     reason: str
     body: bytes
     received_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptUpload:
+    """Where an upload that was begun goes on, as the registry named it, and the bytes it was known to hold."""
+
+    location: str = field(repr=False)
+    position: int

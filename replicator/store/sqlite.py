@@ -13,12 +13,12 @@ import anyio.to_thread
 from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Repository
-from replicator.store import changes, hints, leases, queries
+from replicator.store import changes, hints, leases, queries, uploads
 from replicator.store.connections import open_reader, open_writer
 from replicator.store.lock import StateLock, make_private
 from replicator.store.migrate import migrate
 from replicator.store.outcome import Outcome
-from replicator.store.rows import Row, StoreSummary, Unreadable
+from replicator.store.rows import KeptUpload, Row, StoreSummary, Unreadable
 from replicator.store.session import Session
 from replicator.store.writer import BACKLOG, Listener, StoreObserver, Writer
 
@@ -135,6 +135,21 @@ class SqliteStore:
     async def forget_blobs(self, replica: str, repository: Repository) -> None:
         """Drop what is noted of one repository of the replica: it turned out wrong."""
         await self._writer.submit(partial(hints.forget_blobs, replica=replica, repository=repository))
+
+    async def keep_upload(self, replica: str, repository: Repository, digest: Digest, kept: KeptUpload) -> None:
+        """Keep where the upload of a blob to a repository of the replica goes on; it expires after a day."""
+        await self._writer.submit(
+            partial(uploads.keep, replica=replica, repository=repository, digest=digest, kept=kept)
+        )
+
+    async def kept_upload(self, replica: str, repository: Repository, digest: Digest) -> KeptUpload | None:
+        """Return where the upload of a blob goes on, None when there is none or it has expired."""
+        now = self._clock.now()
+        return await self._read(partial(uploads.find, replica=replica, repository=repository, digest=digest, now=now))
+
+    async def forget_upload(self, replica: str, repository: Repository, digest: Digest) -> None:
+        """Drop what is kept of an upload that is over."""
+        await self._writer.submit(partial(uploads.forget, replica=replica, repository=repository, digest=digest))
 
     async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
         """Keep a delivery that could not be decoded: the newest 100, 64 KiB of each."""

@@ -137,6 +137,23 @@ blob_location = Table(
 """Where a blob is known to be on a replica: a hint that saves a request, never a truth."""
 Index("blob_location_repository", blob_location.c.replica, blob_location.c.repository_id)
 
+upload = Table(
+    "upload",
+    metadata,
+    Column("replica", Text, primary_key=True),
+    Column("repository_id", Integer, ForeignKey("repository.id"), primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("location", Text, nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Uploads that were begun and may go on: the place that the registry named last, and how far it had come then.
+
+`location` may hold a signature of the registry: it is shown nowhere.
+"""
+Index("upload_expires", upload.c.expires_at)
+
 delivery = Table(
     "delivery",
     metadata,

@@ -7,7 +7,7 @@ import pytest
 from replicator.errors import Reason
 from replicator.model import Digest, IntentKey, Priority, Repository, Tag
 from replicator.store.outcome import Done, Result
-from replicator.store.rows import ReplicaSummary
+from replicator.store.rows import KeptUpload, ReplicaSummary
 from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, Store, copied, failed, leased, parked
 
 
@@ -121,6 +121,27 @@ async def test_of_a_blob_that_is_everywhere_five_places_are_remembered(store: St
     assert await store.locations("eu", [A]) == {A: ("r7", "r6", "r5", "r4", "r3")}
     await store.forget_blobs("eu", Repository("r7"))
     assert await store.locations("eu", [A]) == {A: ("r6", "r5", "r4", "r3")}
+
+
+async def test_an_upload_is_kept_until_it_is_over_or_a_day_old(store: Store, life: Life) -> None:
+    one, two = Repository("one"), Repository("two")
+    begun = KeptUpload(location="/v2/one/blobs/uploads/1?_state=a%2Fb", position=0)
+    later = KeptUpload(location="/v2/one/blobs/uploads/1?_state=c", position=1 << 40)
+    await store.keep_upload("eu", one, A, begun)
+    assert await store.kept_upload("eu", one, A) == begun
+    await store.keep_upload("eu", one, A, later)
+    assert await store.kept_upload("eu", one, A) == later
+    for other in (("us", one, A), ("eu", two, A), ("eu", one, B)):
+        assert await store.kept_upload(*other) is None
+        await store.forget_upload(*other)
+    assert await store.kept_upload("eu", one, A) == later
+    await store.forget_upload("eu", one, A)
+    assert await store.kept_upload("eu", one, A) is None
+    await store.keep_upload("eu", one, B, begun)
+    life.clock.advance(24 * 3600)
+    assert await store.kept_upload("eu", one, B) is None
+    await store.keep_upload("eu", two, C, later)
+    assert await store.kept_upload("eu", two, C) == later
 
 
 async def test_unreadable_deliveries_are_kept_in_bounds(store: Store, life: Life) -> None:

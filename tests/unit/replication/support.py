@@ -16,6 +16,7 @@ from replicator.manifest import parse
 from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, Tag
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.origin import parse_url
+from replicator.registry.resumption import Resumption
 from replicator.registry.upload_requests import UploadSession
 from tests.support.content import Blob, Content
 
@@ -215,8 +216,10 @@ class ModelRegistry:
         descriptor: Descriptor,
         body: Callable[[], AsyncIterator[bytes]],
         session: UploadSession | None = None,
+        resumption: Resumption | None = None,
     ) -> None:
         """Take a blob; one that is not what its digest says is refused and noted."""
+        del resumption
         opened = session or self._session(repository)
         if opened.repository != repository:
             raise AssertionError("an upload session belongs to one repository")
@@ -231,6 +234,13 @@ class ModelRegistry:
         self.data[descriptor.digest] = bytes(got)
         self.links.add((repository, descriptor.digest))
         await self._at(Op.SENT, repository, descriptor.digest, len(got))
+
+    def reopen_upload(self, repository: Repository, location: str) -> UploadSession:
+        """Return the session that was kept."""
+        place = parse_url(location)
+        if place is None:
+            raise RegistryError(f"{self.name}: {location} is no place", registry=self.name)
+        return UploadSession(repository, place)
 
     # Inside
 
