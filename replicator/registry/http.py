@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Protocol
 
@@ -43,6 +44,12 @@ class Timeouts:
 def is_outcome_unknown(error: RegistryError) -> bool:
     """Say whether `error` means that a request may have arrived although no answer came (U8)."""
     return error.status == 0 and error.reason in {Reason.NETWORK, Reason.TIMEOUT, Reason.OTHER} and error.temporary
+
+
+def is_trouble(error: RegistryError) -> bool:
+    """Say whether the line or the registry failed, or it is busy: what was asked for is neither done nor refused."""
+    busy = error.status == HTTPStatus.TOO_MANY_REQUESTS
+    return busy or is_outcome_unknown(error) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 class HttpObserver(Protocol):

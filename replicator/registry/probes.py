@@ -16,6 +16,7 @@ from replicator.clock import Clock
 from replicator.errors import ContentError, ManifestBlobUnknown, Reason, RegistryError
 from replicator.model import Descriptor, Digest, MediaType, RawManifest, Repository
 from replicator.registry.capabilities import Capabilities, Capability
+from replicator.registry.http import is_trouble
 from replicator.registry.manifests import Manifests
 from replicator.registry.outgoing import BodyFailed
 from replicator.registry.upload_requests import UploadRequests, UploadSession
@@ -130,7 +131,7 @@ class Probes:
 
 def _raise_trouble(error: RegistryError | ContentError) -> None:
     """Let trouble out, which proves nothing and may be over soon."""
-    if error.temporary:
+    if isinstance(error, RegistryError) and is_trouble(error):
         raise error
 
 

@@ -12,7 +12,7 @@ from replicator.clock import Clock
 from replicator.errors import Reason, RegistryError
 from replicator.model import Descriptor, Repository
 from replicator.registry.capabilities import Capabilities, Capability
-from replicator.registry.http import is_outcome_unknown
+from replicator.registry.http import is_trouble
 from replicator.registry.probes import Probes
 from replicator.registry.upload_requests import UploadRequests, UploadSession
 
@@ -152,8 +152,3 @@ class Resumer:
         if wrong or error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             # Its own word on what it held was not true.
             self._capabilities.learn(Capability.RESUME, holds=False)
-
-
-def is_trouble(error: RegistryError) -> bool:
-    """Say whether the line or the registry failed, so that the upload may still stand."""
-    return is_outcome_unknown(error) or error.status >= HTTPStatus.INTERNAL_SERVER_ERROR

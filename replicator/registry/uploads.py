@@ -10,9 +10,9 @@ from replicator.registry.blobs import Blobs
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.endpoint import quoted
 from replicator.registry.exchange import Exchange
-from replicator.registry.http import Request, is_outcome_unknown
+from replicator.registry.http import Request, is_outcome_unknown, is_trouble
 from replicator.registry.outgoing import BodyFailed
-from replicator.registry.resumption import Keeper, Resumer, Resumption, is_trouble
+from replicator.registry.resumption import Keeper, Resumer, Resumption
 from replicator.registry.upload_forms import UploadForm, UploadMode
 from replicator.registry.upload_requests import Body, UploadRequests, UploadSession
 
