@@ -22,6 +22,7 @@ from tests.support.endpoints import Endpoint, endpoint_of
 from tests.support.permissive_storage import Storage, StoredManifest, page_of
 from tests.support.permissive_uploads import Switches, Uploads, location, refusal
 from tests.support.ports import Port
+from tests.support.quirks import Asked, Quirk
 from tests.support.scratch import memory_folder
 
 _CHUNK = 512 * 1024
@@ -45,6 +46,7 @@ class PermissiveRegistry:
 
     root: Path
     switches: Switches = field(default_factory=Switches)
+    quirk: Quirk | None = None
     requests: list[SeenRequest] = field(default_factory=list)
     storage: Storage = field(init=False)
     uploads: Uploads = field(init=False)
@@ -97,19 +99,32 @@ class PermissiveRegistry:
     async def _record(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        seen = SeenRequest(
-            request.method, request.path, dict(request.query), dict(request.headers), endpoint_of(request.path)
-        )
+        path = request.path if self.quirk is None else request.path.removeprefix(self.quirk.prefix)
+        request["asked"] = asked = endpoint_of(path)
+        seen = SeenRequest(request.method, path, dict(request.query), dict(request.headers), asked)
         self.requests.append(seen)
         try:
-            answer = await handler(request)
+            answer = await self._oddly(request, asked, handler)
         except NameInvalid as error:
             answer = refusal(400, "DIGEST_INVALID", str(error))
         seen.status = answer.status
         return answer
 
+    async def _oddly(
+        self,
+        request: web.Request,
+        endpoint: Endpoint,
+        handler: Callable[[web.Request], Awaitable[web.StreamResponse]],
+    ) -> web.StreamResponse:
+        quirk = self.quirk
+        if quirk is None:
+            return await handler(request)
+        asked = Asked(request, endpoint, self.storage.upload_file(endpoint.reference))
+        answer = quirk.answers(asked)
+        return quirk.changes(asked, await handler(request) if answer is None else answer)
+
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
-        asked = endpoint_of(request.path)
+        asked: Endpoint = request["asked"]
         handlers: dict[tuple[str, str], Callable[[web.Request, Endpoint], Awaitable[web.StreamResponse]]] = {
             ("GET", "ping"): self._ping,
             ("GET", "catalog"): self._catalog,
