@@ -21,6 +21,8 @@ _TRIES: Final = 4
 _PAUSE: Final = 0.2
 """Seconds before the registry is asked: it must have seen that the connection is gone. Grows with each failure."""
 
+_LOOKS: Final = 5
+_LOOK_EVERY: Final = 0.1
 _KEEP_EVERY: Final = 64 * 1024 * 1024
 
 
@@ -101,7 +103,7 @@ class Resumer:
         while True:
             await self._clock.sleep(_PAUSE * (failures + 1))
             try:
-                session, offset = await self._requests.status(session)
+                session, offset = await self._settled(session)
             except RegistryError as error:
                 if not is_trouble(error):
                     # Gone: expired, or done and the answer lost.
@@ -115,17 +117,37 @@ class Resumer:
             failures = 0 if offset > furthest else failures + 1
             furthest = max(furthest, offset)
             await resumption.keep(session, offset)
-            resumption.went_on()
             try:
                 await self._send_rest(session, descriptor, resumption, offset)
             except RegistryError as error:
-                if not is_trouble(error):
-                    self._learn_from(error)
+                if not self._is_worth_more(error, failures):
                     return False
                 if failures >= _TRIES:
                     raise
             else:
                 return True
+
+    async def _settled(self, session: UploadSession) -> tuple[UploadSession, int]:
+        """Return what the registry has once it says the same twice: it may still be storing what came before."""
+        session, offset = await self._requests.status(session)
+        for _ in range(_LOOKS):
+            before = offset
+            await self._clock.sleep(_LOOK_EVERY)
+            session, offset = await self._requests.status(session)
+            if offset == before:
+                break
+        return session, offset
+
+    def _is_worth_more(self, error: RegistryError, failures: int) -> bool:
+        """Say whether to ask the registry again; one whose own word was not true is not believed any more."""
+        if is_trouble(error):
+            return True
+        misplaced = error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
+        if misplaced and failures < _TRIES:
+            return True
+        if misplaced or error.reason is Reason.DIGEST_MISMATCH:
+            self._capabilities.learn(Capability.RESUME, holds=False)
+        return False
 
     async def _may_go_on(
         self, session: UploadSession, descriptor: Descriptor, resumption: Resumption, offset: int
@@ -139,6 +161,7 @@ class Resumer:
     async def _send_rest(
         self, session: UploadSession, descriptor: Descriptor, resumption: Resumption, offset: int
     ) -> None:
+        resumption.went_on()
         forms, size = self._capabilities.uploads, descriptor.size
         form = forms.best(size)
         if offset < size:
@@ -146,9 +169,3 @@ class Resumer:
             length = forms.chunk_length(form, session.chunk_min) if form and form.chunk else size
             session = await self._requests.patch_in_chunks(session, chunks, part, length, Keeper(resumption).after)
         await self._requests.finish(session, descriptor)
-
-    def _learn_from(self, error: RegistryError) -> None:
-        wrong = error.reason is Reason.DIGEST_MISMATCH
-        if wrong or error.status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            # Its own word on what it held was not true.
-            self._capabilities.learn(Capability.RESUME, holds=False)

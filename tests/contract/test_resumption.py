@@ -228,7 +228,7 @@ async def test_u7_a_word_of_the_registry_that_cannot_be_starts_the_blob_again(sc
     """Nothing or one byte, more than there is, more than was sent, or no word at all."""
     await scene.client.prove_resumes(TEAM)
     scene.line.add(cut(0.5))
-    scene.line.add(SetHeader(method="GET", path="uploads", name="Range", value=said))
+    scene.line.add(SetHeader(method="GET", path="uploads", name="Range", value=said, times=None))
     await scene.send()
     assert await scene.client.has_blob(TEAM, DESCRIPTOR)
     assert scene.of_blob("PUT")[-1] == BLOB.size
@@ -238,10 +238,11 @@ async def test_u7_a_word_of_the_registry_that_cannot_be_starts_the_blob_again(sc
 async def test_u7_an_offset_that_is_wrong_is_found_out_and_the_registry_no_longer_trusted(scene: Scene) -> None:
     await scene.client.prove_resumes(TEAM)
     scene.line.add(cut(0.5))
-    scene.line.add(SetHeader(method="GET", path="uploads", name="Range", value=f"0-{MIB}"))
+    scene.line.add(SetHeader(method="GET", path="uploads", name="Range", value=f"0-{MIB}", times=None))
     await scene.send()
     assert await scene.client.has_blob(TEAM, DESCRIPTOR)
     assert scene.client.capabilities.holds(Capability.RESUME) is False
+    assert scene.counted("restarted") == 1
 
 
 async def test_where_cut_uploads_end_at_a_touch_none_is_touched(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from tests.support.quirks import Asked, Quirk
 from tests.support.scratch import memory_folder
 
 _CHUNK = 512 * 1024
+_ASKED = web.RequestKey("asked", Endpoint)
 
 
 @dataclass(slots=True)
@@ -100,7 +101,7 @@ class PermissiveRegistry:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         path = request.path if self.quirk is None else request.path.removeprefix(self.quirk.prefix)
-        request["asked"] = asked = endpoint_of(path)
+        request[_ASKED] = asked = endpoint_of(path)
         seen = SeenRequest(request.method, path, dict(request.query), dict(request.headers), asked)
         self.requests.append(seen)
         try:
@@ -124,7 +125,7 @@ class PermissiveRegistry:
         return quirk.changes(asked, await handler(request) if answer is None else answer)
 
     async def _dispatch(self, request: web.Request) -> web.StreamResponse:
-        asked: Endpoint = request["asked"]
+        asked = request[_ASKED]
         handlers: dict[tuple[str, str], Callable[[web.Request, Endpoint], Awaitable[web.StreamResponse]]] = {
             ("GET", "ping"): self._ping,
             ("GET", "catalog"): self._catalog,
