@@ -20,6 +20,7 @@ import structlog
 from replicator import __version__
 from replicator.admin.presence import RegistryPresence
 from replicator.admin.server import AdminPorts, build_admin, serve_admin
+from replicator.allocator import keep_freed_memory
 from replicator.clock import Clock, SystemClock
 from replicator.intake.listener import listening
 from replicator.intake.receiver import build_receiver
@@ -60,6 +61,7 @@ class _Intake:
 
 async def run_daemon(settings: Settings, *, config_path: Path) -> None:
     """Run until SIGTERM or SIGINT. Raises SettingsError or StoreError when it cannot start."""
+    keep_freed_memory()
     clock = SystemClock()
     configure_logs(settings.log, sys.stderr, clock=clock)
     metrics = Metrics(Scope.of(settings, version=__version__), clock=clock)

@@ -22,11 +22,10 @@ from replicator.registry.http import HttpObserver, Request, Timeouts
 from replicator.registry.outgoing import BodyFailed, Flow, OutgoingBody, SmallBody
 from replicator.registry.progress import Arrivals
 from replicator.registry.reach import Reach
+from replicator.registry.read_sizes import CHUNK, READ_BUFFER, read_in_large_pieces
 from replicator.registry.resolver import VettingResolver
 from replicator.registry.tls import TlsContexts
 
-CHUNK = 512 * 1024
-"""Bytes that are read from a connection at a time."""
 _LONGEST_FIELD = 32 * 1024
 _DNS_SECONDS = 30
 _SMALL = 64 * 1024
@@ -63,8 +62,11 @@ class Answer:
         self._seconds = seconds
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the raw body, up to 512 KiB at a time. Raises RegistryError when it breaks off or hardly moves."""
+        """Yield the raw body, up to 1 MiB at a time. Raises RegistryError when it breaks off or hardly moves."""
         clock, arrivals = self._wiring.clock, Arrivals(self._seconds)
+        connection = self._response.connection
+        if connection is not None and (self.fields.length() or CHUNK) >= CHUNK:
+            read_in_large_pieces(connection.transport)
         while True:
             began = clock.monotonic()
             try:
@@ -235,7 +237,7 @@ class Transport:
                 auto_decompress=False,
                 headers={"User-Agent": f"replicator/{__version__}", "Accept-Encoding": "identity"},
                 skip_auto_headers=_AUTOMATIC,
-                read_bufsize=CHUNK,
+                read_bufsize=READ_BUFFER,
                 max_line_size=_LONGEST_FIELD,
                 max_field_size=_LONGEST_FIELD,
             )

@@ -1,6 +1,6 @@
 """Decisions about reading one blob over several connections: how many, which bytes next, in which order. Pure.
 
-A line that slows each connection down, or is long, gives more to several. Whether it does is measured: twice as many
+A line that slows each connection down, or is long, gives more to several. Whether it does is measured: more
 connections are tried, and kept only when clearly more bytes come.
 """
 
@@ -13,17 +13,20 @@ WORTH_SPLITTING: Final = 32 * MIB
 """Blobs up to this size are read over one connection."""
 MOST_STREAMS: Final = 8
 """Most connections that read one blob."""
-RESERVED: Final = 40 * MIB
-"""Most bytes asked for and not yet handed on, of all blobs that are read in pieces."""
-SETTLES: Final = 0.3
-"""Seconds after a change of width in which nothing is measured."""
-SAMPLE: Final = 0.4
+RESERVED: Final = 36 * MIB
+"""Most bytes asked for ahead of their turn and not yet handed on, of all blobs that are read in pieces."""
+SETTLES: Final = 0.2
+"""Seconds after a change of width in which nothing is measured, beside LATENCIES times that of the source."""
+LATENCIES: Final = 3
+"""Connecting and asking takes so many times as long as asking on a connection that stands."""
+SAMPLE: Final = 0.3
 """Shortest measurement, seconds."""
 HOLDS_BACK: Final = 60.0
 """Seconds without another try after one that gained nothing."""
 _FAST: Final = 50e6  # bytes/s: a connection that gives that much is not the limit
 _STARVED: Final = 0.6
 _GAIN: Final = 0.3
+_STEP: Final = 4
 _SMALLEST, _LARGEST = MIB, 8 * MIB
 _SHARE_OF_CONNECTIONS: Final = 0.75
 
@@ -54,15 +57,20 @@ class Width:
 
 
 def next_width(width: Width, sample: Sample, *, connections: int, now: float) -> Width:
-    """Return how to go on after `sample`; `connections` is the most that the source takes of us."""
+    """Return how to go on after `sample`; `connections` is the most that the source takes of us.
+
+    A try goes to four times as many; where that brings too little, to twice as many; then back.
+    """
     if width.before is not None:
         streams, rate = width.before
         if sample.rate < rate * (1 + _GAIN * (width.streams / streams - 1)):
+            if width.streams > 2 * streams:
+                return replace(width, streams=2 * streams)
             return Width(streams, not_before=now + HOLDS_BACK)
         width = replace(width, before=None)
     if sample.starved < _STARVED or sample.rate > width.streams * _FAST or now < width.not_before:
         return width
-    wider = min(2 * width.streams, most_streams(sample.reads, connections))
+    wider = min(_STEP * width.streams, most_streams(sample.reads, connections))
     return width if wider <= width.streams else Width(wider, (width.streams, sample.rate), width.not_before)
 
 
@@ -76,14 +84,14 @@ def most_streams(reads: int, connections: int) -> int:
     return max(1, min(MOST_STREAMS, int(connections * _SHARE_OF_CONNECTIONS) // max(1, reads)))
 
 
-def piece_size(left: int, streams: int, all_streams: int) -> int:
+def piece_size(left: int, streams: int, reads: int) -> int:
     """Return how many bytes to ask for next.
 
-    `left` are those that nobody has asked for yet, `streams` the connections of this blob, `all_streams` those of
-    all blobs: together they stay within what may be reserved. Towards the end pieces get smaller, so that all
-    connections end at about the same time.
+    `left` are those that nobody has asked for yet, `streams` the connections of each of `reads` blobs: together they
+    stay within what may be reserved. The piece whose turn it is needs no room, it is handed on as it comes. Towards
+    the end pieces get smaller, so that all connections end at about the same time.
     """
-    fair = RESERVED // max(1, all_streams + all_streams // 4)
+    fair = RESERVED // max(1, (streams - 1) * reads)
     return min(left, max(_SMALLEST, min(_LARGEST, fair, left // (2 * streams))))
 
 
@@ -126,8 +134,14 @@ class Reorder:
 
     @property
     def reserved(self) -> int:
-        """Bytes asked for and not handed on."""
-        return self.frontier - self.position
+        """Bytes asked for ahead of their turn, and those of a piece that had to wait for it."""
+        head = self._pieces[0] if self._pieces else None
+        return 0 if head is None else self.frontier - self.position - head.missing
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is asked for that was not handed on."""
+        return self.frontier == self.position
 
     @property
     def held(self) -> int:

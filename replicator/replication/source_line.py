@@ -5,6 +5,7 @@ from typing import Protocol
 from replicator.clock import Clock
 from replicator.replication.parallel_ranges import (
     HOLDS_BACK,
+    LATENCIES,
     SAMPLE,
     SETTLES,
     Sample,
@@ -31,6 +32,7 @@ class SourceLine:
         self._source = source
         self._clock = clock
         self._width = Width()
+        self._latency = 0.0
         self._reads: set[object] = set()
         self._since = 0.0
         self._bytes = 0
@@ -42,9 +44,9 @@ class SourceLine:
         return min(self._width.streams, most_streams(len(self._reads), self._source.max_connections))
 
     @property
-    def all_streams(self) -> int:
-        """The connections of all blobs together."""
-        return self.streams * max(1, len(self._reads))
+    def reads(self) -> int:
+        """How many blobs are read so."""
+        return len(self._reads)
 
     def join(self, read: object) -> None:
         """Count a read, from its first byte on."""
@@ -57,6 +59,10 @@ class SourceLine:
         if read in self._reads:
             self._reads.discard(read)
             self._reads_changed()
+
+    def opened(self, seconds: float) -> None:
+        """Take note of how long it took until an answer began."""
+        self._latency += (seconds - self._latency) / 4 if self._latency else seconds
 
     def came(self, size: int) -> None:
         """Take note of bytes that came."""
@@ -73,17 +79,21 @@ class SourceLine:
         sample = Sample(self._bytes / elapsed / reads, self._waited / elapsed / reads, reads)
         before = self.streams
         self._width = next_width(self._width, sample, connections=self._source.max_connections, now=now)
-        self._begin_again(SETTLES if self.streams != before else 0.0)
+        self._begin_again(0.0 if self.streams == before else self._settling)
 
     def give_up(self) -> None:
         """Read over one connection for a while: pieces did not come as they should."""
         now = self._clock.monotonic()
         self._width = Width(not_before=now + HOLDS_BACK)
-        self._begin_again(SETTLES)
+        self._begin_again(self._settling)
 
     def _reads_changed(self) -> None:
         self._width = undecided(self._width)
         self._begin_again(SETTLES)
+
+    @property
+    def _settling(self) -> float:
+        return SETTLES + LATENCIES * self._latency
 
     def _begin_again(self, settling: float) -> None:
         self._since = self._clock.monotonic() + settling

@@ -115,6 +115,7 @@ class SourceStream:
         clock, measured = self._room.clock, self._blob.size > WORTH_SPLITTING
         began = clock.monotonic()
         async with self._source.open_blob(self._repository, self._blob, self._position) as reader:
+            self._line.opened(clock.monotonic() - began)
             async for data in reader.chunks():
                 if measured:
                     self._line.join(self)
@@ -161,7 +162,7 @@ class SourceStream:
             self._fetchers = 0
 
     def _is_done(self, order: Reorder) -> bool:
-        if order.reserved:
+        if not order.is_empty:
             return False
         return not order.left or not self._may_split
 
@@ -187,9 +188,9 @@ class SourceStream:
 
     async def _next(self, order: Reorder) -> Piece | None:
         while order.left and self._may_split and self._fetchers <= self._line.streams:
-            size = piece_size(order.left, self._line.streams, self._line.all_streams)
+            size = piece_size(order.left, self._line.streams, self._line.reads)
             # Whoever holds nothing may always go on: the piece it waits for is the next one to hand on.
-            if not order.reserved or self._room.may_reserve(size):
+            if order.is_empty or self._room.may_reserve(size):
                 return order.assign(size)
             await self._changed.wait()
         return None
@@ -210,8 +211,11 @@ class SourceStream:
             await self._room.clock.sleep(self._room.pause * failures)
 
     async def _read_piece(self, piece: Piece) -> None:
+        clock = self._room.clock
+        began = clock.monotonic()
         async with self._source.open_blob(self._repository, self._blob, piece.reached, piece.missing) as reader:
             self._proven = True
+            self._line.opened(clock.monotonic() - began)
             async for data in reader.chunks():
                 self._line.came(len(data))
                 self._room.on_read(self._source.name, len(data))

@@ -50,18 +50,19 @@ def test_bytes_are_handed_on_in_order_however_they_come(
         elif (taken := order.take()) is not None:
             got += taken
         assert order.position == start + len(got)
-        assert 0 <= order.held <= order.reserved == order.frontier - order.position
+        assert 0 <= order.held <= order.reserved <= order.frontier - order.position
     assert bytes(got) == data[start:]
     assert order.take() is None
     assert (order.left, order.reserved, order.held) == (0, 0, 0)
+    assert order.is_empty
 
 
 @given(left=st.integers(1, 10**11), streams=st.integers(1, MOST_STREAMS), reads=st.integers(1, 12))
 def test_all_connections_together_stay_within_what_may_be_reserved(left: int, streams: int, reads: int) -> None:
-    size = piece_size(left, streams, streams * reads)
+    size = piece_size(left, streams, reads)
     assert 1 <= size <= left
     assert size == left or MIB <= size <= 8 * MIB
-    assert size * streams * reads <= max(RESERVED, MIB * streams * reads)
+    assert size * (streams - 1) * reads <= max(RESERVED, MIB * streams * reads)
 
 
 @given(reads=st.integers(0, 100), connections=st.integers(1, 1000))
@@ -72,23 +73,25 @@ def test_some_connections_are_left_for_others(reads: int, connections: int) -> N
 
 
 @given(samples=st.lists(SAMPLES, max_size=30), connections=st.integers(1, 64))
-def test_width_grows_by_doubling_and_only_while_that_pays(samples: list[Sample], connections: int) -> None:
+def test_width_grows_in_steps_and_only_while_that_pays(samples: list[Sample], connections: int) -> None:
     width, now = Width(), 100.0
     for sample in samples:
         now += 1.0
         former, width = width, next_width(width, sample, connections=connections, now=now)
         assert 1 <= width.streams <= MOST_STREAMS
         if width.streams > former.streams:
-            assert width.streams <= 2 * former.streams
+            assert width.streams <= 4 * former.streams
             assert width.before == (former.streams, sample.rate)
             assert sample.starved > 0.5
             assert sample.rate <= 50e6 * former.streams
             assert now >= former.not_before
         elif width.streams < former.streams:
             assert former.before is not None
-            assert sample.rate < 1.3 * former.before[1]
-            assert (width.streams, width.before) == (former.before[0], None)
-            assert width.not_before == now + HOLDS_BACK
+            streams, rate = former.before
+            assert sample.rate < rate * former.streams / streams
+            assert width in (Width(2 * streams, former.before), Width(streams, not_before=now + HOLDS_BACK)) or (
+                width.streams == 2 * streams and width.before == former.before
+            )
 
 
 @given(rate=st.floats(1e3, 40e6), connections=st.integers(16, 64))
@@ -100,13 +103,13 @@ def test_a_line_that_slows_each_connection_down_is_read_as_wide_as_may_be(rate: 
     assert width == Width(MOST_STREAMS)
 
 
-@given(rate=st.floats(1e3, 40e6), turns=st.integers(2, 50))
+@given(rate=st.floats(1e3, 40e6), turns=st.integers(3, 50))
 def test_a_line_that_is_full_is_tried_once_a_minute(rate: float, turns: int) -> None:
     width, tries = Width(), 0
     for turn in range(turns):
         width = next_width(width, Sample(rate, 1.0, 1), connections=32, now=float(turn))
         tries += width.before is not None
-    assert tries == 1 + (turns > HOLDS_BACK)
+    assert tries == 2 * (1 + (turns > HOLDS_BACK + 2))
     assert undecided(width).streams == 1
 
 

@@ -112,7 +112,7 @@ async def test_a_line_that_is_full_is_tried_once_and_left_alone(clock: FakeClock
     source.hold_blob(HERE, BIG)
     async with reading(clock, counted) as reads:
         assert await timed(clock, taker(reads, source, BIG)) < ALONE * 1.1
-        assert source.most_open == 2
+        assert source.most_open == 4, "four at most, then two, then one again"
         opened = source.count(Op.OPEN)
         assert await timed(clock, taker(reads, source, BIG)) < ALONE * 1.1
         assert source.count(Op.OPEN) == opened + 1

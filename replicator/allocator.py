@@ -1,0 +1,25 @@
+"""Settings of the C library's allocator for a process that streams: pieces of blobs are not given back to the kernel.
+
+By default glibc maps each buffer of 128 KiB and more anew, so that every piece of a blob pays for fresh pages: a
+quarter of the CPU seconds of a big copy.
+"""
+
+import ctypes
+from typing import Final
+
+_TRIM_THRESHOLD: Final = (-1, 256 * 1024 * 1024)
+_TOP_PAD: Final = (-2, 16 * 1024 * 1024)
+_MMAP_THRESHOLD: Final = (-3, 32 * 1024 * 1024)
+
+
+def keep_freed_memory() -> bool:
+    """Let memory that was freed serve the next piece; True when the C library took all of it.
+
+    Nothing happens, and nothing is lost but speed, where there is no such call (musl, macOS) or it refuses.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
+    return all(mallopt(name, value) == 1 for name, value in (_MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD))
