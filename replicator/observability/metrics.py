@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Protocol, TypeVar
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import Metric
@@ -124,6 +124,7 @@ class Metrics:
         self._ack = _children(intake.ack, scope.endpoints)
         self._delay = _children(intake.delay, scope.endpoints)
         self._peers = frozenset(scope.sources) | frozenset(names)
+        self._requests: dict[tuple[str, ...], tuple[Counter, Histogram]] = {}
 
     # Webhooks
 
@@ -226,11 +227,18 @@ class Metrics:
 
     def request_finished(self, registry: str, operation: str, status: int, seconds: float) -> None:
         """Count a request to a registry; status 0 when no answer came."""
-        if registry not in self._peers:
-            raise KeyError(registry)
-        op = operation_label(operation)
-        self._transfer.requests.labels(registry, op, code_class(status)).inc()
-        self._transfer.request_duration.labels(op).observe(seconds)
+        labels = registry, operation_label(operation), code_class(status)
+        children = self._requests.get(labels)
+        if children is None:
+            if registry not in self._peers:
+                raise KeyError(registry)
+            transfer = self._transfer
+            # Kept, since finding a child by its labels costs more than counting.
+            children = transfer.requests.labels(*labels), transfer.request_duration.labels(labels[1])
+            self._requests[labels] = children
+        counter, duration = children
+        counter.inc()
+        duration.observe(seconds)
 
     # Store
 

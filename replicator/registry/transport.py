@@ -84,6 +84,10 @@ class Answer:
     async def reply(self, limit: int) -> Reply:
         """Return the answer with at most `limit` + 1 bytes of its body: one more tells that it was too long."""
         body = bytearray()
+        if self._response.content.at_eof():
+            # Most answers have no body; a cancel scope for each of them costs a tenth of a small request.
+            self.close()
+            return Reply(self.target, self.status, self.fields, b"")
         try:
             with anyio.fail_after(self._seconds):
                 async for chunk in self.chunks():
