@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.runs import Used
-from tests.bench.stand import Stand
+from tests.bench.stand import CONNECTIONS, Place, Stand
 from tests.bench.workloads import Workload
 from tests.integration.events import push_event
 from tests.integration.site import HOOK_PATH, HOOK_SECRET, daemon_config
@@ -116,6 +116,9 @@ async def run_daemon_side(stand: Stand, *, profile: Path | None = None) -> Async
     # The peers leave referrers where they are.
     sections = {"rules": [{"repositories": ["**"], "referrers": False}]}
     config = daemon_config(folder, f"http://{stand.source}", replicas, hooks=hooks, sections=sections)
+    if stand.place is not Place.LAN:
+        for registry in (config["primary"], *config["replicas"]):
+            registry["max_connections"] = CONNECTIONS
     profiled = () if profile is None else (sys.executable, "-m", "tests.bench.profiled", str(profile))
     daemon = Daemon(folder, config, program=profiled)
     try:

@@ -9,14 +9,11 @@ from typing import Any
 
 from tests.bench.registries import Work
 from tests.bench.runs import Run, Used
-from tests.bench.stand import LONG, Place
+from tests.bench.stand import CONNECTIONS, LONG, Place
 
 DAEMON = "daemon"
 CLEAN = "daemon, store clean"
 """The daemon where the events name the digests that its store has already."""
-_CONNECTIONS = {Place.REPLICAS: 16, Place.PRIMARY: 32}
-"""What the configuration allows by default to a replica and to the primary."""
-
 TARGETS: dict[tuple[str, int, Place], float] = {
     ("a", 1, Place.LAN): 0.75,
     ("a", 3, Place.LAN): 0.6,
@@ -103,7 +100,7 @@ class Group:
         """
         if self.place is Place.LAN:
             return run.registries_need
-        shared = self.unique / (_CONNECTIONS[self.place] * LONG.rate)
+        shared = self.unique / (CONNECTIONS * LONG.rate)
         trip = 2 * LONG.delay
         if self.place is Place.PRIMARY:
             return max(run.registries_need, shared + 2 * trip)
