@@ -16,7 +16,7 @@ from tests.support.registries import DockerRegistry
 LONG = Figures(delay=0.04, rate=20_000_000)
 """40 ms each way, 20 MB/s for each connection."""
 CONNECTIONS = 64
-"""What the daemon is allowed to each registry over a long line (`max_connections`), where its default would bound it."""
+"""What the daemon may open to each registry over a long line (`max_connections`): its default would bound it."""
 
 
 class Place(StrEnum):
