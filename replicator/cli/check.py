@@ -20,7 +20,8 @@ from replicator.settings.schema import Endpoint, PrimarySettings, ReplicaSetting
 def check(invocation: Invocation, *, as_json: bool) -> None:
     """Prove each registry: reachable, credentials good, may pull or push.
 
-    On each replica an upload session is opened in the repository `replicator-check` and cancelled.
+    On each replica an upload session is opened in the repository `replicator-check` and cancelled, and a few small
+    questions prove what the registry can do; nothing with a name is left there.
     """
     settings = invocation.settings()
     findings = anyio.run(_probe_all, settings)
@@ -68,6 +69,9 @@ def _show(findings: Sequence[Finding], settings: Settings) -> None:
     headers = ("REGISTRY", "URL", "RESULT", "MAY", "CATALOG", "TAGS LIST", "SECONDS", "PROBLEM")
     print_table(headers, [_line(finding) for finding in findings])
     for finding in findings:
+        if finding.capabilities:
+            told = ", ".join(f"{name} {'yes' if holds else 'no'}" for name, holds in finding.capabilities.items())
+            click.echo(f"{finding.name} can: {told}")
         if finding.advice:
             click.echo(f"{finding.name}: {finding.advice}")
     endpoints = settings.webhooks.endpoints

@@ -1,7 +1,8 @@
 """What `check` asks of one registry, and what to do when the answer is no."""
 
+import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import anyio
@@ -9,6 +10,7 @@ import anyio
 from replicator.clock import Clock
 from replicator.errors import AccessDenied, NotFound, Reason, RegistryError, ReplicatorError, SettingsError
 from replicator.model import Descriptor, Reference, Repository, Tag, parse_repository
+from replicator.registry.capabilities import Capabilities, Capability
 from replicator.settings.schema import PrimarySettings, ReplicaSettings
 
 CHECK_REPOSITORY = "replicator-check"
@@ -40,6 +42,23 @@ class Probed(Protocol[_S]):
         """Return what `reference` names, None on a positive 404."""
         ...
 
+    @property
+    def capabilities(self) -> Capabilities:
+        """What was proven of the registry so far."""
+        ...
+
+    async def prove_checks_manifests(self, repository: Repository) -> bool | None:
+        """Find out whether manifests whose blobs are missing are refused."""
+        ...
+
+    async def prove_checks_digests(self, repository: Repository) -> bool | None:
+        """Find out whether bytes of another digest are refused."""
+        ...
+
+    async def prove_resumes(self, repository: Repository) -> bool | None:
+        """Find out whether an upload that was cut goes on."""
+        ...
+
     async def start_upload(self, repository: Repository) -> _S:
         """Open an upload session."""
         ...
@@ -61,7 +80,8 @@ class Probed(Protocol[_S]):
 class Finding:
     """What was found of one registry. `catalog` and `tags_list` say what was found now: yes, no or unproven.
 
-    `may` says in words what the account was proven to do; `problem` is empty when all is well.
+    `may` says in words what the account was proven to do; `problem` is empty when all is well. `capabilities` are
+    those that were proven or that the configuration lays down.
     """
 
     name: str
@@ -74,6 +94,7 @@ class Finding:
     seconds: float = 0.0
     problem: str = ""
     advice: str = ""
+    capabilities: dict[str, bool] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -101,6 +122,8 @@ async def probe(
             finding.problem = finding.advice = ""
         except ReplicatorError as error:
             _note(finding, error)
+    record = client.capabilities
+    finding.capabilities = {one.value: holds for one in Capability if (holds := record.holds(one)) is not None}
     finding.seconds = round(clock.monotonic() - started, 3)
     return finding
 
@@ -137,6 +160,10 @@ async def _may_push(finding: Finding, client: Probed[_S], prefix: str) -> None:
     finding.may = "push"
     await _catalog(finding, client)
     await _tags(finding, client, repository)
+    for prove in (client.prove_checks_manifests, client.prove_checks_digests, client.prove_resumes):
+        # What a registry in trouble does not tell stays unproven: the daemon finds it out when it needs it.
+        with contextlib.suppress(RegistryError):
+            await prove(repository)
 
 
 async def _catalog(finding: Finding, client: Probed[_S]) -> Repository | None:

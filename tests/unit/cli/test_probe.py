@@ -10,6 +10,7 @@ from replicator.cli.probe import CHECK_REPOSITORY, Finding, probe
 from replicator.clock import SystemClock
 from replicator.errors import AccessDenied, NotFound, Reason, RegistryError, ReplicatorError, SettingsError
 from replicator.model import Descriptor, Digest, MediaType, Reference, Repository, Tag
+from replicator.registry.capabilities import Capabilities, Capability
 from replicator.settings.schema import PrimarySettings, ReplicaSettings
 
 PRIMARY = PrimarySettings(url="https://registry.example.com")
@@ -29,6 +30,7 @@ class Scripted:
     failing: dict[str, ReplicatorError] = field(default_factory=dict)
     hang: bool = False
     calls: list[str] = field(default_factory=list)
+    capabilities: Capabilities = field(default_factory=lambda: Capabilities(SystemClock()))
 
     def _call(self, name: str, what: str = "") -> None:
         self.calls.append(f"{name} {what}".strip())
@@ -46,6 +48,23 @@ class Scripted:
         self._call("stat", f"{repository}:{reference}")
         known = repository in self.catalog
         return Descriptor(MediaType.OCI_MANIFEST, Digest.of(b"x"), 1) if known else None
+
+    async def prove_checks_manifests(self, repository: Repository) -> bool | None:
+        """Answer."""
+        self._call("manifests", repository)
+        self.capabilities.learn(Capability.CHECKS_MANIFESTS, holds=True)
+        return True
+
+    async def prove_checks_digests(self, repository: Repository) -> bool | None:
+        """Answer."""
+        self._call("digests", repository)
+        return None
+
+    async def prove_resumes(self, repository: Repository) -> bool | None:
+        """Answer."""
+        self._call("resumes", repository)
+        self.capabilities.learn(Capability.RESUME, holds=False)
+        return False
 
     async def start_upload(self, repository: Repository) -> str:
         """Answer."""
@@ -89,6 +108,18 @@ async def test_a_replica_that_works_may_be_pushed_to_and_nothing_is_left_there()
     finding = await _replica(registry)
     assert (finding.ok, finding.may, finding.role) == (True, "push", "replica")
     assert registry.calls[1:3] == [f"start mirror/{CHECK_REPOSITORY}", "cancel session"]
+
+
+async def test_what_a_replica_can_do_is_proven_where_it_may_be_pushed_to() -> None:
+    registry = Scripted()
+    finding = await _replica(registry)
+    assert finding.capabilities == {"checks_manifests": True, "resume": False}
+    place = f"mirror/{CHECK_REPOSITORY}"
+    assert registry.calls[-3:] == [f"manifests {place}", f"digests {place}", f"resumes {place}"]
+    assert (await _primary(Scripted())).capabilities == {}
+    busy = RegistryError("busy", registry="r", reason=Reason.SERVER_ERROR, temporary=True, status=503)
+    troubled = await _replica(Scripted(failing={"manifests": busy}))
+    assert (troubled.ok, troubled.capabilities) == (True, {"resume": False})
 
 
 async def test_a_replica_that_refuses_pushes_fails_by_name() -> None:
