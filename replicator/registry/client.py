@@ -146,7 +146,7 @@ class RegistryClient:
         return await self._probes.checks_digests(repository)
 
     async def prove_resumes(self, repository: Repository) -> bool | None:
-        """Say whether uploads that are cut go on; tried once with one of 256 KiB that is dropped."""
+        """Say whether uploads that are cut go on; tried once with a small one that is dropped."""
         return await self._probes.resumes(repository)
 
     def tags(self, repository: Repository) -> AsyncIterator[Tag]:

@@ -24,8 +24,8 @@ from replicator.registry.upload_requests import UploadRequests, UploadSession
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
-_FILLING = bytes(256 * 1024)
-_CUT_AT = 160 * 1024
+_FILLING = bytes(80 * 1024)
+_CUT_AT = 16 * 1024
 _LOOKS = 5
 _LOOK_EVERY = 0.1
 
@@ -75,7 +75,12 @@ class Probes:
         wrong = Descriptor(_LAYER, Digest.of(secrets.token_bytes(32)), len(data))
         try:
             session = await self._requests.start(repository)
-            await self._requests.finish(session, wrong, _once(data))
+            session = await self._requests.patch(session, _once(data), len(data))
+            try:
+                await self._requests.finish(session, wrong)
+            finally:
+                # Distribution 2.8 keeps the bytes of an upload that it refused to finish.
+                await self._requests.cancel(session)
         except RegistryError as error:
             if error.reason is Reason.DIGEST_MISMATCH:
                 return self._proven(Capability.CHECKS_DIGESTS, holds=True)
@@ -87,7 +92,7 @@ class Probes:
         return self._proven(Capability.CHECKS_DIGESTS, holds=False)
 
     async def resumes(self, repository: Repository) -> bool | None:
-        """Say whether an upload that is cut keeps its bytes and goes on: tried with one of 256 KiB that is dropped.
+        """Say whether an upload that is cut keeps its bytes and goes on: tried with a small one that is dropped.
 
         No other upload is touched: at some registries that would end it.
         """

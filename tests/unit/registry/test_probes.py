@@ -52,6 +52,8 @@ async def test_trouble_comes_out(script: Script, client: RegistryClient) -> None
 
 async def test_a_wrong_digest_is_refused_or_not(script: Script, client: RegistryClient) -> None:
     script.on("POST", UPLOADS, Say(202, {"Location": "/up"}))
+    script.on("PATCH", "/up", Say(202, {"Location": "/up"}))
+    script.on("DELETE", "/up", Say(204))
     script.on("PUT", "/up", Say(400))
     assert await client.prove_checks_digests(TEAM) is None
     script.on("PUT", "/up", error(400, "DIGEST_INVALID"))
