@@ -46,6 +46,7 @@ class Listing:
             async for repository in self._entries(pages, "repositories", parse_repository):
                 self._capabilities.learn(Capability.CATALOG, holds=True)
                 yield repository
+            self._capabilities.learn(Capability.CATALOG, holds=True)
         except RegistryError as error:
             if error.status in _NO_CATALOG:
                 self._capabilities.learn(Capability.CATALOG, holds=False)
