@@ -182,6 +182,14 @@ async def test_where_a_mount_fails_its_session_takes_the_bytes(registry: Both) -
     assert await received(registry, HERE, descriptor(SMALL)) == SMALL.read()
 
 
+async def test_an_upload_is_found_again_at_the_place_that_was_kept(registry: Both) -> None:
+    session = await registry.mount_blob(HERE, descriptor(SMALL), THERE)
+    assert session is not None
+    again = registry.reopen_upload(HERE, session.target.text)
+    await registry.send_blob(HERE, descriptor(SMALL), Body(SMALL.read()), again)
+    assert await received(registry, HERE, descriptor(SMALL)) == SMALL.read()
+
+
 async def test_it_says_what_it_checks_and_that_is_kept(registry: Both) -> None:
     """This is the registry that looks at the bytes of blobs, and not at what a manifest needs."""
     assert await registry.prove_checks_manifests(HERE) is False
