@@ -100,9 +100,12 @@ class RegistryClient:
         return self._blobs.open(repository, descriptor, offset, length)
 
     async def mount_blob(
-        self, repository: Repository, descriptor: Descriptor, source_repository: Repository
+        self, repository: Repository, descriptor: Descriptor, source_repository: Repository | None
     ) -> UploadSession | None:
-        """Mount a blob of another repository of this registry: None when done, else a session to send it in."""
+        """Mount a blob of another repository of this registry: None when done, else a session to send it in.
+
+        Without a `source_repository` the registry is left to find the blob (anonymous mount).
+        """
         return await self._uploads.mount(repository, descriptor, source_repository)
 
     async def start_upload(self, repository: Repository) -> UploadSession:

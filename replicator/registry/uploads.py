@@ -68,20 +68,24 @@ class Uploads:
         """Open an upload session."""
         return await self._requests.start(repository)
 
-    async def mount(self, repository: Repository, descriptor: Descriptor, source: Repository) -> UploadSession | None:
+    async def mount(
+        self, repository: Repository, descriptor: Descriptor, source: Repository | None
+    ) -> UploadSession | None:
         """Make a blob of `source` appear in `repository` without sending it; None when that was done.
 
-        Else the session in which it can be sent.
+        Else the session in which it can be sent. Without a source the registry is left to find the blob.
         """
         if self._capabilities.holds(Capability.MOUNT) is False:
             return await self.start(repository)
         endpoint = self._exchange.endpoint
-        query = f"mount={quoted(descriptor.digest)}&from={quoted(endpoint.named(source))}"
+        query = f"mount={quoted(descriptor.digest)}"
+        if source is not None:
+            query += f"&from={quoted(endpoint.named(source))}"
         request = Request(
             operation=Operation.BLOB_MOUNT,
             method="POST",
             target=endpoint.uploads(repository).with_query(query),
-            scopes=scope.merge((*scope.push(repository), *scope.pull(source))),
+            scopes=scope.merge((*scope.push(repository), *(() if source is None else scope.pull(source)))),
         )
         try:
             reply = await self._exchange.ask(request)

@@ -10,14 +10,16 @@ import structlog
 from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.observability.metrics import Metrics
-from replicator.replication.copy import Tools
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.kept_uploads import KeptUploads
 from replicator.replication.lane import Lane, LaneKit, LaneView
+from replicator.replication.mounts import Mounts
 from replicator.replication.ports import IntentStore, Replica, Source, UploadStore
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.survey import ManifestCache
+from replicator.replication.tag_reads import TagReads
+from replicator.replication.tools import Tools
 from replicator.replication.worker import Worker
 from replicator.retry import RetryPolicy
 from replicator.settings.schema import ReplicaSettings, Settings
@@ -66,6 +68,9 @@ class Engine:
         self._metrics = metrics
         self._clock = clock
         self._reads = SharedReads(clock=clock, on_read=metrics.source_bytes_read)
+        self._tags = TagReads(clock)
+        # Told before the lanes are: a lane that leases a change must not be given what was read before it.
+        store.listen(self._tags.changed)
         cache = ManifestCache()
         self._lanes = {one.name: self._lane(one, cache, rng) for one in settings.replicas}
 
@@ -93,9 +98,11 @@ class Engine:
     def _lane(self, replica: ReplicaSettings, cache: ManifestCache, rng: random.Random) -> Lane:
         settings = self._settings
         policy = RetryPolicy(first=settings.retry.first, max=settings.retry.max, park_after=settings.retry.park_after)
+        registry = self._registries[replica.name]
         tools = Tools(
-            replica=self._registries[replica.name],
+            replica=registry,
             presence=Presence(self._clock),
+            mounts=Mounts(registry.capabilities, self._clock),
             locations=self._store,
             reads=self._reads,
             slots=anyio.CapacityLimiter(blobs_at_once(settings, replica)),
@@ -108,6 +115,7 @@ class Engine:
             source=self._registries[replica.source],
             prefix=replica.repository_prefix,
             store=self._store,
+            tags=self._tags,
             cache=cache,
             policy=policy,
             rng=rng,

@@ -9,11 +9,14 @@ from replicator.clock import Clock
 from replicator.model import Digest, Reference, Repository, parse_repository
 from replicator.observability.metrics import Metrics
 from replicator.plan import make_plan
-from replicator.replication.copy import Copy, Tally, Tools
+from replicator.replication.bring import Tally
+from replicator.replication.copy import Copy
+from replicator.replication.mounts import Mounts
 from replicator.replication.ports import Replica, Source
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
-from replicator.replication.survey import ManifestCache, ask_replica, read_closure
+from replicator.replication.survey import ManifestCache, read_closure, recall
+from replicator.replication.tools import Tools
 from replicator.store.outcome import Result
 
 _BLOBS_AT_ONCE = 8
@@ -73,6 +76,7 @@ async def copy_reference(
         tools = Tools(
             replica=replica,
             presence=Presence(clock),
+            mounts=Mounts(replica.capabilities, clock),
             locations=NoLocations(),
             reads=reads,
             slots=anyio.CapacityLimiter(_BLOBS_AT_ONCE),
@@ -80,7 +84,7 @@ async def copy_reference(
             clock=clock,
         )
         closure = await read_closure(source, order.repository, top, ManifestCache())
-        facts = await ask_replica(replica, target, closure, tools.presence, tools.locations)
+        facts = await recall(tools, target, closure)
         copy = Copy(tools, source, order.repository, target, tally)
         await copy.run(make_plan(closure, order.published, facts), _always)
         result = Result.COPIED

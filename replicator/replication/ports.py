@@ -100,9 +100,20 @@ class Replica(Protocol):
         ...
 
     async def mount_blob(
-        self, repository: Repository, descriptor: Descriptor, source_repository: Repository
+        self, repository: Repository, descriptor: Descriptor, source_repository: Repository | None
     ) -> UploadSession | None:
-        """Return None when the blob was mounted, else the upload session that the registry opened instead."""
+        """Return None when the blob was mounted, else the upload session that the registry opened instead.
+
+        Without a `source_repository` the registry is left to find the blob.
+        """
+        ...
+
+    async def start_upload(self, repository: Repository) -> UploadSession:
+        """Open an upload session."""
+        ...
+
+    async def cancel_upload(self, session: UploadSession) -> None:
+        """Give a session up, best effort; never raises a RegistryError."""
         ...
 
     async def send_blob(

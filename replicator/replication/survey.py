@@ -1,16 +1,21 @@
-"""Look before copying: read the manifest tree at the source now, and ask the replica what it has (DESIGN 3)."""
+"""Look before copying: read the manifest tree at the source now, and recall what the replica has (DESIGN 3)."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+
+import anyio
 
 from replicator import manifest as manifests
 from replicator.errors import ContentError, NotFound, Reason
 from replicator.manifest import Closure, Manifest
 from replicator.model import Descriptor, Digest, RawManifest, Repository
 from replicator.plan import Facts
-from replicator.replication.ports import BlobLocations, Replica, Source
-from replicator.replication.presence import Presence
+from replicator.registry.capabilities import Capability
+from replicator.replication.ports import Source
 from replicator.replication.together import together
+from replicator.replication.tools import Tools
 
 MAX_MANIFESTS = 10_000
 """Most manifests under one reference."""
@@ -26,6 +31,7 @@ class ManifestCache:
         self._limit = limit
         self._held = 0
         self._entries: OrderedDict[Digest, Manifest] = OrderedDict()
+        self._under_way: dict[tuple[str, Repository, Digest], anyio.Event] = {}
 
     def get(self, digest: Digest) -> Manifest | None:
         """Return the manifest with that digest."""
@@ -43,6 +49,21 @@ class ManifestCache:
         while self._held > self._limit:
             _, dropped = self._entries.popitem(last=False)
             self._held -= len(dropped.raw.body)
+
+    def under_way(self, source: str, repository: Repository, digest: Digest) -> anyio.Event | None:
+        """Return what is set when the read of a manifest by another copy ends; None when nobody reads it now."""
+        return self._under_way.get((source, repository, digest))
+
+    @contextmanager
+    def reading(self, source: str, repository: Repository, digest: Digest) -> Iterator[None]:
+        """Be the one who reads it."""
+        key = (source, repository, digest)
+        ended = self._under_way[key] = anyio.Event()
+        try:
+            yield
+        finally:
+            del self._under_way[key]
+            ended.set()
 
 
 async def read_closure(source: Source, repository: Repository, top: RawManifest, cache: ManifestCache) -> Closure:
@@ -89,11 +110,14 @@ async def _read_child(
     source: Source, repository: Repository, child: Descriptor, cache: ManifestCache
 ) -> Manifest | None:
     known_type = manifests.is_manifest_type(child.media_type)
+    while (other := cache.under_way(source.name, repository, child.digest)) is not None:
+        await other.wait()
     cached = cache.get(child.digest)
     if cached is not None and _fits(cached.raw, child, known_type=known_type):
         return cached
     try:
-        raw = await source.read_manifest(repository, child.digest)
+        with cache.reading(source.name, repository, child.digest):
+            raw = await source.read_manifest(repository, child.digest)
     except NotFound:
         if known_type:
             raise
@@ -112,26 +136,34 @@ def _fits(raw: RawManifest, child: Descriptor, *, known_type: bool) -> bool:
     return len(raw.body) == child.size and (not known_type or raw.media_type == child.media_type)
 
 
-async def ask_replica(
-    replica: Replica, repository: Repository, closure: Closure, presence: Presence, locations: BlobLocations
-) -> Facts:
-    """Return what `repository` of the replica holds of `closure`: known, else asked; and where else blobs are.
+async def recall(tools: Tools, repository: Repository, closure: Closure, *, careful: bool = False) -> Facts:
+    """Return what is known of `closure` in `repository` of the replica, without asking it (DESIGN 3, first rungs).
 
-    Blobs that another worker is bringing now are not asked for: the copy waits for them.
+    What is only believed the copy has verified, by the registry where that checks manifests, else by asking;
+    `careful` tells it to ask for everything.
     """
-    known = {blob.digest for blob in closure.blobs if presence.knows(repository, blob.digest)}
-    known |= {m.raw.digest for m in closure.manifests[:-1] if presence.knows(repository, m.raw.digest)}
-    unknown = [blob for blob in closure.blobs if blob.digest not in known and not presence.under_way(blob.digest)]
-    held = await together([partial(replica.has_blob, repository, blob) for blob in unknown])
-    for blob, there in zip(unknown, held, strict=True):
-        if there:
-            presence.learn(repository, blob.digest)
-            known.add(blob.digest)
-    absent = [blob.digest for blob in closure.blobs if blob.digest not in known]
-    elsewhere = await locations.locations(replica.name, absent) if absent else {}
+    replica, presence = tools.replica, tools.presence
+    blobs = [blob.digest for blob in closure.blobs]
+    manifests_below = [manifest.raw.digest for manifest in closure.manifests[:-1]]
+    present = {digest for digest in (*blobs, *manifests_below) if presence.proven(repository, digest)}
+    believed = {digest for digest in blobs if presence.knows(repository, digest)}
+    unknown = [digest for digest in blobs if digest not in believed]
+    held = await tools.locations.locations(replica.name, unknown) if unknown else {}
+    remembered = {digest for digest in unknown if repository in held.get(digest, ())}
     return Facts(
-        present=frozenset(known),
-        locations={
-            digest: tuple(other for other in found if other != repository) for digest, found in elsewhere.items()
-        },
+        present=frozenset(present),
+        believed=frozenset(believed | remembered),
+        locations={digest: _worth_a_mount(tools, repository, digest, held.get(digest, ())) for digest in unknown},
+        others=presence.others(repository, remembered=bool(believed or remembered)),
+        checks_manifests=replica.capabilities.holds(Capability.CHECKS_MANIFESTS) is True,
+        careful=careful,
     )
+
+
+def _worth_a_mount(
+    tools: Tools, repository: Repository, digest: Digest, held: tuple[Repository, ...]
+) -> tuple[Repository, ...]:
+    """Return where a blob may be mounted from, best first: what the replica showed us before what is remembered."""
+    holder = tools.presence.holder(digest)
+    candidates = held if holder is None else (holder, *(other for other in held if other != holder))
+    return tuple(other for other in candidates if tools.mounts.may_work(other, repository))

@@ -9,14 +9,18 @@ import anyio
 import structlog
 
 from replicator.errors import ManifestBlobUnknown, NotFound, ReplicatorError
-from replicator.model import Descriptor, Digest, Intent, Lease, RawManifest, Recorded, Repository, parse_repository
+from replicator.model import Digest, Intent, Lease, RawManifest, Recorded, Repository, parse_repository
 from replicator.observability.labels import UpdateKind
 from replicator.plan import make_plan
-from replicator.replication.copy import Copy, Tally, Tools
+from replicator.replication.bring import Tally
+from replicator.replication.copy import Copy
 from replicator.replication.events import ReplicationEvent
+from replicator.replication.held import Held
 from replicator.replication.ports import IntentStore, Source
-from replicator.replication.survey import ManifestCache, ask_replica, read_closure
-from replicator.replication.together import together
+from replicator.replication.survey import ManifestCache, read_closure, recall
+from replicator.replication.tag_reads import TagReads
+from replicator.replication.together import first_error, together
+from replicator.replication.tools import Tools
 from replicator.retry import Failure, RetryPolicy, after_failure, look_delay
 from replicator.store.outcome import Done, Outcome, Parked, Result, Retry
 
@@ -62,6 +66,7 @@ class Worker:
         source: Source,
         prefix: str,
         store: IntentStore,
+        tags: TagReads,
         cache: ManifestCache,
         policy: RetryPolicy,
         rng: random.Random,
@@ -70,6 +75,7 @@ class Worker:
         self._source = source
         self._prefix = prefix
         self._store = store
+        self._tags = tags
         self._cache = cache
         self._policy = policy
         self._rng = rng
@@ -89,21 +95,44 @@ class Worker:
             return self._failed(job, unexpected)
 
     async def _make_equal(self, job: Job, may_publish: Callable[[], Awaitable[None]]) -> Outcome:
+        """Copy what the source names now, while the replica is asked what it has: that costs no time of its own."""
+        target = self._target(job.lease.key.repository)
+        held = Held(self._tools.replica, target, job.lease.key.reference)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(held.ask)
+                outcome = await self._copy_named(job, held, target, may_publish)
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as errors:
+            raise first_error(errors) from errors
+        return outcome
+
+    async def _copy_named(
+        self, job: Job, held: Held, target: Repository, may_publish: Callable[[], Awaitable[None]]
+    ) -> Outcome:
         lease = job.lease
-        target = self._target(lease.key.repository)
-        top, held = await self._both_ends(lease, target)
-        if job.moved:
-            # The replica took its time to answer: what the source said before that may be superseded by now.
-            top = await self._at_source(lease)
+        top = await self._at_source(lease, anew=lease.attempts > 0)
+        if top is not None and self._is_probably_there(lease, top.digest, target):
+            await held.answered.wait()
+            if job.moved:
+                # The replica took its time to answer: what the source said before that may be superseded by now.
+                top = await self._at_source(lease, anew=True)
         if top is None:
             return Done(result=Result.GONE, digest=None, look_at=self._look_at(lease.looks), looks=lease.looks + 1)
         look_at = None if lease.digest in {None, top.digest} else self._look_at(lease.looks)
         looks = 0 if look_at is None else lease.looks + 1
-        if held is not None and held.digest == top.digest:
-            return Done(result=Result.ALREADY_PRESENT, digest=top.digest, look_at=look_at, looks=looks)
         job.copying = top.digest
-        covered = await self._bring(job, top, target, may_publish)
+        with held.unless_it_is(top.digest, lambda: job.wrote) as needed:
+            covered = await self._bring(job, top, target, may_publish)
+        if needed.cancel_called:
+            return Done(result=Result.ALREADY_PRESENT, digest=top.digest, look_at=look_at, looks=looks)
         return Done(result=Result.COPIED, digest=top.digest, look_at=look_at, looks=looks, covered=covered)
+
+    def _is_probably_there(self, lease: Lease, digest: Digest, target: Repository) -> bool:
+        """Say whether the replica's answer is worth waiting for, since it may well save all the rest."""
+        if isinstance(lease.key.reference, Digest):
+            return self._tools.presence.knows(target, digest)
+        return lease.have == digest
 
     async def _bring(
         self, job: Job, top: RawManifest, target: Repository, may_publish: Callable[[], Awaitable[None]]
@@ -111,7 +140,7 @@ class Worker:
         lease, tools = job.lease, self._tools
         closure = await read_closure(self._source, lease.key.repository, top, self._cache)
         for last_try in (False, True):
-            facts = await ask_replica(tools.replica, target, closure, tools.presence, tools.locations)
+            facts = await recall(tools, target, closure, careful=last_try)
             job.copy = copy = Copy(tools, self._source, lease.key.repository, target, job.tally)
             try:
                 await copy.run(make_plan(closure, lease.key.reference, facts), may_publish)
@@ -124,24 +153,9 @@ class Worker:
                     raise
         return tuple(manifest.raw.digest for manifest in closure.manifests)
 
-    async def _both_ends(self, lease: Lease, target: Repository) -> tuple[RawManifest | None, Descriptor | None]:
-        top: RawManifest | None = None
-        held: Descriptor | None = None
-
-        async def at_source() -> None:
-            nonlocal top
-            top = await self._at_source(lease)
-
-        async def at_replica() -> None:
-            nonlocal held
-            held = await self._tools.replica.stat_manifest(target, lease.key.reference)
-
-        await together([at_source, at_replica])
-        return top, held
-
-    async def _at_source(self, lease: Lease) -> RawManifest | None:
+    async def _at_source(self, lease: Lease, *, anew: bool = False) -> RawManifest | None:
         try:
-            return await self._source.read_manifest(lease.key.repository, lease.key.reference)
+            return await self._tags.read(self._source, lease.key, lease.digest, anew=anew)
         except NotFound:
             return None
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from replicator import manifest
 from replicator.manifest import Closure, Manifest
 from replicator.model import INDEX_TYPES, Digest, RawManifest, Reference, parse_tag
-from replicator.plan import BlobStep, Facts, ManifestStep, Plan, make_plan
+from replicator.plan import SMALL, BlobStep, Facts, ManifestStep, Others, Plan, Way, make_plan
 from tests.support.content import Blob, Content, closure_of, make_blob, make_image, make_index
 
 TAG = parse_tag("latest")
@@ -132,6 +132,38 @@ def test_a_wave_needs_only_the_waves_before_it(content: Content) -> None:
         for step in wave:
             assert all(child.digest in done for child in known[step.manifest.digest].children)
         done |= {step.manifest.digest for step in wave}
+
+
+@given(
+    content=CONTENTS,
+    drawn=st.data(),
+    others=st.sampled_from(Others),
+    checks=st.booleans(),
+    careful=st.booleans(),
+)
+def test_nothing_is_taken_for_granted_that_nobody_checks(
+    content: Content, drawn: st.DataObject, others: Others, checks: bool, careful: bool
+) -> None:
+    """Each blob is proven, asked for, brought, or named by a manifest that a registry which checks is given (G2)."""
+    everything = sorted(closure_of(content))
+    some = st.sets(st.sampled_from(everything)).map(frozenset)
+    present, believed = drawn.draw(some), drawn.draw(some)
+    facts = Facts(present=present, believed=believed, others=others, checks_manifests=checks, careful=careful)
+    plan = make_plan(closure(content), TAG, facts)
+    stepped = {step.blob.digest for step in plan.blobs}
+    put = {step.manifest.digest for wave in plan.waves for step in wave}
+    vouched = {
+        blob.digest for one in closure(content).manifests if one.raw.digest in put and checks for blob in one.blobs
+    }
+    blobs = {blob.digest for blob in closure(content).blobs}
+    assert blobs <= present | stepped | vouched
+    assert not stepped & (present | plan.assumed)
+    assert plan.assumed <= vouched & believed - present
+    assert not (careful and plan.assumed)
+    for step in plan.blobs:
+        assert step.believed == (step.blob.digest in believed)
+        assert step.way is Way.ASK or not (step.believed or careful)
+        assert step.way is not Way.BRING or step.blob.size <= SMALL
 
 
 def sizes(content: Content) -> dict[Digest, int]:

@@ -3,7 +3,7 @@
 from replicator import manifest
 from replicator.manifest import Closure
 from replicator.model import Digest, RawManifest, Reference, parse_repository, parse_tag
-from replicator.plan import BlobStep, Facts, Plan, make_plan
+from replicator.plan import SMALL, Facts, Others, Plan, Way, make_plan
 from tests.support.content import Content, closure_of, make_blob, make_image, make_index
 
 TAG = parse_tag("v1")
@@ -87,5 +87,55 @@ def test_absent_blobs_are_mounted_from_where_they_are() -> None:
     facts = Facts(present=frozenset({here}), locations={there: (other,), here: (other,)})
     steps = {step.blob.digest: step for step in plan(image, facts=facts).blobs}
     assert steps[there].mount_from == (other,)
-    assert steps[image.config.digest] == BlobStep(steps[image.config.digest].blob)
+    assert steps[there].way is Way.BRING, "done in one request, whether or not it is there already"
+    assert steps[image.config.digest].mount_from == ()
     assert here not in steps
+
+
+BIG_AND_SMALL = make_image("a", [SMALL + 1, SMALL])
+
+
+def ways(facts: Facts) -> list[Way]:
+    """Return the ways of the large layer, the small layer and the config."""
+    return [step.way for step in plan(BIG_AND_SMALL, facts=facts).blobs]
+
+
+def test_of_an_unknown_repository_is_asked_while_the_uploads_are_opened() -> None:
+    assert ways(Facts()) == [Way.BOTH] * 3
+
+
+def test_where_only_ours_is_small_blobs_are_sent_without_a_question() -> None:
+    assert ways(Facts(others=Others.NONE)) == [Way.BOTH, Way.BRING, Way.BRING]
+
+
+def test_where_others_push_too_no_upload_is_opened_on_suspicion() -> None:
+    assert ways(Facts(others=Others.SOME)) == [Way.ASK] * 3
+
+
+def test_what_is_believed_is_asked_for_unless_the_registry_checks() -> None:
+    image, blobs = BIG_AND_SMALL, frozenset(blob.digest for blob in BIG_AND_SMALL.blobs())
+    for others in Others:
+        asked = plan(image, facts=Facts(believed=blobs, others=others))
+        assert [step.way for step in asked.blobs] == [Way.ASK] * 3
+        assert all(step.believed for step in asked.blobs)
+        assumed = plan(image, facts=Facts(believed=blobs, others=others, checks_manifests=True))
+        assert (assumed.blobs, assumed.assumed) == ((), blobs)
+        assert {blob.digest for blob in assumed.present} == blobs
+
+
+def test_after_a_refusal_everything_is_asked_for_and_put() -> None:
+    index, everything = make_index([BIG_AND_SMALL]), closure_of(make_index([BIG_AND_SMALL]))
+    facts = Facts(believed=everything, others=Others.NONE, checks_manifests=True, careful=True)
+    found = plan(index, facts=facts)
+    assert [step.way for step in found.blobs] == [Way.ASK] * 3
+    assert waves(found) == [{BIG_AND_SMALL.digest}, {TAG}]
+
+
+def test_blobs_are_assumed_only_under_a_manifest_that_is_put() -> None:
+    """A child that is not put again is not looked into by a registry that is given its index."""
+    a, b = make_image("a"), make_image("b")
+    blobs = frozenset(blob.digest for image in (a, b) for blob in image.blobs())
+    facts = Facts(present=frozenset({a.digest}), believed=blobs, checks_manifests=True)
+    found = plan(make_index([a, b]), facts=facts)
+    assert found.assumed == {blob.digest for blob in b.blobs()}
+    assert {step.blob.digest for step in found.blobs} == {blob.digest for blob in a.blobs()}

@@ -14,11 +14,14 @@ import anyio
 from replicator.errors import StoreError
 from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Reference, Repository, Tag
 from replicator.observability.metrics import Metrics, Scope
-from replicator.replication.copy import Tools
+from replicator.registry.capabilities import Capabilities
 from replicator.replication.engine import Engine
+from replicator.replication.mounts import Mounts
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.survey import ManifestCache
+from replicator.replication.tag_reads import TagReads
+from replicator.replication.tools import Tools
 from replicator.replication.worker import Job, Worker
 from replicator.retry import RetryPolicy
 from replicator.settings.schema import Settings
@@ -226,8 +229,8 @@ async def running_rig(folder: Path, names: Sequence[str] = ("eu",), **more: Any)
     store = await open_store(folder, clock)
     rig = Rig(
         clock=clock,
-        source=ModelRegistry("primary"),
-        replicas={name: ModelRegistry(name) for name in names},
+        source=ModelRegistry("primary", Capabilities(clock)),
+        replicas={name: ModelRegistry(name, Capabilities(clock)) for name in names},
         store=store,
         metrics=Metrics(Scope(replicas=tuple(names)), clock=clock),
         settings=settings,
@@ -276,17 +279,21 @@ async def running_bench(folder: Path, *, prefix: str = "") -> AsyncIterator[Benc
         tools = Tools(
             replica=rig.replica,
             presence=Presence(rig.clock),
+            mounts=Mounts(rig.replica.capabilities, rig.clock),
             locations=rig.store,
             reads=reads,
             slots=anyio.CapacityLimiter(4),
             metrics=rig.metrics,
             clock=rig.clock,
         )
+        tags = TagReads(rig.clock)
+        rig.store.listen(tags.changed)
         worker = Worker(
             tools,
             source=rig.source,
             prefix=prefix,
             store=rig.store,
+            tags=tags,
             cache=ManifestCache(),
             policy=RetryPolicy(),
             rng=random.Random(0),

@@ -21,6 +21,7 @@ from replicator.registry.upload_requests import UploadSession
 from tests.support.content import Blob, Content
 
 CHUNK = 256 * 1024
+_ANY = Digest.of(b"")  # what an upload session is for is not said when it is opened
 
 
 class Op(StrEnum):
@@ -35,6 +36,8 @@ class Op(StrEnum):
     WROTE = "wrote"
     HAS = "has"
     MOUNT = "mount"
+    START = "start"
+    CANCEL = "cancel"
     SEND = "send"
     GOT = "got"
     SENT = "sent"
@@ -62,7 +65,9 @@ async def _nothing(_call: Call) -> None:
 class ModelRegistry:
     """Content by repository, as a registry keeps it; `hook` is awaited at each moment and may wait or raise.
 
-    `strict`: a manifest whose content is missing is refused. `chunk`: bytes a read gives at a time; `empty_pieces`
+    `strict`: a manifest whose content is missing is refused. `mounts`: it mounts blobs, `mounts_unreferenced`: also
+    those that no manifest of the other repository names, `mounts_anonymously`: also without being told from where.
+    `chunk`: bytes a read gives at a time; `empty_pieces`
     come between them, and `tamper` may change them. Without `tells_of_short_bodies` a read ends in peace however few
     bytes it gave.
     """
@@ -72,6 +77,9 @@ class ModelRegistry:
     max_connections: int = 32
     serves_ranges: bool = True
     strict: bool = False
+    mounts: bool = True
+    mounts_unreferenced: bool = True
+    mounts_anonymously: bool = False
     chunk: int = CHUNK
     empty_pieces: bool = False
     tells_of_short_bodies: bool = True
@@ -86,6 +94,7 @@ class ModelRegistry:
     most_open: int = 0
     bytes_read: int = 0
     sessions: int = 0
+    cancelled: int = 0
     corrupt: list[Digest] = field(default_factory=list)
 
     # What tests do to it
@@ -197,18 +206,24 @@ class ModelRegistry:
             self.open_reads -= 1
 
     async def mount_blob(
-        self, repository: Repository, descriptor: Descriptor, source_repository: Repository
+        self, repository: Repository, descriptor: Descriptor, source_repository: Repository | None
     ) -> UploadSession | None:
         """Link a blob of another repository, or open a session."""
         await self._at(Op.MOUNT, repository, descriptor.digest)
-        if (source_repository, descriptor.digest) in self.links:
+        if self._mountable(descriptor.digest, source_repository):
             self.links.add((repository, descriptor.digest))
             return None
         return self._session(repository)
 
     async def start_upload(self, repository: Repository) -> UploadSession:
         """Open a session."""
+        await self._at(Op.START, repository, _ANY)
         return self._session(repository)
+
+    async def cancel_upload(self, session: UploadSession) -> None:
+        """Give a session up."""
+        await self._at(Op.CANCEL, session.repository, _ANY)
+        self.cancelled += 1
 
     async def send_blob(
         self,
@@ -243,6 +258,21 @@ class ModelRegistry:
         return UploadSession(repository, place)
 
     # Inside
+
+    def _mountable(self, digest: Digest, source_repository: Repository | None) -> bool:
+        if not self.mounts or (source_repository is None and not self.mounts_anonymously):
+            return False
+        held = {repository for repository, one in self.links if one == digest}
+        if not self.mounts_unreferenced:
+            held = {repository for repository in held if self._is_named(repository, digest)}
+        return source_repository in held if source_repository is not None else bool(held)
+
+    def _is_named(self, repository: Repository, digest: Digest) -> bool:
+        return any(
+            digest in {blob.digest for blob in parse(raw, registry=self.name).blobs}
+            for (where, _), raw in self.manifests.items()
+            if where == repository
+        )
 
     async def _at(self, op: Op, repository: Repository, reference: Reference, offset: int = 0) -> None:
         call = Call(self.name, op, repository, reference, offset)

@@ -12,12 +12,15 @@ from replicator.errors import ContentError, RegistryError, ReplicatorError
 from replicator.manifest import Closure
 from replicator.model import Digest, RawManifest, Reference, Repository, parse_repository, parse_tag
 from replicator.observability.metrics import Metrics, Scope
-from replicator.plan import Facts, make_plan
-from replicator.replication.copy import LEADER_LIMIT, Copy, Tally, Tools
+from replicator.plan import SMALL, Facts, make_plan
+from replicator.replication.bring import LEADER_LIMIT, Tally
+from replicator.replication.copy import Copy
+from replicator.replication.mounts import Mounts
 from replicator.replication.one_shot import NoLocations
 from replicator.replication.pacing import Pacing
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.tools import SMALL_AT_ONCE, Tools
 from tests.support.content import Content, make_blob, make_image, make_index
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
@@ -88,6 +91,7 @@ async def lane(fake_clock: FakeClock) -> AsyncIterator[Lane]:
         tools = Tools(
             replica=replica,
             presence=Presence(fake_clock),
+            mounts=Mounts(replica.capabilities, fake_clock),
             locations=locations,
             reads=reads,
             slots=anyio.CapacityLimiter(2),
@@ -240,7 +244,7 @@ async def test_a_leader_that_hangs_is_not_waited_for_for_ever(lane: Lane) -> Non
 
 
 async def test_no_more_blobs_are_sent_at_once_than_there_are_slots(lane: Lane) -> None:
-    content = make_image("many", [1_000 * n for n in range(1, 8)])
+    content = make_image("many", [SMALL + n for n in range(1, 8)])
     lane.source.hold(HERE, content)
     most = 0
 
@@ -252,6 +256,23 @@ async def test_no_more_blobs_are_sent_at_once_than_there_are_slots(lane: Lane) -
     await lane.copy(content, THERE)
     assert most == 2
     assert lane.tools.slots.borrowed_tokens == 0
+
+
+async def test_small_blobs_do_not_queue_behind_large_ones(lane: Lane) -> None:
+    """Over a long link many at once is what counts; they are bounded on their own."""
+    content = make_image("small", [1_000 + n for n in range(2 * SMALL_AT_ONCE)])
+    lane.source.hold(HERE, content)
+    most = 0
+
+    def watch(_call: Call) -> None:
+        nonlocal most
+        most = max(most, lane.tools.small_slots.borrowed_tokens)
+        assert lane.tools.slots.borrowed_tokens == 0
+
+    lane.replica.hook = faults(watch)
+    await lane.copy(content, THERE)
+    assert most == SMALL_AT_ONCE
+    assert lane.tools.small_slots.borrowed_tokens == 0
 
 
 @pytest.mark.parametrize("hurt", [SHARED.digest, ONE.config.digest])
@@ -311,6 +332,7 @@ async def test_two_lanes_read_the_source_once(lane: Lane) -> None:
     tools = Tools(
         replica=other,
         presence=Presence(lane.clock),
+        mounts=Mounts(other.capabilities, lane.clock),
         locations=Remembered(),
         reads=lane.tools.reads,
         slots=anyio.CapacityLimiter(2),

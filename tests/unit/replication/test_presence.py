@@ -1,6 +1,7 @@
 """What a replica is believed to hold is proven, bounded, and dropped when it proves wrong."""
 
 from replicator.model import parse_repository
+from replicator.plan import Others
 from replicator.replication.presence import Presence
 from tests.support.content import make_blob
 from tests.support.fake_clock import FakeClock
@@ -55,43 +56,6 @@ def test_a_repository_is_forgotten_as_a_whole_and_alone(fake_clock: FakeClock) -
     assert presence.knows(THERE, ONE)
 
 
-def test_an_upload_is_under_way_until_it_ends(fake_clock: FakeClock) -> None:
-    presence = Presence(fake_clock)
-    with presence.bring(HERE, ONE):
-        upload = presence.under_way(ONE)
-        assert upload is not None
-        assert upload.repository == HERE
-        assert not upload.ended.is_set()
-        assert presence.under_way(TWO) is None
-    assert presence.under_way(ONE) is None
-    assert upload.ended.is_set()
-
-
-def test_an_upload_that_fails_wakes_whoever_waits(fake_clock: FakeClock) -> None:
-    presence = Presence(fake_clock)
-    bringing = presence.bring(HERE, ONE)
-    bringing.__enter__()
-    upload = presence.under_way(ONE)
-    assert not bringing.__exit__(ZeroDivisionError, ZeroDivisionError(), None), "the error goes on"
-    assert upload is not None
-    assert upload.ended.is_set()
-    assert presence.under_way(ONE) is None
-    assert not presence.knows(HERE, ONE), "an upload that failed proves nothing"
-
-
-def test_one_who_no_longer_waits_may_bring_it_as_well(fake_clock: FakeClock) -> None:
-    """The first upload seems to hang; when it ends after all, the second is still the one to wait for."""
-    presence = Presence(fake_clock)
-    first = presence.bring(HERE, ONE)
-    first.__enter__()
-    with presence.bring(THERE, ONE):
-        first.__exit__(None, None, None)
-        upload = presence.under_way(ONE)
-        assert upload is not None
-        assert upload.repository == THERE
-    assert presence.under_way(ONE) is None
-
-
 def test_the_holder_of_a_blob_is_known_until_it_is_no_longer_believed(fake_clock: FakeClock) -> None:
     presence = Presence(fake_clock, known_for=10)
     assert presence.holder(ONE) is None
@@ -103,3 +67,42 @@ def test_the_holder_of_a_blob_is_known_until_it_is_no_longer_believed(fake_clock
     presence.learn(HERE, ONE)
     fake_clock.advance(11)
     assert presence.holder(ONE) is None
+
+
+def test_proof_is_short_and_belief_is_long(fake_clock: FakeClock) -> None:
+    presence = Presence(fake_clock, known_for=100, proven_for=10)
+    presence.learn(HERE, ONE)
+    assert presence.proven(HERE, ONE)
+    fake_clock.advance(11)
+    assert not presence.proven(HERE, ONE)
+    assert presence.knows(HERE, ONE)
+    presence.learn(HERE, ONE)
+    assert presence.proven(HERE, ONE)
+
+
+def test_a_repository_is_unknown_until_something_was_asked_there(fake_clock: FakeClock) -> None:
+    presence = Presence(fake_clock, known_for=100)
+    assert presence.others(HERE, remembered=False) is Others.UNKNOWN
+    assert presence.others(HERE, remembered=True) is Others.NONE, "what we remember, we brought"
+    presence.found(HERE, there=False)
+    assert presence.others(HERE, remembered=False) is Others.NONE
+    presence.found(HERE, there=True)
+    presence.found(HERE, there=False)
+    assert presence.others(HERE, remembered=True) is Others.SOME, "one surprise counts for more than what is absent"
+    assert presence.others(THERE, remembered=False) is Others.UNKNOWN
+    fake_clock.advance(101)
+    assert presence.others(HERE, remembered=False) is Others.UNKNOWN
+    presence.found(HERE, there=True)
+    presence.forget(HERE)
+    assert presence.others(HERE, remembered=False) is Others.UNKNOWN
+
+
+def test_after_some_new_repositories_the_next_is_taken_for_new(fake_clock: FakeClock) -> None:
+    presence = Presence(fake_clock)
+    for n in range(3):
+        assert presence.others(HERE, remembered=False) is Others.UNKNOWN
+        for _ in range(5):
+            presence.found(parse_repository(f"team/new-{n}"), there=False)
+    assert presence.others(HERE, remembered=False) is Others.NONE
+    presence.found(THERE, there=True)
+    assert presence.others(HERE, remembered=False) is Others.UNKNOWN, "until one holds something"

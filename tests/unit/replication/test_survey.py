@@ -1,22 +1,32 @@
 """Before a copy: the whole tree at the source, what the replica holds, and nothing asked twice."""
 
+import asyncio
 import json
+from functools import partial
 from typing import Any
 
+import anyio
 import pytest
 
 from replicator import manifest
 from replicator.errors import ContentError, NotFound, Reason
 from replicator.manifest import Closure
 from replicator.model import Descriptor, Digest, MediaType, RawManifest, parse_repository
+from replicator.observability.metrics import Metrics, Scope
+from replicator.plan import Facts, Others
+from replicator.registry.capabilities import Capabilities, Capability
+from replicator.replication.mounts import Mounts
 from replicator.replication.one_shot import NoLocations
-from replicator.replication.presence import Presence
-from replicator.replication.survey import ManifestCache, ask_replica, read_closure
+from replicator.replication.presence import KNOWN_FOR, PROVEN_FOR, Presence
+from replicator.replication.shared_reads import SharedReads
+from replicator.replication.survey import ManifestCache, read_closure, recall
+from replicator.replication.together import together
+from replicator.replication.tools import Tools
 from tests.support.content import Content, Index, blob_of, closure_of, make_blob, make_image, make_index
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import ModelRegistry, Op
+from tests.unit.replication.support import Gate, ModelRegistry, Op, faults
 
-HERE, THERE = parse_repository("team/here"), parse_repository("team/there")
+HERE, THERE, OTHER = (parse_repository(f"team/{name}") for name in ("here", "there", "other"))
 CACHE_CONFIG = "application/vnd.buildkit.cacheconfig.v0"
 
 
@@ -192,53 +202,115 @@ class Locations(NoLocations):
         return {digest: self.known[digest] for digest in digests if digest in self.known}
 
 
-async def test_a_replica_is_asked_for_each_blob_once(fake_clock: FakeClock) -> None:
+def tools_for(
+    replica: ModelRegistry, clock: FakeClock, locations: NoLocations | None = None, presence: Presence | None = None
+) -> Tools:
+    return Tools(
+        replica=replica,
+        presence=presence or Presence(clock),
+        mounts=Mounts(replica.capabilities, clock),
+        locations=locations or NoLocations(),
+        reads=SharedReads(clock=clock, on_read=lambda _name, _bytes: None),
+        slots=anyio.CapacityLimiter(1),
+        metrics=Metrics(Scope(replicas=("eu",)), clock=clock),
+        clock=clock,
+    )
+
+
+@pytest.fixture
+def eu(fake_clock: FakeClock) -> ModelRegistry:
+    return ModelRegistry("eu", Capabilities(fake_clock))
+
+
+async def test_a_replica_is_not_asked_at_all(eu: ModelRegistry, fake_clock: FakeClock) -> None:
+    """Whatever has to be asked is asked by the copy, while it does other things."""
     content = make_image("a", [10, 20])
-    replica, presence = ModelRegistry("eu"), Presence(fake_clock)
-    replica.hold_blob(HERE, content.layers[0])
-    closure = await survey(content)
-    facts = await ask_replica(replica, HERE, closure, presence, NoLocations())
-    assert facts.present == {content.layers[0].digest}
-    assert replica.count(Op.HAS) == 3
-    again = await ask_replica(replica, HERE, closure, presence, NoLocations())
-    assert again.present == facts.present
-    assert replica.count(Op.HAS, content.layers[0].digest) == 1, "it is known from its own answer"
+    eu.hold_blob(HERE, content.layers[0])
+    assert await recall(tools_for(eu, fake_clock), HERE, await survey(content)) == Facts(
+        locations={blob.digest: () for blob in content.blobs()}
+    )
+    assert eu.calls == []
 
 
-async def test_what_we_put_ourselves_is_not_asked_for(fake_clock: FakeClock) -> None:
+async def test_what_we_put_ourselves_is_proven_a_moment_and_believed_an_hour(
+    eu: ModelRegistry, fake_clock: FakeClock
+) -> None:
     content = make_index([make_image("a")])
-    replica, presence = ModelRegistry("eu"), Presence(fake_clock)
+    closure, tools = await survey(content), tools_for(eu, fake_clock)
     for digest in closure_of(content):
-        presence.learn(HERE, digest)
-    facts = await ask_replica(replica, HERE, await survey(content), presence, NoLocations())
-    assert facts.present == closure_of(content) - {content.digest}
-    assert replica.calls == []
+        tools.presence.learn(HERE, digest)
+    blobs = {blob.digest for blob in content.blobs()}
+    facts = await recall(tools, HERE, closure)
+    assert (facts.present, facts.believed) == (closure_of(content) - {content.digest}, blobs)
+    fake_clock.advance(PROVEN_FOR + 1)
+    facts = await recall(tools, HERE, closure)
+    assert (facts.present, facts.believed, facts.others) == (frozenset(), blobs, Others.NONE)
+    fake_clock.advance(KNOWN_FOR)
+    facts = await recall(tools, HERE, closure)
+    assert (facts.present, facts.believed, facts.others) == (frozenset(), frozenset(), Others.UNKNOWN)
 
 
-async def test_a_blob_on_its_way_is_not_asked_for(fake_clock: FakeClock) -> None:
-    content = make_image("a", [10])
-    replica, presence = ModelRegistry("eu"), Presence(fake_clock)
-    with presence.bring(THERE, content.layers[0].digest):
-        facts = await ask_replica(replica, HERE, await survey(content), presence, NoLocations())
-    assert facts.present == frozenset()
-    assert replica.count(Op.HAS, content.layers[0].digest) == 0
-
-
-async def test_locations_are_those_of_other_repositories_for_absent_blobs(fake_clock: FakeClock) -> None:
+async def test_what_the_store_remembers_is_believed_here_and_a_holder_elsewhere(
+    eu: ModelRegistry, fake_clock: FakeClock
+) -> None:
     content = make_image("a", [10, 20])
-    replica = ModelRegistry("eu")
-    replica.hold_blob(HERE, content.layers[0])
     here, there = (layer.digest for layer in content.layers)
-    locations = Locations({there: (HERE, THERE), here: (THERE,)})
-    facts = await ask_replica(replica, HERE, await survey(content), Presence(fake_clock), locations)
-    assert facts.locations == {there: (THERE,)}
-    assert set(locations.asked) == {there, content.config.digest}
+    locations = Locations({there: (THERE, OTHER), here: (THERE, HERE)})
+    tools = tools_for(eu, fake_clock, locations)
+    facts = await recall(tools, HERE, await survey(content))
+    assert facts.present == frozenset()
+    assert facts.believed == {here}
+    assert facts.others is Others.NONE, "we have been in this repository before"
+    assert facts.locations[there] == (THERE, OTHER)
+    assert facts.locations[content.config.digest] == ()
+    assert set(locations.asked) == {blob.digest for blob in content.blobs()}
+    tools.presence.learn(OTHER, there)
+    facts = await recall(tools, HERE, await survey(content))
+    assert facts.locations[there] == (OTHER, THERE), "what the replica itself showed comes first"
 
 
-async def test_a_blob_of_another_size_on_the_replica_is_an_error(fake_clock: FakeClock) -> None:
+async def test_a_repository_from_which_nothing_could_be_mounted_is_no_holder(
+    eu: ModelRegistry, fake_clock: FakeClock
+) -> None:
     content = make_image("a", [10])
-    replica = ModelRegistry("eu")
-    replica.hold_blob(HERE, content.layers[0])
-    replica.data[content.layers[0].digest] += b"x"
-    with pytest.raises(ContentError):
-        await ask_replica(replica, HERE, await survey(content), Presence(fake_clock), NoLocations())
+    layer = content.layers[0].digest
+    tools = tools_for(eu, fake_clock, Locations({layer: (THERE, OTHER)}))
+    tools.mounts.refused(THERE, HERE)
+    facts = await recall(tools, HERE, await survey(content))
+    assert facts.locations[layer] == (OTHER,)
+    eu.capabilities.learn(Capability.MOUNT, holds=False)
+    facts = await recall(tools, HERE, await survey(content))
+    assert facts.locations[layer] == ()
+
+
+async def test_that_a_registry_checks_manifests_is_believed_only_when_proven(
+    eu: ModelRegistry, fake_clock: FakeClock
+) -> None:
+    tools, closure = tools_for(eu, fake_clock), await survey(make_image("a"))
+    assert not (await recall(tools, HERE, closure)).checks_manifests
+    eu.capabilities.learn(Capability.CHECKS_MANIFESTS, holds=True)
+    assert (await recall(tools, HERE, closure)).checks_manifests
+
+
+async def test_two_lanes_read_a_child_once() -> None:
+    content = make_index([make_image("a"), make_image("b")])
+    source, cache = ModelRegistry("primary"), ManifestCache()
+    source.hold(HERE, content)
+    await together([partial(survey, content, source, cache) for _ in range(3)])
+    assert source.count(Op.READ) == 2
+
+
+async def test_when_the_one_who_reads_a_child_is_cancelled_another_does() -> None:
+    image = make_image("a")
+    content = make_index([image])
+    source, cache = ModelRegistry("primary"), ManifestCache()
+    source.hold(HERE, content)
+    gate = Gate(Op.READ, image.digest)
+    source.hook = faults(gate)
+    first = asyncio.create_task(survey(content, source, cache))
+    await gate.reached.wait()
+    second = asyncio.create_task(survey(content, source, cache))
+    source.hook = faults()
+    first.cancel()
+    found = await second
+    assert [one.raw.digest for one in found.manifests] == [image.digest, content.digest]

@@ -1,0 +1,251 @@
+"""One blob on its way to a replica: known, on its way already, there, mounted, or sent (DESIGN 3, dedupe ladder).
+
+The plan says how to begin. Others that bring the same blob are waited for in the line of its claim, holding no slot:
+until its upload has ended, or, where a registry mounts only what a manifest names, until their manifests are put.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import anyio
+
+from replicator.model import Descriptor, Digest, Repository
+from replicator.observability.labels import BlobResult
+from replicator.plan import SMALL, BlobStep, Way
+from replicator.registry.uploads import UploadSession
+from replicator.replication.subscription import Subscription
+from replicator.replication.claims import Claim
+from replicator.replication.ports import Source
+from replicator.replication.together import together
+from replicator.replication.tools import Tools
+from replicator.replication.waiting import wait_within
+
+LEADER_LIMIT = 600.0
+"""Longest wait for another worker's upload of the same blob, seconds; then the blob is sent again."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Bytes of blobs of one copy, by how the replica came to hold them; `sent` counts every byte on the wire."""
+
+    sent: int = 0
+    mounted: int = 0
+    present: int = 0
+
+
+class Bringer:
+    """Brings the blobs of one copy: `source`/`repository` there -> `target` on the replica.
+
+    `learned` are blobs that it brought or found. `surplus` are sessions that were opened for nothing.
+    """
+
+    def __init__(
+        self, tools: Tools, source: Source, repository: Repository, target: Repository, tally: Tally, claim: Claim
+    ) -> None:
+        self._tools = tools
+        self._source = source
+        self._repository = repository
+        self._target = target
+        self._tally = tally
+        self._claim = claim
+        self.learned: list[Digest] = []
+        self.surplus: list[UploadSession] = []
+
+    def subscribe(self, blob: Descriptor) -> Subscription:
+        """Register for the blob's bytes, so that lanes that are due together find each other."""
+        return self._tools.reads.subscribe(self._source, self._repository, blob, self._tools.standing)
+
+    async def bring(self, step: BlobStep, read: Subscription) -> None:
+        """Return when the replica holds the blob. Raises ContentError, RegistryError."""
+        digest = step.blob.digest
+        shared: Subscription | None = read
+        if self._leaders(digest):
+            # Whoever waits keeps nobody waiting: the source is read again should it come to that.
+            read.close()
+            shared = None
+        holder = await self._after_others(digest)
+        if self._tools.presence.proven(self._target, digest):
+            how = BlobResult.SHARED
+        elif holder is not None:
+            how = await self._mount_or_send(step.blob, (holder,), shared)
+        else:
+            how = await self._bring_alone(step, shared)
+        self._tools.presence.learn(self._target, digest)
+        self._claim.brought(digest)
+        self.settled(step.blob, how)
+        self.learned.append(digest)
+        read.close()
+
+    def settled(self, blob: Descriptor, how: BlobResult) -> None:
+        """Account for a blob that the replica holds now."""
+        self._tools.metrics.blob_settled(self._tools.replica.name, how, blob.size)
+        if how is BlobResult.MOUNTED:
+            self._tally.mounted += blob.size
+        elif how is not BlobResult.COPIED:
+            self._tally.present += blob.size
+
+    # Others who bring the same blob
+
+    def _leaders(self, digest: Digest) -> list[Claim]:
+        """Return who came first and is worth waiting for: where nothing can be mounted, those of our repository."""
+        ahead = self._claim.ahead(digest)
+        if not self._tools.mounts.hopeless:
+            return ahead
+        return [one for one in ahead if one.repository == self._target]
+
+    async def _after_others(self, digest: Digest) -> Repository | None:
+        """Wait until nobody is ahead, or one who is has brought the blob: return its repository if not ours.
+
+        A leader that hangs is waited for no longer than LEADER_LIMIT.
+        """
+        clock, mounts = self._tools.clock, self._tools.mounts
+        until = clock.monotonic() + LEADER_LIMIT
+        while leaders := self._leaders(digest):
+            changed = self._claim.changed(digest)
+            brought = [one for one in leaders if one.has_brought(digest)]
+            if any(one.repository == self._target for one in brought):
+                return None
+            if brought and not mounts.need_manifest:
+                return brought[0].repository
+            left = until - clock.monotonic()
+            if left <= 0 or not await wait_within(clock, left, changed):
+                return None
+        return None
+
+    # The blob itself
+
+    async def _bring_alone(self, step: BlobStep, shared: Subscription | None) -> BlobResult:
+        # Looked up again: since the survey another image may have brought the blob to its repository.
+        holder = self._tools.presence.holder(step.blob.digest)
+        candidates = step.mount_from if holder is None else (holder, *step.mount_from)
+        if step.way is Way.BOTH and not candidates:
+            return await self._ask_and_send(step, shared)
+        if step.way is Way.ASK and await self._is_there(step):
+            return BlobResult.EXISTED
+        return await self._mount_or_send(step.blob, candidates, shared)
+
+    async def _ask_and_send(self, step: BlobStep, shared: Subscription | None) -> BlobResult:
+        slots = self._slots(step.blob)
+        try:
+            slots.acquire_nowait()
+        except anyio.WouldBlock:
+            # There is time to ask before the upload can begin.
+            there = await self._is_there(step)
+            return BlobResult.EXISTED if there else await self._mount_or_send(step.blob, (), shared)
+        try:
+            there, session = await self._ask_and_open(step)
+            if session is None or there:
+                return BlobResult.EXISTED if there else BlobResult.MOUNTED
+            await self._send(step.blob, shared, session)
+        finally:
+            slots.release()
+        return BlobResult.COPIED
+
+    async def _is_there(self, step: BlobStep) -> bool:
+        there = await self._tools.replica.has_blob(self._target, step.blob)
+        if not step.believed:
+            self._tools.presence.found(self._target, there=there)
+        return there
+
+    async def _ask_and_open(self, step: BlobStep) -> tuple[bool, UploadSession | None]:
+        """Ask and open an upload at the same time; a session that is not needed is put with the surplus."""
+        there, session = False, None
+
+        async def ask() -> None:
+            nonlocal there
+            there = await self._is_there(step)
+
+        async def start() -> None:
+            nonlocal session
+            session = await self._open(step.blob)
+
+        try:
+            await together([ask, start])
+        except BaseException:
+            if session is not None:
+                await self._tools.replica.cancel_upload(session)
+            raise
+        if there and session is not None:
+            self.surplus.append(session)
+        return there, session
+
+    async def _open(self, blob: Descriptor) -> UploadSession | None:
+        """Open an upload; None where the registry is proven to mount by digest alone, and did."""
+        if self._tools.mounts.anonymous:
+            return await self._tools.replica.mount_blob(self._target, blob, None)
+        return await self._tools.replica.start_upload(self._target)
+
+    async def _mount_or_send(
+        self, blob: Descriptor, candidates: tuple[Repository, ...], shared: Subscription | None
+    ) -> BlobResult:
+        session: UploadSession | None = None
+        worth_it = [one for one in candidates if self._tools.mounts.may_work(one, self._target)]
+        for repository in worth_it[:1]:
+            session = await self._mount(blob, repository)
+            if session is None:
+                return BlobResult.MOUNTED
+        async with self._slots(blob):
+            session = session or await self._open(blob)
+            if session is None:
+                return BlobResult.MOUNTED
+            await self._send(blob, shared, session)
+        return BlobResult.COPIED
+
+    async def _mount(self, blob: Descriptor, repository: Repository) -> UploadSession | None:
+        """Return None when the blob was mounted, else the session to send it in; what it shows is remembered."""
+        replica, mounts = self._tools.replica, self._tools.mounts
+        unnamed = self._who_brought(blob.digest, repository)
+        session = await replica.mount_blob(self._target, blob, repository)
+        if session is None:
+            mounts.worked(unreferenced=unnamed is not None)
+            return None
+        if unnamed is None or not mounts.may_need_manifest:
+            mounts.refused(repository, self._target)
+            return session
+        # Perhaps it mounts only what a manifest names. We are behind the other one, so it does not wait for us.
+        await replica.cancel_upload(session)
+        await self._until_it_left(blob.digest, unnamed)
+        session = await replica.mount_blob(self._target, blob, repository)
+        if session is None:
+            mounts.worked_after_manifest()
+        else:
+            mounts.refused(repository, self._target)
+        return session
+
+    def _who_brought(self, digest: Digest, repository: Repository) -> Claim | None:
+        """Return the claim ahead of ours that brought the blob to `repository` and has yet to put its manifests."""
+        ahead = self._claim.ahead(digest)
+        return next((one for one in ahead if one.repository == repository and one.has_brought(digest)), None)
+
+    async def _until_it_left(self, digest: Digest, leader: Claim) -> None:
+        until = self._tools.clock.monotonic() + LEADER_LIMIT
+        while leader in self._claim.ahead(digest):
+            left = until - self._tools.clock.monotonic()
+            if left <= 0 or not await wait_within(self._tools.clock, left, self._claim.changed(digest)):
+                return
+
+    def _slots(self, blob: Descriptor) -> anyio.CapacityLimiter:
+        return self._tools.small_slots if blob.size <= SMALL else self._tools.slots
+
+    async def _send(self, blob: Descriptor, shared: Subscription | None, session: UploadSession) -> None:
+        replica = self._tools.replica
+        with self._tools.metrics.transferring(replica.name):
+            await replica.send_blob(self._target, blob, self._body(blob, shared), session)
+
+    def _body(self, blob: Descriptor, shared: Subscription | None) -> Callable[[], AsyncIterator[bytes]]:
+        """Return what gives the blob's bytes anew for each try of an upload; `shared` is used up by the first."""
+        subscribed = [] if shared is None else [shared]
+
+        async def bytes_of_blob() -> AsyncIterator[bytes]:
+            read = subscribed.pop() if subscribed else self.subscribe(blob)
+            try:
+                async with aclosing(read.chunks()) as chunks:
+                    async for data in chunks:
+                        self._tally.sent += len(data)
+                        self._tools.metrics.bytes_copied(self._tools.replica.name, len(data))
+                        yield data
+            finally:
+                read.close()
+
+        return bytes_of_blob

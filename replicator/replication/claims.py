@@ -1,0 +1,82 @@
+"""Who brings which blob to a replica: images that share layers form a line for each blob, first come, first served.
+
+A copy takes its place in the lines of all its blobs at once and keeps it until its manifests are put. It may wait for
+those ahead of it and never for one behind, so waiting follows one total order and cannot go round in a circle. When
+one that is ahead fails or is cancelled it leaves its lines, and the next in line brings the blob.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import anyio
+
+from replicator.model import Digest, Repository
+
+
+@dataclass(slots=True, eq=False)
+class _Line:
+    claims: "list[Claim]" = field(default_factory=list)
+    changed: anyio.Event = field(default_factory=anyio.Event)
+
+    def notify(self) -> None:
+        """Wake whoever waits in this line."""
+        event, self.changed = self.changed, anyio.Event()
+        event.set()
+
+
+class Claim:
+    """The places of one copy to `repository`; those with a smaller `number` came before."""
+
+    def __init__(self, number: int, repository: Repository, lines: dict[Digest, _Line]) -> None:
+        self.number = number
+        self.repository = repository
+        self._lines = lines
+        self._brought: set[Digest] = set()
+
+    def ahead(self, digest: Digest) -> "list[Claim]":
+        """Return who came before in the line of `digest` and is still there, the first first."""
+        claims = self._lines[digest].claims
+        return claims[: claims.index(self)]
+
+    def changed(self, digest: Digest) -> anyio.Event:
+        """Return what is set at the next change in the line of `digest`."""
+        return self._lines[digest].changed
+
+    def has_brought(self, digest: Digest) -> bool:
+        """Say whether the replica has the blob in this claim's repository, although no manifest may name it yet."""
+        return digest in self._brought
+
+    def brought(self, digest: Digest) -> None:
+        """Say that the replica has the blob in this claim's repository."""
+        self._brought.add(digest)
+        self._lines[digest].notify()
+
+
+class Claims:
+    """All claims on blobs of one replica."""
+
+    def __init__(self) -> None:
+        self._lines: dict[Digest, _Line] = {}
+        self._taken = 0
+
+    def is_claimed(self, digest: Digest) -> bool:
+        """Say whether some copy brings `digest` to some repository now."""
+        return digest in self._lines
+
+    @contextmanager
+    def enter(self, repository: Repository, digests: Iterable[Digest]) -> Iterator[Claim]:
+        """Take the last place in the line of each of `digests`; given up at the end, however it ends."""
+        self._taken += 1
+        lines = {digest: self._lines.setdefault(digest, _Line()) for digest in digests}
+        claim = Claim(self._taken, repository, lines)
+        for line in lines.values():
+            line.claims.append(claim)
+        try:
+            yield claim
+        finally:
+            for digest, line in lines.items():
+                line.claims.remove(claim)
+                if not line.claims:
+                    del self._lines[digest]
+                line.notify()

@@ -1,0 +1,70 @@
+"""What mounting has shown itself to be good for on one replica (U1): learned from answers, believed for a time."""
+
+from collections import OrderedDict
+
+from replicator.clock import Clock
+from replicator.model import Repository
+from replicator.registry.capabilities import Capabilities, Capability
+
+REFUSALS_THAT_PROVE = 3
+"""Pairs of repositories between which mounting must fail, with none where it works, until it is given up."""
+_REFUSED_FOR = 3600.0
+_REMEMBERED = 10_000
+
+
+class Mounts:
+    """Whether a mount is worth its request, and whether it must wait for a manifest."""
+
+    def __init__(self, capabilities: Capabilities, clock: Clock) -> None:
+        self._capabilities = capabilities
+        self._clock = clock
+        self._refused: OrderedDict[tuple[Repository, Repository], float] = OrderedDict()
+        self._in_a_row = 0
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether this registry is proven to mount nothing."""
+        return self._capabilities.holds(Capability.MOUNT) is False
+
+    @property
+    def need_manifest(self) -> bool:
+        """Whether it is proven to mount only what a manifest of the other repository names."""
+        return self._capabilities.holds(Capability.MOUNT_UNREFERENCED) is False
+
+    @property
+    def may_need_manifest(self) -> bool:
+        """Whether it is not proven to mount what no manifest names."""
+        return self._capabilities.holds(Capability.MOUNT_UNREFERENCED) is not True
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether it is proven to find by itself where a blob is."""
+        return self._capabilities.holds(Capability.ANONYMOUS_MOUNT) is True
+
+    def may_work(self, source: Repository, target: Repository) -> bool:
+        """Say whether a mount from `source` into `target` is worth trying."""
+        if self.hopeless or source == target:
+            return False
+        return self._clock.monotonic() >= self._refused.get((source, target), 0.0)
+
+    def worked(self, *, unreferenced: bool) -> None:
+        """Take note of a mount that worked, of a blob that no manifest was known to name if `unreferenced`."""
+        self._in_a_row = 0
+        self._capabilities.learn(Capability.MOUNT, holds=True)
+        if unreferenced:
+            self._capabilities.learn(Capability.MOUNT_UNREFERENCED, holds=True)
+
+    def worked_after_manifest(self) -> None:
+        """Take note of a mount that was refused before the manifest was put, and worked after it."""
+        self.worked(unreferenced=False)
+        self._capabilities.learn(Capability.MOUNT_UNREFERENCED, holds=False)
+
+    def refused(self, source: Repository, target: Repository) -> None:
+        """Take note of a mount of a blob that `source` is known to hold, and that the registry did not do."""
+        self._refused[source, target] = self._clock.monotonic() + _REFUSED_FOR
+        self._refused.move_to_end((source, target))
+        if len(self._refused) > _REMEMBERED:
+            self._refused.popitem(last=False)
+        self._in_a_row += 1
+        if self._in_a_row >= REFUSALS_THAT_PROVE and self._capabilities.holds(Capability.MOUNT) is not True:
+            self._capabilities.learn(Capability.MOUNT, holds=False)

@@ -1,0 +1,34 @@
+"""What the workers of one lane share."""
+
+from dataclasses import dataclass, field
+
+import anyio
+
+from replicator.clock import Clock
+from replicator.observability.metrics import Metrics
+from replicator.replication.claims import Claims
+from replicator.replication.mounts import Mounts
+from replicator.replication.pacing import Standing
+from replicator.replication.ports import BlobLocations, Replica
+from replicator.replication.presence import Presence
+from replicator.replication.shared_reads import SharedReads
+
+SMALL_AT_ONCE = 32
+"""Small blobs that a lane sends at once: what a long link needs, and little memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """The replica and what is known of it; `slots` are for large blobs, `small_slots` for small ones."""
+
+    replica: Replica
+    presence: Presence
+    mounts: Mounts
+    locations: BlobLocations
+    reads: SharedReads
+    slots: anyio.CapacityLimiter
+    metrics: Metrics
+    clock: Clock
+    claims: Claims = field(default_factory=Claims)
+    small_slots: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(SMALL_AT_ONCE))
+    standing: Standing = field(default_factory=Standing)
