@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
+import anyio.lowlevel
 import structlog
 
 from replicator.errors import ManifestBlobUnknown, NotFound, ReplicatorError
@@ -123,6 +124,7 @@ class Worker:
         looks = 0 if look_at is None else lease.looks + 1
         job.copying = top.digest
         with held.unless_it_is(top.digest, lambda: job.wrote) as needed:
+            await anyio.lowlevel.checkpoint()  # goes no further when the answer is known already
             covered = await self._bring(job, top, target, may_publish)
         if needed.cancel_called:
             return Done(result=Result.ALREADY_PRESENT, digest=top.digest, look_at=look_at, looks=looks)

@@ -17,6 +17,7 @@ from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.capabilities import Capabilities
 from replicator.replication.engine import Engine
 from replicator.replication.mounts import Mounts
+from replicator.replication.ports import BlobLocations
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.survey import ManifestCache
@@ -270,8 +271,10 @@ async def _always() -> None:
 
 
 @asynccontextmanager
-async def running_bench(folder: Path, *, prefix: str = "") -> AsyncIterator[Bench]:
-    """Set up a worker of the replica `eu`."""
+async def running_bench(
+    folder: Path, *, prefix: str = "", locations: BlobLocations | None = None
+) -> AsyncIterator[Bench]:
+    """Set up a worker of the replica `eu`; blob locations are kept in the store unless they are given."""
     async with (
         running_rig(folder) as rig,
         SharedReads(clock=rig.clock, on_read=rig.metrics.source_bytes_read, pause=0) as reads,
@@ -280,7 +283,7 @@ async def running_bench(folder: Path, *, prefix: str = "") -> AsyncIterator[Benc
             replica=rig.replica,
             presence=Presence(rig.clock),
             mounts=Mounts(rig.replica.capabilities, rig.clock),
-            locations=rig.store,
+            locations=locations or rig.store,
             reads=reads,
             slots=anyio.CapacityLimiter(4),
             metrics=rig.metrics,

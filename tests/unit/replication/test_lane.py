@@ -228,7 +228,7 @@ async def test_a_hanging_replica_holds_nobody_back(tmp_path: Path) -> None:
     async with running_rig(tmp_path, ("eu", "us", "ap")) as rig:
         never = Gate(Op.SEND)
         rig.replicas["us"].hook = faults(never)
-        rig.replicas["ap"].hook = faults(Gate(Op.STAT))
+        rig.replicas["ap"].hook = faults(Gate(Op.STAT), Gate(Op.START))
         rig.start()
         for n, image in enumerate(IMAGES):
             await rig.push(REPO, parse_tag(f"v{n}"), image)
