@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver
 
 from replicator.clock import Clock
 from replicator.errors import ManifestBlobUnknown
-from replicator.model import Descriptor, Digest, Operation, RawManifest, Reference, Repository, Tag
+from replicator.model import INDEX_TYPES, Descriptor, Digest, Operation, RawManifest, Reference, Repository, Tag
 from replicator.registry.answers import is_from_registry
 from replicator.registry.authorizer import Authorizer
 from replicator.registry.bandwidth import Bandwidth
@@ -74,12 +74,13 @@ class RegistryClient:
     async def write_manifest(self, repository: Repository, reference: Reference, manifest: RawManifest) -> None:
         """Put the raw bytes under `reference`. Raises ManifestBlobUnknown when content is missing there.
 
-        That refusal is kept as a proof of CHECKS_MANIFESTS.
+        That refusal of an image is kept as a proof of CHECKS_MANIFESTS.
         """
         try:
             await self._manifests.write(repository, reference, manifest)
         except ManifestBlobUnknown:
-            self.capabilities.learn(Capability.CHECKS_MANIFESTS, holds=True)
+            if manifest.media_type not in INDEX_TYPES:  # a look for child manifests proves no look for blobs
+                self.capabilities.learn(Capability.CHECKS_MANIFESTS, holds=True)
             raise
 
     async def referrers(self, repository: Repository, subject: Digest) -> tuple[Descriptor, ...] | None:

@@ -13,7 +13,7 @@ import anyio
 from replicator.model import Descriptor, Digest, Repository
 from replicator.observability.labels import BlobResult
 from replicator.plan import SMALL, BlobStep, Way
-from replicator.registry.uploads import UploadSession
+from replicator.registry.upload_requests import UploadSession
 from replicator.replication.subscription import Subscription
 from replicator.replication.claims import Claim
 from replicator.replication.ports import Source

@@ -3,11 +3,9 @@
 from collections.abc import Awaitable, Callable
 from functools import partial
 
-from replicator.errors import ManifestBlobUnknown
-from replicator.model import INDEX_TYPES, Digest, Repository
+from replicator.model import Digest, Repository
 from replicator.observability.labels import BlobResult
 from replicator.plan import ManifestStep, Plan
-from replicator.registry.capabilities import Capability
 from replicator.replication.bring import Bringer, Tally
 from replicator.replication.ports import Source
 from replicator.replication.together import together
@@ -56,13 +54,7 @@ class Copy:
                 read.close()
 
     async def _put(self, step: ManifestStep) -> None:
-        replica = self._tools.replica
-        try:
-            await replica.write_manifest(self._target, step.reference, step.manifest)
-        except ManifestBlobUnknown:
-            if step.manifest.media_type not in INDEX_TYPES:
-                replica.capabilities.learn(Capability.CHECKS_MANIFESTS, holds=True)
-            raise
+        await self._tools.replica.write_manifest(self._target, step.reference, step.manifest)
         self._tools.presence.learn(self._target, step.manifest.digest)
 
     async def _remember(self, plan: Plan, learned: list[Digest]) -> None:

@@ -18,6 +18,7 @@ from replicator.replication.copy import Copy
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.held import Held
 from replicator.replication.ports import IntentStore, Source
+from replicator.replication.strictness import Strictness
 from replicator.replication.survey import ManifestCache, read_closure, recall
 from replicator.replication.tag_reads import TagReads
 from replicator.replication.together import first_error, together
@@ -73,6 +74,7 @@ class Worker:
         rng: random.Random,
     ) -> None:
         self._tools = tools
+        self._strictness = Strictness(tools.replica, tools.clock)
         self._source = source
         self._prefix = prefix
         self._store = store
@@ -145,7 +147,10 @@ class Worker:
             facts = await recall(tools, target, closure, careful=last_try)
             job.copy = copy = Copy(tools, self._source, lease.key.repository, target, job.tally)
             try:
-                await copy.run(make_plan(closure, lease.key.reference, facts), may_publish)
+                steps = [partial(copy.run, make_plan(closure, lease.key.reference, facts), may_publish)]
+                if self._strictness.is_due(facts):
+                    steps.append(partial(self._strictness.prove, target))
+                await together(steps)
                 break
             except ManifestBlobUnknown:
                 # What was believed is no longer true, for example after the replica collected garbage (S20).

@@ -157,6 +157,8 @@ class ModelRegistry:
         missing = [blob for blob in needs.blobs if (repository, blob.digest) not in self.links]
         missing += [child for child in needs.children if (repository, child.digest) not in self.manifests]
         if self.strict and missing:
+            if not needs.children:
+                self.capabilities.learn(Capability.CHECKS_MANIFESTS, holds=True)
             raise ManifestBlobUnknown(
                 f"{self.name}: content of {manifest.digest} is missing", registry=self.name, status=404
             )

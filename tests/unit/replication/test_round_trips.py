@@ -211,6 +211,18 @@ async def test_a_refusal_is_the_proof_that_manifests_are_checked(link: Link) -> 
     assert link.bench.tools.replica.capabilities.holds(Capability.CHECKS_MANIFESTS)
 
 
+async def test_that_manifests_are_checked_is_found_out_when_it_would_have_helped(link: Link) -> None:
+    """And not before, nor twice: two round trips now, one from then on."""
+    link.bench.rig.replica.strict = True
+    capabilities = link.bench.tools.replica.capabilities
+    trips: list[int] = []
+    for _ in range(3):
+        link.bench.rig.clock.advance(PROVEN_FOR + 1)
+        trips.append((await link.push(LATEST, ONE if len(trips) % 2 else TWO)).trips)
+    assert capabilities.holds(Capability.CHECKS_MANIFESTS)
+    assert trips == [3, 3, 1]
+
+
 async def test_layers_that_another_repository_holds_are_mounted_without_a_question(link: Link) -> None:
     await link.push(V1, ONE)
     cost = await link.push(V1, TWO, OTHER)
@@ -232,11 +244,12 @@ async def test_a_session_that_a_mount_opened_is_used(link: Link) -> None:
 
 async def test_after_some_new_repositories_the_next_costs_ten_requests(link: Link) -> None:
     """A config and three small layers: two each, and two for the tag."""
-    for n in range(4):
-        image = make_image(f"app {n}", [3_000, 3_001, 3_002])
-        cost = await link.push(V1, image, parse_repository(f"team/new-{n}"))
-        assert cost.trips == 3
-    assert cost.requests == Counter({Op.STAT: 1, Op.START: 4, Op.SEND: 4, Op.WRITE: 1})
+    costs = [
+        await link.push(V1, make_image(f"app {n}", [3_000, 3_001, 3_002]), parse_repository(f"team/new-{n}"))
+        for n in range(4)
+    ]
+    assert [cost.trips for cost in costs] == [3, 3, 3, 3]
+    assert costs[-1].requests == Counter({Op.STAT: 1, Op.START: 4, Op.SEND: 4, Op.WRITE: 1})
 
 
 async def test_a_repository_that_others_filled_is_asked_first(link: Link) -> None:
