@@ -14,9 +14,9 @@ from replicator.model import Descriptor, Digest, Repository
 from replicator.observability.labels import BlobResult
 from replicator.plan import SMALL, BlobStep, Way
 from replicator.registry.upload_requests import UploadSession
-from replicator.replication.subscription import Subscription
 from replicator.replication.claims import Claim
 from replicator.replication.ports import Source
+from replicator.replication.subscription import Subscription
 from replicator.replication.together import together
 from replicator.replication.tools import Tools
 from replicator.replication.waiting import wait_within
@@ -72,7 +72,7 @@ class Bringer:
         else:
             how = await self._bring_alone(step, shared)
         self._tools.presence.learn(self._target, digest)
-        self._claim.brought(digest)
+        self._claim.brought(digest, sent=how is BlobResult.COPIED)
         self.settled(step.blob, how)
         self.learned.append(digest)
         read.close()
@@ -104,9 +104,11 @@ class Bringer:
         while leaders := self._leaders(digest):
             changed = self._claim.changed(digest)
             brought = [one for one in leaders if one.has_brought(digest)]
-            if any(one.repository == self._target for one in brought):
+            ours = [one for one in leaders if one.repository == self._target]
+            if any(one in brought for one in ours):
                 return None
-            if brought and not mounts.need_manifest:
+            # One who brings it to our repository spares us the request, or the bytes if nothing can be mounted.
+            if brought and not ours and not mounts.need_manifest:
                 return brought[0].repository
             left = until - clock.monotonic()
             if left <= 0 or not await wait_within(clock, left, changed):
@@ -198,9 +200,9 @@ class Bringer:
         unnamed = self._who_brought(blob.digest, repository)
         session = await replica.mount_blob(self._target, blob, repository)
         if session is None:
-            mounts.worked(unreferenced=unnamed is not None)
+            mounts.worked(unreferenced=unnamed is not None and unnamed.has_sent(blob.digest))
             return None
-        if unnamed is None or not mounts.may_need_manifest:
+        if unnamed is None:
             mounts.refused(repository, self._target)
             return session
         # Perhaps it mounts only what a manifest names. We are behind the other one, so it does not wait for us.

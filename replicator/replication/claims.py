@@ -33,6 +33,7 @@ class Claim:
         self.repository = repository
         self._lines = lines
         self._brought: set[Digest] = set()
+        self._sent: set[Digest] = set()
 
     def ahead(self, digest: Digest) -> "list[Claim]":
         """Return who came before in the line of `digest` and is still there, the first first."""
@@ -47,9 +48,15 @@ class Claim:
         """Say whether the replica has the blob in this claim's repository, although no manifest may name it yet."""
         return digest in self._brought
 
-    def brought(self, digest: Digest) -> None:
-        """Say that the replica has the blob in this claim's repository."""
+    def has_sent(self, digest: Digest) -> bool:
+        """Say whether it did so by an upload: then no manifest of the repository can have named it before."""
+        return digest in self._sent
+
+    def brought(self, digest: Digest, *, sent: bool) -> None:
+        """Say that the replica has the blob in this claim's repository, by an upload of ours if `sent`."""
         self._brought.add(digest)
+        if sent:
+            self._sent.add(digest)
         self._lines[digest].notify()
 
 

@@ -32,11 +32,6 @@ class Mounts:
         return self._capabilities.holds(Capability.MOUNT_UNREFERENCED) is False
 
     @property
-    def may_need_manifest(self) -> bool:
-        """Whether it is not proven to mount what no manifest names."""
-        return self._capabilities.holds(Capability.MOUNT_UNREFERENCED) is not True
-
-    @property
     def anonymous(self) -> bool:
         """Whether it is proven to find by itself where a blob is."""
         return self._capabilities.holds(Capability.ANONYMOUS_MOUNT) is True
