@@ -4,8 +4,6 @@ The plan says how to begin. Others that bring the same blob are waited for in th
 until its upload has ended, or, where a registry mounts only what a manifest names, until their manifests are put.
 """
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
 from dataclasses import dataclass
 
 import anyio
@@ -14,6 +12,7 @@ from replicator.model import Descriptor, Digest, Repository
 from replicator.observability.labels import BlobResult
 from replicator.plan import SMALL, BlobStep, Way
 from replicator.registry.upload_requests import UploadSession
+from replicator.replication.blob_body import BlobBody
 from replicator.replication.claims import Claim
 from replicator.replication.ports import Source
 from replicator.replication.subscription import Subscription
@@ -231,23 +230,25 @@ class Bringer:
         return self._tools.small_slots if blob.size <= SMALL else self._tools.slots
 
     async def _send(self, blob: Descriptor, shared: Subscription | None, session: UploadSession) -> None:
-        replica = self._tools.replica
-        with self._tools.metrics.transferring(replica.name):
-            await replica.send_blob(self._target, blob, self._body(blob, shared), session)
+        tools = self._tools
+        with tools.metrics.transferring(tools.replica.name):
+            body = self._body(blob, shared)
+            resumption = tools.uploads.resumption(tools.replica, self._target, body, tools.metrics)
+            await tools.replica.send_blob(self._target, blob, body, session, resumption)
 
-    def _body(self, blob: Descriptor, shared: Subscription | None) -> Callable[[], AsyncIterator[bytes]]:
+    def _body(self, blob: Descriptor, shared: Subscription | None) -> BlobBody:
         """Return what gives the blob's bytes anew for each try of an upload; `shared` is used up by the first."""
-        subscribed = [] if shared is None else [shared]
+        return BlobBody(
+            reads=self._tools.reads,
+            source=self._source,
+            repository=self._repository,
+            blob=blob,
+            standing=self._tools.standing,
+            on_sent=self._sent,
+            trail=self._tools.uploads.trail(self._target, blob),
+            shared=shared,
+        )
 
-        async def bytes_of_blob() -> AsyncIterator[bytes]:
-            read = subscribed.pop() if subscribed else self.subscribe(blob)
-            try:
-                async with aclosing(read.chunks()) as chunks:
-                    async for data in chunks:
-                        self._tally.sent += len(data)
-                        self._tools.metrics.bytes_copied(self._tools.replica.name, len(data))
-                        yield data
-            finally:
-                read.close()
-
-        return bytes_of_blob
+    def _sent(self, count: int) -> None:
+        self._tally.sent += count
+        self._tools.metrics.bytes_copied(self._tools.replica.name, count)

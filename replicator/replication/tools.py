@@ -7,6 +7,7 @@ import anyio
 from replicator.clock import Clock
 from replicator.observability.metrics import Metrics
 from replicator.replication.claims import Claims
+from replicator.replication.kept_uploads import KeptUploads
 from replicator.replication.mounts import Mounts
 from replicator.replication.pacing import Standing
 from replicator.replication.ports import BlobLocations, Replica
@@ -32,3 +33,4 @@ class Tools:
     claims: Claims = field(default_factory=Claims)
     small_slots: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(SMALL_AT_ONCE))
     standing: Standing = field(default_factory=Standing)
+    uploads: KeptUploads = field(default_factory=KeptUploads)
