@@ -28,7 +28,7 @@ class BlobReader:
         self._size = size
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield raw bytes in order, up to 1 MiB at a time, unverified.
+        """Yield raw bytes in order, up to 512 KiB at a time, unverified.
 
         Raises ContentError when there are more than promised, RegistryError (temporary) when the body ends early.
         """

@@ -62,7 +62,7 @@ class Answer:
         self._seconds = seconds
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the raw body, up to 1 MiB at a time. Raises RegistryError when it breaks off or hardly moves."""
+        """Yield the raw body, up to 512 KiB at a time. Raises RegistryError when it breaks off or hardly moves."""
         clock, arrivals = self._wiring.clock, Arrivals(self._seconds)
         connection = self._response.connection
         if connection is not None and (self.fields.length() or CHUNK) >= CHUNK:

@@ -26,7 +26,7 @@ from replicator.replication.subscription import Subscription
 
 WINDOW = 32 * 1024 * 1024
 """Most bytes one subscriber may lag behind a shared read."""
-BUDGET = 36 * 1024 * 1024
+BUDGET = 40 * 1024 * 1024
 """Most bytes buffered for laggards in the whole process."""
 _RECONNECT_PAUSE = 0.25
 

@@ -278,7 +278,7 @@ async def test_chunks_are_bounded(script: Script, client: RegistryClient) -> Non
     async with client.open_blob(TEAM, Descriptor("a/b", Digest.of(data), len(data))) as reader:
         sizes = [len(chunk) async for chunk in reader.chunks()]
     assert sum(sizes) == len(data)
-    assert max(sizes) <= 1024 * 1024
+    assert max(sizes) <= 512 * 1024
 
 
 async def test_s21_a_body_that_stalls_is_a_timeout(script: Script) -> None:
