@@ -63,7 +63,9 @@ def next_width(width: Width, sample: Sample, *, connections: int, now: float) ->
     """
     if width.before is not None:
         streams, rate = width.before
-        if sample.rate < rate * (1 + _GAIN * (width.streams / streams - 1)):
+        # Where the readers are the limit by now, any gain is the whole gain.
+        share = _GAIN if sample.starved >= _STARVED else _GAIN / (_STEP - 1)
+        if sample.rate < rate * (1 + share * (width.streams / streams - 1)):
             if width.streams > 2 * streams:
                 return replace(width, streams=2 * streams)
             return Width(streams, not_before=now + HOLDS_BACK)
