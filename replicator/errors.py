@@ -95,7 +95,12 @@ class NotFound(RegistryError):
 
 
 class ManifestBlobUnknown(RegistryError):
-    """The registry refused a manifest because a blob or child manifest is missing there."""
+    """The registry refused a manifest because a blob or child manifest is missing there.
+
+    `missing` are the digests that it named, as text; not every registry names them.
+    """
+
+    missing: frozenset[str] = frozenset()
 
 
 class StoreError(ReplicatorError):

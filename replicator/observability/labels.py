@@ -33,6 +33,7 @@ class UpdateResult(StrEnum):
     SUPERSEDED = "superseded"
     DELETED = "deleted"
     GONE = "gone"
+    LEFT_OUT = "left_out"
 
 
 class AttemptResult(StrEnum):

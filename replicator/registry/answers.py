@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
 from replicator import strict_json
-from replicator.errors import AccessDenied, ManifestBlobUnknown, NotFound, Reason, RegistryError
-from replicator.model import shown
+from replicator.errors import AccessDenied, ManifestBlobUnknown, NameInvalid, NotFound, Reason, RegistryError
+from replicator.model import Digest, shown
 from replicator.registry.origin import Target
 
 ERROR_BODY = 64 * 1024
@@ -58,10 +58,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What a registry says is wrong: its error codes and the first message, both untrusted."""
+    """What a registry says is wrong: its error codes, the first message, and digests it names; all untrusted."""
 
     codes: tuple[str, ...] = ()
     message: str = ""
+    digests: frozenset[str] = frozenset()
     understood: bool = False
 
 
@@ -75,7 +76,17 @@ def refusal_of(body: bytes) -> Refusal:
     entries = [entry for entry in errors if isinstance(entry, dict)] if isinstance(errors, list) else []
     codes = tuple(str(entry.get("code") or entry.get("status") or "") for entry in entries)
     messages = (entry["message"] for entry in entries if isinstance(entry.get("message"), str))
-    return Refusal(codes, next(messages, ""), understood=isinstance(errors, list))
+    digests = frozenset(digest for entry in entries if (digest := _named(entry.get("detail"))) is not None)
+    return Refusal(codes, next(messages, ""), digests, understood=isinstance(errors, list))
+
+
+def _named(detail: object) -> str | None:
+    """Return the digest that an error is about: Distribution writes it plainly, others into an object."""
+    text = detail.get("digest") if isinstance(detail, dict) else detail
+    try:
+        return str(Digest.parse(text)) if isinstance(text, str) else None
+    except NameInvalid:
+        return None
 
 
 def is_from_registry(reply: Reply) -> bool:
@@ -92,7 +103,7 @@ def failure(registry: str, operation: str, reply: Reply, *, now: float) -> Regis
     code = refusal.codes[0] if refusal.codes else ""
     details = " ".join(filter(None, (shown(code, 60) if code else "", shown(refusal.message, 300))))
     explained = details if refusal.message or code else _hint(reply)
-    return kind(
+    error = kind(
         f"{registry}: {operation} {reply.target} was answered {reply.status}"
         + (f": {explained}" if explained else ""),
         registry=registry,
@@ -102,6 +113,9 @@ def failure(registry: str, operation: str, reply: Reply, *, now: float) -> Regis
         status=reply.status,
         code=code,
     )
+    if isinstance(error, ManifestBlobUnknown):
+        error.missing = refusal.digests
+    return error
 
 
 def unexpected(registry: str, operation: str, reply: Reply, problem: str) -> RegistryError:

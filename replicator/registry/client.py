@@ -157,6 +157,10 @@ class RegistryClient:
         """Yield all tags, page by page. Raises NotFound for a repository that does not exist or is empty."""
         return self._listing.tags(repository)
 
+    async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
+        """Return all tags, None where there are more than `most` or a list is refused. Raises RegistryError."""
+        return await self._listing.few_tags(repository, most)
+
     def repositories(self) -> AsyncIterator[Repository]:
         """Yield all repositories, page by page. Raises RegistryError where there is no catalog."""
         return self._listing.repositories()

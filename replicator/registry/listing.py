@@ -5,7 +5,7 @@ from http import HTTPStatus
 from typing import TypeVar
 
 from replicator import strict_json
-from replicator.errors import NameInvalid, RegistryError
+from replicator.errors import NameInvalid, NotFound, RegistryError
 from replicator.model import Operation, Repository, Tag, parse_repository, parse_tag
 from replicator.registry import scope
 from replicator.registry.answers import Reply
@@ -38,6 +38,25 @@ class Listing:
         pages = self._pages(Operation.TAGS_LIST, first, scope.pull(repository))
         async for tag in self._entries(pages, "tags", parse_tag):
             yield tag
+
+    async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
+        """Return all tags, none where there is no such repository; None where `most` are not all, or not listed.
+
+        Raises RegistryError for trouble that may pass.
+        """
+        found: set[Tag] = set()
+        try:
+            async for tag in self.tags(repository):
+                if len(found) == most:
+                    return None
+                found.add(tag)
+        except NotFound:
+            return frozenset()
+        except RegistryError as error:
+            if error.temporary:
+                raise
+            return None
+        return frozenset(found)
 
     async def repositories(self) -> AsyncIterator[Repository]:
         """Yield all repositories. Raises RegistryError where there is no catalog."""

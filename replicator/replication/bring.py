@@ -4,7 +4,9 @@ The plan says how to begin. Others that bring the same blob are waited for in th
 until its upload has ended, or, where a registry mounts only what a manifest names, until their manifests are put.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
@@ -55,11 +57,14 @@ class Bringer:
         """Register for the blob's bytes, so that lanes that are due together find each other."""
         return self._tools.reads.subscribe(self._source, self._repository, blob, self._tools.standing)
 
-    async def bring(self, step: BlobStep, read: Subscription) -> None:
-        """Return when the replica holds the blob. Raises ContentError, RegistryError."""
+    async def bring(self, step: BlobStep, read: Subscription | None) -> None:
+        """Return when the replica holds the blob. Raises ContentError, RegistryError.
+
+        `read` is its subscription, None where the manifest holds its bytes.
+        """
         digest = step.blob.digest
-        shared: Subscription | None = read
-        if self._leaders(digest):
+        shared = read
+        if read is not None and self._leaders(digest):
             # Whoever waits keeps nobody waiting: the source is read again should it come to that.
             read.close()
             shared = None
@@ -74,7 +79,8 @@ class Bringer:
         self._claim.brought(digest, sent=how is BlobResult.COPIED)
         self.settled(step.blob, how)
         self.learned.append(digest)
-        read.close()
+        if read is not None:
+            read.close()
 
     def settled(self, blob: Descriptor, how: BlobResult) -> None:
         """Account for a blob that the replica holds now."""
@@ -232,6 +238,9 @@ class Bringer:
     async def _send(self, blob: Descriptor, shared: Subscription | None, session: UploadSession) -> None:
         tools = self._tools
         with tools.metrics.transferring(tools.replica.name):
+            if blob.data is not None:
+                await tools.replica.send_blob(self._target, blob, partial(self._embedded, blob.data), session)
+                return
             body = self._body(blob, shared)
             resumption = tools.uploads.resumption(tools.replica, self._target, body, tools.metrics)
             await tools.replica.send_blob(self._target, blob, body, session, resumption)
@@ -248,6 +257,10 @@ class Bringer:
             trail=self._tools.uploads.trail(self._target, blob),
             shared=shared,
         )
+
+    async def _embedded(self, data: bytes) -> AsyncIterator[bytes]:
+        self._sent(len(data))
+        yield data
 
     def _sent(self, count: int) -> None:
         self._tally.sent += count

@@ -46,9 +46,9 @@ class Copy:
                 self._tools.presence.learn(self._target, digest)
 
     async def _bring(self, bringer: Bringer, plan: Plan) -> None:
-        reads = {step.blob.digest: bringer.subscribe(step.blob) for step in plan.blobs}
+        reads = {step.blob.digest: bringer.subscribe(step.blob) for step in plan.blobs if step.blob.data is None}
         try:
-            await together([partial(bringer.bring, step, reads[step.blob.digest]) for step in plan.blobs])
+            await together([partial(bringer.bring, step, reads.get(step.blob.digest)) for step in plan.blobs])
         finally:
             for read in reads.values():
                 read.close()

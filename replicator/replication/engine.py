@@ -10,6 +10,7 @@ import structlog
 from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.observability.metrics import Metrics
+from replicator.replication.delivery import Delivery
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.kept_uploads import KeptUploads
 from replicator.replication.lane import Lane, LaneKit, LaneView
@@ -22,6 +23,7 @@ from replicator.replication.tag_reads import TagReads
 from replicator.replication.tools import Tools
 from replicator.replication.worker import Worker
 from replicator.retry import RetryPolicy
+from replicator.routing import Router
 from replicator.settings.schema import ReplicaSettings, Settings
 from replicator.store.rows import StoreSummary
 
@@ -62,6 +64,7 @@ class Engine:
         clock: Clock,
         rng: random.Random,
     ) -> None:
+        self._router = Router(settings)
         self._settings = settings
         self._store = store
         self._registries = registries
@@ -110,13 +113,15 @@ class Engine:
             clock=self._clock,
             uploads=KeptUploads(self._store),
         )
+        source = self._registries[replica.source]
         worker = Worker(
             tools,
-            source=self._registries[replica.source],
+            source=source,
             prefix=replica.repository_prefix,
             store=self._store,
             tags=self._tags,
-            cache=cache,
+            policies=self._router,
+            delivery=Delivery(tools, source, store=self._store, cache=cache, rng=rng),
             policy=policy,
             rng=rng,
         )

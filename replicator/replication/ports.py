@@ -10,10 +10,12 @@ from replicator.model import (
     Intent,
     IntentKey,
     Lease,
+    Policy,
     RawManifest,
     Recorded,
     Reference,
     Repository,
+    Tag,
 )
 from replicator.registry.capabilities import Capabilities
 from replicator.registry.resumption import Resumption
@@ -56,6 +58,18 @@ class Source(Protocol):
         """Return verified raw bytes. Raises NotFound, ContentError."""
         ...
 
+    async def referrers(self, repository: Repository, subject: Digest) -> tuple[Descriptor, ...] | None:
+        """Return what refers to `subject` as the referrers API says, None where there is none."""
+        ...
+
+    async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
+        """Return all tags, None where there are more than `most` or they cannot be listed."""
+        ...
+
+    async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
+        """Say whether the repository holds the blob."""
+        ...
+
     def open_blob(
         self, repository: Repository, descriptor: Descriptor, offset: int = 0, length: int | None = None
     ) -> AbstractAsyncContextManager[BlobReader]:
@@ -81,6 +95,14 @@ class Replica(Protocol):
 
     async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
         """Return what `reference` names, None on a positive 404."""
+        ...
+
+    async def read_manifest(self, repository: Repository, reference: Reference) -> RawManifest:
+        """Return verified raw bytes. Raises NotFound, ContentError."""
+        ...
+
+    async def referrers(self, repository: Repository, subject: Digest) -> tuple[Descriptor, ...] | None:
+        """Return what refers to `subject` as the referrers API says, None where there is none."""
         ...
 
     async def write_manifest(self, repository: Repository, reference: Reference, manifest: RawManifest) -> None:
@@ -164,6 +186,14 @@ class BlobLocations(Protocol):
 
     async def forget_blobs(self, replica: str, repository: Repository) -> None:
         """Drop all that is kept of `repository`."""
+        ...
+
+
+class Policies(Protocol):
+    """The rules, as far as work needs them."""
+
+    def policy(self, replica: str, repository: Repository, reference: Reference) -> Policy:
+        """Return what of a reference a replica is to hold."""
         ...
 
 

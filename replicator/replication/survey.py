@@ -1,7 +1,7 @@
 """Look before copying: read the manifest tree at the source now, and recall what the replica has (DESIGN 3)."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
@@ -10,8 +10,9 @@ import anyio
 from replicator import manifest as manifests
 from replicator.errors import ContentError, NotFound, Reason
 from replicator.manifest import Closure, Manifest
-from replicator.model import Descriptor, Digest, RawManifest, Repository
+from replicator.model import Descriptor, Digest, Platform, RawManifest, Repository
 from replicator.plan import Facts
+from replicator.platforms import check_chosen, choose
 from replicator.registry.capabilities import Capability
 from replicator.replication.ports import Source
 from replicator.replication.together import together
@@ -66,13 +67,21 @@ class ManifestCache:
             ended.set()
 
 
-async def read_closure(source: Source, repository: Repository, top: RawManifest, cache: ManifestCache) -> Closure:
-    """Read everything under `top`, level by level. Raises NotFound, ContentError, RegistryError.
+async def read_closure(
+    source: Source,
+    repository: Repository,
+    top: RawManifest,
+    cache: ManifestCache,
+    platforms: Sequence[Platform] | None = None,
+) -> Closure:
+    """Read everything under `top`, level by level: of an index what `platforms` asks for (None: all).
+
+    Raises NotFound, ContentError, RegistryError.
 
     A child of an unknown media type is taken for a blob when the source has no such manifest (image-spec: unknown
     types must not fail a copy; build caches list layers in an index).
     """
-    root = manifests.parse(top, registry=source.name)
+    root = choose(manifests.parse(top, registry=source.name), platforms)
     below: dict[Digest, Manifest] = {}
     loose: list[Descriptor] = []
     level = list(root.children)
@@ -95,15 +104,17 @@ async def read_closure(source: Source, repository: Repository, top: RawManifest,
             if read is None:
                 loose.append(child)
             else:
-                below[child.digest] = read
-                level += read.children
+                below[child.digest] = chosen = choose(read, platforms)
+                level += chosen.children
     else:
         raise ContentError(
             f"{source.name}: manifest {top.digest} nests indexes deeper than {manifests.MAX_DEPTH}",
             registry=source.name,
             reason=Reason.UNSUPPORTED,
         )
-    return manifests.closure(root, below, loose)
+    closure = manifests.closure(root, below, loose)
+    check_chosen(closure, platforms, registry=source.name)
+    return closure
 
 
 async def _read_child(

@@ -9,17 +9,17 @@ import anyio
 import anyio.lowlevel
 import structlog
 
-from replicator.errors import ManifestBlobUnknown, NotFound, ReplicatorError
+from replicator.errors import NotFound, ReplicatorError
 from replicator.model import Digest, Intent, Lease, RawManifest, Recorded, Repository, parse_repository
 from replicator.observability.labels import UpdateKind
-from replicator.plan import make_plan
+from replicator.referrers import is_fallback_tag
 from replicator.replication.bring import Tally
+from replicator.replication.closure_copy import Destination
 from replicator.replication.copy import Copy
+from replicator.replication.delivery import Delivery, Order
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.held import Held
-from replicator.replication.ports import IntentStore, Source
-from replicator.replication.strictness import Strictness
-from replicator.replication.survey import ManifestCache, read_closure, recall
+from replicator.replication.ports import IntentStore, Policies, Source
 from replicator.replication.tag_reads import TagReads
 from replicator.replication.together import first_error, together
 from replicator.replication.tools import Tools
@@ -69,17 +69,18 @@ class Worker:
         prefix: str,
         store: IntentStore,
         tags: TagReads,
-        cache: ManifestCache,
+        policies: Policies,
+        delivery: Delivery,
         policy: RetryPolicy,
         rng: random.Random,
     ) -> None:
         self._tools = tools
-        self._strictness = Strictness(tools.replica, tools.clock)
         self._source = source
         self._prefix = prefix
         self._store = store
         self._tags = tags
-        self._cache = cache
+        self._policies = policies
+        self._delivery = delivery
         self._policy = policy
         self._rng = rng
 
@@ -99,21 +100,21 @@ class Worker:
 
     async def _make_equal(self, job: Job, may_publish: Callable[[], Awaitable[None]]) -> Outcome:
         """Copy what the source names now, while the replica is asked what it has: that costs no time of its own."""
-        target = self._target(job.lease.key.repository)
-        held = Held(self._tools.replica, target, job.lease.key.reference)
+        order = self._order(job, may_publish)
+        if is_fallback_tag(job.lease.key.reference):
+            return await self._complete_list(job, order)
+        held = Held(self._tools.replica, order.where.target, job.lease.key.reference)
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(held.ask)
-                outcome = await self._copy_named(job, held, target, may_publish)
+                outcome = await self._copy_named(job, held, order)
                 group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             raise first_error(errors) from errors
         return outcome
 
-    async def _copy_named(
-        self, job: Job, held: Held, target: Repository, may_publish: Callable[[], Awaitable[None]]
-    ) -> Outcome:
-        lease = job.lease
+    async def _copy_named(self, job: Job, held: Held, order: Order) -> Outcome:
+        lease, target = job.lease, order.where.target
         top = await self._at_source(lease, anew=lease.attempts > 0)
         if top is not None and self._is_probably_there(lease, top.digest, target):
             await held.answered.wait()
@@ -121,44 +122,56 @@ class Worker:
                 # The replica took its time to answer: what the source said before that may be superseded by now.
                 top = await self._at_source(lease, anew=True)
         if top is None:
-            return Done(result=Result.GONE, digest=None, look_at=self._look_at(lease.looks), looks=lease.looks + 1)
-        look_at = None if lease.digest in {None, top.digest} else self._look_at(lease.looks)
-        looks = 0 if look_at is None else lease.looks + 1
+            return self._gone(lease)
+        if await self._delivery.is_left_out(order, top):
+            return self._done(lease, Result.LEFT_OUT, top)
         job.copying = top.digest
         with held.unless_it_is(top.digest, lambda: job.wrote) as needed:
             await anyio.lowlevel.checkpoint()  # goes no further when the answer is known already
-            covered = await self._bring(job, top, target, may_publish)
+            delivered = await self._delivery.deliver(order, top)
         if needed.cancel_called:
-            return Done(result=Result.ALREADY_PRESENT, digest=top.digest, look_at=look_at, looks=looks)
-        return Done(result=Result.COPIED, digest=top.digest, look_at=look_at, looks=looks, covered=covered)
+            return await self._complete(job, order, top)
+        return self._done(lease, Result.COPIED, top, delivered.covered)
+
+    async def _complete(self, job: Job, order: Order, top: RawManifest) -> Outcome:
+        """Settle what the replica has already, once it also has what belongs to it."""
+        delivered = await self._delivery.complete(order, top)
+        result = Result.COPIED if delivered.copied else Result.ALREADY_PRESENT
+        return self._done(job.lease, result, top, delivered.covered)
+
+    async def _complete_list(self, job: Job, order: Order) -> Outcome:
+        """Bring what a list of referrers at the source names; on the replica it is merged into the one there."""
+        top = await self._at_source(job.lease, anew=job.lease.attempts > 0)
+        if top is None:
+            return self._gone(job.lease)
+        delivered = await self._delivery.complete_list(order, top)
+        result = Result.COPIED if delivered.copied else Result.ALREADY_PRESENT
+        return self._done(job.lease, result, top, delivered.covered)
+
+    def _gone(self, lease: Lease) -> Done:
+        return Done(result=Result.GONE, digest=None, look_at=self._look_at(lease.looks), looks=lease.looks + 1)
+
+    def _done(self, lease: Lease, result: Result, top: RawManifest, covered: tuple[Digest, ...] = ()) -> Done:
+        """Settle; another look is due where this is not what the event said."""
+        look_at = None if lease.digest in {None, top.digest} else self._look_at(lease.looks)
+        looks = 0 if look_at is None else lease.looks + 1
+        return Done(result=result, digest=top.digest, look_at=look_at, looks=looks, covered=covered)
+
+    def _order(self, job: Job, may_publish: Callable[[], Awaitable[None]]) -> Order:
+        key = job.lease.key
+
+        def on_copy(copy: Copy) -> None:
+            job.copy = copy
+
+        where = Destination(repository=key.repository, target=self._target(key.repository), tally=job.tally)
+        policy = self._policies.policy(key.replica, key.repository, key.reference)
+        return Order(lease=job.lease, policy=policy, where=where, may_publish=may_publish, on_copy=on_copy)
 
     def _is_probably_there(self, lease: Lease, digest: Digest, target: Repository) -> bool:
         """Say whether the replica's answer is worth waiting for, since it may well save all the rest."""
         if isinstance(lease.key.reference, Digest):
             return self._tools.presence.knows(target, digest)
         return lease.have == digest
-
-    async def _bring(
-        self, job: Job, top: RawManifest, target: Repository, may_publish: Callable[[], Awaitable[None]]
-    ) -> tuple[Digest, ...]:
-        lease, tools = job.lease, self._tools
-        closure = await read_closure(self._source, lease.key.repository, top, self._cache)
-        for last_try in (False, True):
-            facts = await recall(tools, target, closure, careful=last_try)
-            job.copy = copy = Copy(tools, self._source, lease.key.repository, target, job.tally)
-            try:
-                steps = [partial(copy.run, make_plan(closure, lease.key.reference, facts), may_publish)]
-                if self._strictness.is_due(facts):
-                    steps.append(partial(self._strictness.prove, target))
-                await together(steps)
-                break
-            except ManifestBlobUnknown:
-                # What was believed is no longer true, for example after the replica collected garbage (S20).
-                tools.presence.forget(target)
-                await tools.locations.forget_blobs(tools.replica.name, target)
-                if last_try:
-                    raise
-        return tuple(manifest.raw.digest for manifest in closure.manifests)
 
     async def _at_source(self, lease: Lease, *, anew: bool = False) -> RawManifest | None:
         try:
@@ -175,6 +188,8 @@ class Worker:
                 partial(self._tools.replica.stat_manifest, target, reference),
             ]
         )
+        if is_fallback_tag(reference):
+            held = found  # the replica's own list is another one
         if found is not None and (held is None or {held.digest, lease.have} != {found.digest}):
             now = self._tools.clock.now()
             intent = Intent(

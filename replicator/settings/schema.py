@@ -82,10 +82,13 @@ class Rule(Section):
     platforms: Annotated[Many[PlatformName] | None, Word("all")] = Field(
         None,
         min_length=1,
-        description="Platforms to copy of a multi-platform image, as `[linux/amd64]`.",
+        description="Platforms to copy of a multi-platform image, as `[linux/amd64, linux/arm64/v8]`; without a "
+        "variant all variants. The index stays as it is, so the replica must take one of which children are missing.",
         json_schema_extra={"default": "all"},
     )
-    referrers: bool = Field(default=False, description="Copy signatures, SBOMs and attestations along.")
+    referrers: bool = Field(
+        default=False, description="Copy what refers to an image along: signatures, SBOMs and attestations."
+    )
 
 
 class WebhookTls(Section):

@@ -44,8 +44,6 @@ ROWS = (
     Row("replicas[].source", off=("primary",)),
     Row("rules[].deletes", off=("ignore",)),
     Row("rules[].conflicts", off=("overwrite",)),
-    Row("rules[].platforms", off=("all",)),
-    Row("rules[].referrers", off=(False,)),
     Row("webhooks.tls"),
     Row("webhooks.endpoints[].format", off=("distribution",)),
     *(

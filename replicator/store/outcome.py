@@ -14,12 +14,14 @@ class Result(StrEnum):
     ALREADY_PRESENT = "already_present"
     SUPERSEDED = "superseded"
     GONE = "gone"
+    LEFT_OUT = "left_out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """The replica now holds `digest` (None: the primary names nothing, GONE), which answers the leased generation.
 
+    With LEFT_OUT it is not to hold it: the policy leaves it out.
     `look_at` asks for a second look at that time (Unix seconds), the `looks`-th since the last change. `covered`
     are digests whose content arrived with this one: their own rows are dropped. `since` is for the caller's report
     of a look that found a difference; the store does not keep it. SUPERSEDED is no success: the row stays as it was,

@@ -15,6 +15,7 @@ from replicator.errors import StoreError
 from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Reference, Repository, Tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.capabilities import Capabilities
+from replicator.replication.delivery import Delivery
 from replicator.replication.engine import Engine
 from replicator.replication.mounts import Mounts
 from replicator.replication.ports import BlobLocations
@@ -25,6 +26,7 @@ from replicator.replication.tag_reads import TagReads
 from replicator.replication.tools import Tools
 from replicator.replication.worker import Job, Worker
 from replicator.retry import RetryPolicy
+from replicator.routing import Router
 from replicator.settings.schema import Settings
 from replicator.store.outcome import Outcome
 from replicator.store.rows import ReplicaSummary, Row
@@ -272,11 +274,11 @@ async def _always() -> None:
 
 @asynccontextmanager
 async def running_bench(
-    folder: Path, *, prefix: str = "", locations: BlobLocations | None = None
+    folder: Path, *, prefix: str = "", locations: BlobLocations | None = None, **more: Any
 ) -> AsyncIterator[Bench]:
-    """Set up a worker of the replica `eu`; blob locations are kept in the store unless they are given."""
+    """Set up a worker of the replica `eu`; blob locations are kept in the store unless given, `more` are settings."""
     async with (
-        running_rig(folder) as rig,
+        running_rig(folder, **more) as rig,
         SharedReads(clock=rig.clock, on_read=rig.metrics.source_bytes_read, pause=0) as reads,
     ):
         tools = Tools(
@@ -297,7 +299,8 @@ async def running_bench(
             prefix=prefix,
             store=rig.store,
             tags=tags,
-            cache=ManifestCache(),
+            policies=Router(rig.settings),
+            delivery=Delivery(tools, rig.source, store=rig.store, cache=ManifestCache(), rng=random.Random(0)),
             policy=RetryPolicy(),
             rng=random.Random(0),
         )

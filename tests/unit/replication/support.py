@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from replicator.clock import SystemClock
-from replicator.errors import ContentError, ManifestBlobUnknown, NotFound, Reason, RegistryError
+from replicator.errors import ContentError, NotFound, Reason, RegistryError
 from replicator.manifest import parse
 from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, Tag
 from replicator.registry.capabilities import Capabilities, Capability
@@ -19,6 +19,7 @@ from replicator.registry.origin import parse_url
 from replicator.registry.resumption import Resumption
 from replicator.registry.upload_requests import UploadSession
 from tests.support.content import Blob, Content
+from tests.unit.replication.model_answers import few, incomplete, referrers_of
 
 CHUNK = 256 * 1024
 _ANY = Digest.of(b"")  # what an upload session is for is not said when it is opened
@@ -29,6 +30,8 @@ class Op(StrEnum):
 
     STAT = "stat"
     READ = "read"
+    REFERRERS = "referrers"
+    TAGS = "tags"
     OPEN = "open"
     CHUNK = "chunk"
     END = "end"
@@ -82,6 +85,9 @@ class ModelRegistry:
     mounts_anonymously: bool = False
     chunk: int = CHUNK
     empty_pieces: bool = False
+    has_referrers_api: bool = False
+    takes_sparse_index: bool = False
+    wants_foreign_layers: bool = False
     tells_of_short_bodies: bool = True
     hook: Hook = _nothing
     tamper: Callable[[bytes], bytes] | None = None
@@ -154,14 +160,15 @@ class ModelRegistry:
         """Keep a manifest and let the reference name it."""
         await self._at(Op.WRITE, repository, reference)
         needs = parse(manifest, registry=self.name)
-        missing = [blob for blob in needs.blobs if (repository, blob.digest) not in self.links]
-        missing += [child for child in needs.children if (repository, child.digest) not in self.manifests]
+        wanted = (*needs.blobs, *(needs.foreign if self.wants_foreign_layers else ()))
+        wanted += () if self.takes_sparse_index else needs.children
+        missing = [one.digest for one in wanted if (repository, one.digest) not in self.links | self.manifests.keys()]
         if self.strict and missing:
             if not needs.children:
                 self.capabilities.learn(Capability.CHECKS_MANIFESTS, holds=True)
-            raise ManifestBlobUnknown(
-                f"{self.name}: content of {manifest.digest} is missing", registry=self.name, status=404
-            )
+            raise incomplete(self.name, manifest, missing)
+        if self.has_referrers_api and needs.subject is not None:
+            self.capabilities.learn(Capability.REFERRERS, holds=True)
         self.manifests[repository, manifest.digest] = manifest
         if not isinstance(reference, Digest):
             self.tags[repository, reference] = manifest.digest
@@ -178,6 +185,17 @@ class ModelRegistry:
         del repository
         self.capabilities.learn(Capability.CHECKS_DIGESTS, holds=True)
         return True
+
+    async def referrers(self, repository: Repository, subject: Digest) -> tuple[Descriptor, ...] | None:
+        """Return what names `subject`, where there is the API."""
+        await self._at(Op.REFERRERS, repository, subject)
+        self.capabilities.learn(Capability.REFERRERS, self.has_referrers_api)
+        return referrers_of(self.manifests, repository, subject) if self.has_referrers_api else None
+
+    async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
+        """Return all tags, None where there are more."""
+        await self._at(Op.TAGS, repository, Tag("list"))
+        return few(self.tags, repository, most)
 
     async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
         """Say whether a repository has a blob."""

@@ -35,7 +35,6 @@ def test_the_files_under_config_are_valid(name: str) -> None:
         ("webhooks: {endpoints: [{path: /a, auth: none, format: harbor}]}", ".webhooks.endpoints[0].format: enum"),
         ("rules: [{tags: []}]", ".rules[0].tags: minItems"),
         ("rules: [{priority: urgent}]", ".rules[0].priority: enum"),
-        ("rules: [{referrers: true}]", ".rules[0].referrers: enum"),
         ("objective: {percent: 101}", ".objective.percent: maximum"),
         ("admin: {token: x}", ".admin.token: additionalProperties"),
         ("store: {url: postgresql://x}", ".store.url: not"),
@@ -59,8 +58,6 @@ def test_everything_not_supported_yet_is_refused() -> None:
         ".replicas[1].source: enum",
         ".rules[0].conflicts: enum",
         ".rules[0].deletes: enum",
-        ".rules[0].platforms: enum",
-        ".rules[0].referrers: enum",
         ".sweep: enum",
         ".webhooks.endpoints[0].format: enum",
     ]

@@ -19,12 +19,7 @@ FUTURE: dict[str, Any] = {
         {"name": "eu-north", "url": "https://north.example.com", "source": "eu-west"},
     ],
     "rules": [
-        {
-            "deletes": "propagate",
-            "conflicts": "keep",
-            "platforms": ["linux/amd64", "linux/arm64/v8"],
-            "referrers": True,
-        }
+        {"deletes": "propagate", "conflicts": "keep"},
     ],
     "webhooks": {"endpoints": [{"path": "/a", "format": "harbor", "auth": "none"}]},
     "sweep": {"every": "30m", "full_every": "12h", "repositories": ["team/**"]},
@@ -39,8 +34,7 @@ def test_the_schema_knows_what_the_rows_refuse() -> None:
     assert settings.primary.bandwidth == 100 << 20
     assert settings.replicas[1].source == "eu-west"
     rule = settings.rules[0]
-    assert (rule.deletes, rule.conflicts, rule.referrers) == ("propagate", "keep", True)
-    assert rule.platforms == ("linux/amd64", "linux/arm64/v8")
+    assert (rule.deletes, rule.conflicts) == ("propagate", "keep")
     assert settings.sweep is not None
     assert (settings.sweep.every, settings.sweep.full_every) == (1800.0, 43200.0)
     assert settings.deletes is not None
@@ -59,8 +53,6 @@ def test_each_use_is_a_mistake_and_taken_out_of_the_data() -> None:
         ("replicas", 1, "source"),
         ("rules", 0, "deletes"),
         ("rules", 0, "conflicts"),
-        ("rules", 0, "platforms"),
-        ("rules", 0, "referrers"),
         ("webhooks", "endpoints", 0, "format"),
         ("sweep",),
         ("deletes",),
@@ -86,10 +78,6 @@ CASES = {
     "more than the off value": (
         BASE + "rules:\n  - deletes: propagate",
         "6: rules[0].deletes: anything but ignore is not supported yet; write deletes: ignore or remove the key",
-    ),
-    "referrers": (
-        BASE + "rules:\n  - referrers: true",
-        "6: rules[0].referrers: anything but false is not supported yet; write referrers: false or remove the key",
     ),
     "a block": (
         BASE + "sweep:\n  every: 1h",

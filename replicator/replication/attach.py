@@ -1,0 +1,145 @@
+"""Bring what belongs to an image to one replica, and have it listed there; what is refused never holds the image.
+
+One that cannot be brought gets a row of its own, where it is tried again, parked and shown; the image goes on.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+import structlog
+
+from replicator.errors import ContentError, RegistryError
+from replicator.manifest import Closure
+from replicator.model import Digest, Intent, IntentKey, Lease, RawManifest, Recorded, Reference, Repository
+from replicator.observability.labels import UpdateKind
+from replicator.replication.companions import Companion, Found
+from replicator.replication.events import ReplicationEvent
+from replicator.replication.ports import IntentStore
+from replicator.replication.referrer_lists import ReferrerLists
+from replicator.replication.together import together
+from replicator.replication.tools import Tools
+
+PATIENCE = 2
+"""Failed attempts for which an image waits for companions whose trouble may pass; then it goes on without them."""
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """For whom companions are brought: the `lease`, the `target` there, and what copies a closure to it."""
+
+    lease: Lease
+    target: Repository
+    copy: Callable[[Closure, Reference], Awaitable[None]]
+
+
+class Attacher:
+    """Attaches companions on one replica."""
+
+    def __init__(self, tools: Tools, store: IntentStore, lists: ReferrerLists) -> None:
+        self._tools = tools
+        self._store = store
+        self._lists = lists
+
+    async def attach(self, errand: Errand, found: Found) -> tuple[Digest, ...]:
+        """Bring all that was found, level by level; return the manifests that are there for it now.
+
+        Raises a temporary error while the image may still wait for what is in trouble, and whatever is not a
+        registry's doing.
+        """
+        for reference, error in found.unusable.items():
+            await self._set_aside(errand, reference, error)
+        arrived: list[Digest] = []
+        for level in found.levels:
+            groups = [
+                partial(self._group, errand, subject, tuple(one for one in level if one.subject == subject))
+                for subject in dict.fromkeys(one.subject for one in level)
+            ]
+            for brought in await together(groups):
+                arrived += (manifest.raw.digest for one in brought for manifest in one.closure.manifests)
+        return tuple(arrived)
+
+    async def list_referrer(self, target: Repository, subject: Digest, referrer: RawManifest) -> None:
+        """Have the replica list a referrer that it holds. Raises RegistryError, ContentError."""
+        await self._lists.add(target, subject, [referrer])
+
+    async def _group(
+        self, errand: Errand, subject: Digest | None, members: tuple[Companion, ...]
+    ) -> tuple[Companion, ...]:
+        """Bring those that are listed under one subject; return what is there and listed."""
+        try:
+            return await self._brought(errand, subject, members)
+        except (RegistryError, ContentError) as error:
+            _raise_if_worth_waiting(errand, error)
+            for one in members:
+                await self._set_aside(errand, one.reference, error)
+            return ()
+
+    async def _brought(
+        self, errand: Errand, subject: Digest | None, members: tuple[Companion, ...]
+    ) -> tuple[Companion, ...]:
+        listed = frozenset[Digest]() if subject is None else await self._lists.read(errand.target, subject)
+        calls = [partial(self._bring, errand, one, listed=one.raw.digest in listed) for one in members]
+        done = await together(calls)
+        brought = tuple(one for one, there in zip(members, done, strict=True) if there)
+        if subject is not None:
+            unlisted = [one.raw for one in brought if one.raw.digest not in listed]
+            await self._lists.add(errand.target, subject, unlisted)
+        return brought
+
+    async def _bring(self, errand: Errand, companion: Companion, *, listed: bool) -> bool:
+        """Return whether the companion is there now; one that is not has a row of its own."""
+        if await self._is_there(errand, companion, listed=listed):
+            return True
+        row = await self._store.row(_key(errand, companion.reference))
+        if row is not None and row.parked:
+            return False
+        try:
+            await errand.copy(companion.closure, companion.reference)
+        except (RegistryError, ContentError) as error:
+            _raise_if_worth_waiting(errand, error)
+            await self._set_aside(errand, companion.reference, error)
+            return False
+        return True
+
+    async def _is_there(self, errand: Errand, companion: Companion, *, listed: bool) -> bool:
+        digest, reference = companion.raw.digest, companion.reference
+        if isinstance(reference, Digest):
+            if self._tools.presence.knows(errand.target, digest):
+                return True
+            if not listed:
+                return False  # where a registry has come to list by itself, it lists what is put again
+        held = await self._tools.replica.stat_manifest(errand.target, reference)
+        return held is not None and held.digest == digest
+
+    async def _set_aside(self, errand: Errand, reference: Reference, error: RegistryError | ContentError) -> None:
+        """Give a companion a row of its own, unless it has one that is owed."""
+        key, lease, now = _key(errand, reference), errand.lease, self._tools.clock.now()
+        row = await self._store.row(key)
+        if row is not None and row.owed:
+            return
+        _log.warning(
+            ReplicationEvent.REFERRER_SET_ASIDE, reference=str(reference), reason=error.reason, error=str(error)
+        )
+        intent = Intent(
+            key=key,
+            digest=reference if isinstance(reference, Digest) else None,
+            since=now,
+            due_at=now,
+            priority=lease.priority,
+            fingerprint=lease.fingerprint,
+        )
+        if await self._store.record([intent]) == (Recorded.ACCEPTED,):
+            kind = UpdateKind.DIGEST if isinstance(reference, Digest) else UpdateKind.TAG
+            self._tools.metrics.update_owed(key.replica, kind)
+
+
+def _key(errand: Errand, reference: Reference) -> IntentKey:
+    return IntentKey(errand.lease.key.replica, errand.lease.key.repository, reference)
+
+
+def _raise_if_worth_waiting(errand: Errand, error: RegistryError | ContentError) -> None:
+    if error.temporary and errand.lease.attempts < PATIENCE:
+        raise error

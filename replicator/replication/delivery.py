@@ -1,0 +1,125 @@
+"""One reference, whole: its closure, what belongs to it, and the reference itself last (DESIGN 3, G2)."""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from replicator import manifest as manifests
+from replicator.manifest import Closure
+from replicator.model import Digest, Lease, Policy, RawManifest, Reference
+from replicator.replication.attach import Attacher, Errand
+from replicator.replication.closure_copy import ClosureCopy, Destination
+from replicator.replication.companions import Found, find_companions, find_listed
+from replicator.replication.copy import Copy
+from replicator.replication.image_platform import is_of_other_platform
+from replicator.replication.ports import IntentStore, Source
+from replicator.replication.referrer_lists import ReferrerLists
+from replicator.replication.survey import ManifestCache, read_closure
+from replicator.replication.tools import Tools
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is to be made whole: the leased reference, as far as `policy` says.
+
+    `may_publish` is asked right before the reference is put, `on_copy` is told of the copy that will put it.
+    """
+
+    lease: Lease
+    policy: Policy
+    where: Destination
+    may_publish: Callable[[], Awaitable[None]]
+    on_copy: Callable[[Copy], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivered:
+    """Manifests that need no row of their own any more, and whether anything of them was copied."""
+
+    covered: tuple[Digest, ...] = ()
+    copied: bool = False
+
+
+class Delivery:
+    """Delivers from one source to one replica."""
+
+    def __init__(
+        self, tools: Tools, source: Source, *, store: IntentStore, cache: ManifestCache, rng: random.Random
+    ) -> None:
+        self._source = source
+        self._cache = cache
+        self._copier = ClosureCopy(tools, source)
+        lists = ReferrerLists(tools.replica, tools.clock, rng)
+        self._attacher = Attacher(tools, store, lists)
+
+    async def is_left_out(self, order: Order, top: RawManifest) -> bool:
+        """Say whether the policy leaves `top` out: an untagged image of another platform, a child of some index.
+
+        What has a tag is copied whatever its platform: there is no other image that the tag could stand for.
+        """
+        wanted = order.policy.platforms
+        if wanted is None or not isinstance(order.lease.key.reference, Digest):
+            return False
+        parsed = manifests.parse(top, registry=self._source.name)
+        return await is_of_other_platform(self._source, order.where.repository, parsed, wanted)
+
+    async def deliver(self, order: Order, top: RawManifest) -> Delivered:
+        """Copy `top` with all that it needs and all that belongs to it. Raises RegistryError, ContentError."""
+        reference, copier = order.lease.key.reference, self._copier
+        closure = await self._closure(order, top)
+        found = await self._companions(order, closure)
+        needed = (*(one.raw.digest for one in closure.manifests), *(one.digest for one in closure.omitted))
+        if not found or isinstance(reference, Digest):
+            await copier.copy(closure, reference, order.where, may_publish=order.may_publish, on_copy=order.on_copy)
+            attached = await self._attach(order, found)
+        else:
+            # First by digest: some registries refuse a referrer of what they do not hold.
+            await copier.copy(closure, top.digest, order.where)
+            attached = await self._attach(order, found)
+            await copier.publish(top, reference, order.where, may_publish=order.may_publish, on_copy=order.on_copy)
+        await self._list_itself(order, closure)
+        return Delivered(covered=(*needed, *attached.covered), copied=True)
+
+    async def complete(self, order: Order, top: RawManifest) -> Delivered:
+        """Bring what belongs to `top`, which the replica holds under the reference already."""
+        if not order.policy.referrers:
+            return Delivered()
+        closure = await self._closure(order, top)
+        attached = await self._attach(order, await self._companions(order, closure))
+        await self._list_itself(order, closure)
+        return attached
+
+    async def complete_list(self, order: Order, top: RawManifest) -> Delivered:
+        """Bring what the list of referrers `top` names; the list itself is the replica's own."""
+        if not order.policy.referrers:
+            return Delivered()
+        return await self._attach(order, await find_listed(self._source, order.where.repository, top, self._cache))
+
+    async def _closure(self, order: Order, top: RawManifest) -> Closure:
+        return await read_closure(self._source, order.where.repository, top, self._cache, order.policy.platforms)
+
+    async def _companions(self, order: Order, closure: Closure) -> Found:
+        if not order.policy.referrers:
+            return Found()
+        digests = (manifest.raw.digest for manifest in closure.manifests)
+        return await find_companions(self._source, order.where.repository, digests, self._cache)
+
+    async def _attach(self, order: Order, found: Found) -> Delivered:
+        copied = False
+
+        async def copy(closure: Closure, reference: Reference) -> None:
+            nonlocal copied
+            await self._copier.copy(closure, reference, order.where)
+            copied = True
+
+        if not found:
+            return Delivered()
+        errand = Errand(lease=order.lease, target=order.where.target, copy=copy)
+        covered = await self._attacher.attach(errand, found)
+        return Delivered(covered=covered, copied=copied)
+
+    async def _list_itself(self, order: Order, closure: Closure) -> None:
+        """Have a referrer, which came by itself, listed on the replica."""
+        subject = closure.top.subject
+        if order.policy.referrers and subject is not None:
+            await self._attacher.list_referrer(order.where.target, subject.digest, closure.top.raw)

@@ -1,0 +1,200 @@
+"""What belongs to an image travels with it, between registries with the referrers API and registries without."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from replicator import referrers
+from replicator.model import Digest, RawManifest
+from tests.integration.events import post_push
+from tests.integration.site import Site, arrival, run_site
+from tests.support.eventually import eventually
+from tests.support.images import (
+    Content,
+    Image,
+    blob_of,
+    fetch_closure,
+    make_image,
+    make_index,
+    push,
+    read_manifest,
+    tag_digest,
+)
+from tests.support.registries import Kind
+
+REPO = "team/app"
+EVERYTHING = {"rules": [{"referrers": True}]}
+PAIRS: list[tuple[Kind, Kind]] = [
+    ("distribution2", "distribution2"),
+    ("distribution2", "oci"),
+    ("oci", "distribution3"),
+    ("oci", "oci"),
+]
+
+
+def about(subject: Content, seed: str) -> Image:
+    entry = {"mediaType": subject.media_type, "digest": str(subject.digest), "size": len(subject.body)}
+    empty = blob_of(b"{}", "application/vnd.oci.empty.v1+json")
+    return make_image(seed, (500, empty), extra={"subject": entry, "artifactType": f"application/x.{seed}"})
+
+
+async def attach(url: str, subject: Content, *found: Image) -> None:
+    """Push referrers as a client does: where the registry has no API the client keeps the list."""
+    for one in found:
+        await push(url, REPO, None, one)
+    if await by_api(url, subject.digest) is not None:
+        return
+    tag = referrers.fallback_tag(subject.digest)
+    there = await read_manifest(url, REPO, tag)
+    held = None if there is None else RawManifest(there[0], Digest.of(there[1]), there[1])
+    entries = [referrers.entry_of(RawManifest(one.media_type, one.digest, one.body)) for one in found]
+    merged = referrers.merge(held, entries)
+    assert merged is not None
+    async with (
+        aiohttp.ClientSession() as session,
+        session.put(
+            f"{url}/v2/{REPO}/manifests/{tag}", data=merged.body, headers={"Content-Type": merged.media_type}
+        ) as answer,
+    ):
+        assert answer.status == 201, await answer.text()
+
+
+async def by_api(url: str, subject: Digest) -> Mapping[str, Any] | None:
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/v2/{REPO}/referrers/{subject}") as answer:
+        return None if answer.status != 200 else json.loads(await answer.read())
+
+
+async def listed(url: str, subject: Content) -> set[str]:
+    """Return what a registry lists, as any client would find it."""
+    found = await by_api(url, subject.digest)
+    if found is None:
+        there = await read_manifest(url, REPO, referrers.fallback_tag(subject.digest))
+        found = {} if there is None else json.loads(there[1])
+    return {entry["digest"] for entry in found.get("manifests") or ()}
+
+
+async def arrives(site: Site, subject: Content, *found: Image) -> None:
+    """Wait until the replica lists and holds them."""
+    url, wanted = site.url("eu"), {str(one.digest) for one in found}
+
+    async def there() -> bool:
+        return wanted <= await listed(url, subject)
+
+    await eventually(there, within=15.0, what=f"the replica lists what refers to {subject.digest}")
+    for one in found:
+        await fetch_closure(url, REPO, one.digest, deep=True)
+
+
+@pytest.mark.parametrize(("primary", "replica"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+async def test_signatures_travel_whenever_they_are_pushed(tmp_path: Path, primary: Kind, replica: Kind) -> None:
+    child = make_image("arm", platform="linux/arm64")
+    app = make_index([make_image("amd"), child])
+    before, later, of_child, own = (
+        about(app, "signature"),
+        about(app, "sbom"),
+        about(child, "child.sbom"),
+        about(app, "replicas.own"),
+    )
+    on_before = about(before, "countersignature")
+    async with run_site(
+        tmp_path,
+        replicas=("eu",),
+        kinds={"primary": primary, "eu": replica},
+        notifies=False,
+        sections=EVERYTHING,
+    ) as site:
+        source, target = site.primary.url, site.url("eu")
+        await push(target, REPO, None, app)
+        await attach(target, app, own)
+        await push(source, REPO, "v1", app)
+        await attach(source, app, before)
+        await attach(source, before, on_before)
+        await attach(source, child, of_child)
+        assert await post_push(site.hook_url, REPO, "v1", app.digest) == 202
+        await site.arrived(REPO, "v1", app.digest)
+        # All of it was there before the tag was.
+        assert await listed(target, app) == {str(own.digest), str(before.digest)}
+        await arrives(site, app, own, before)
+        await arrives(site, before, on_before)
+        await arrives(site, child, of_child)
+        await attach(source, app, later)
+        assert await post_push(site.hook_url, REPO, None, later.digest) == 202
+        await arrives(site, app, own, before, later)
+        assert await listed(target, app) == {str(one.digest) for one in (own, before, later)}
+
+
+async def test_the_primarys_own_events_are_enough(tmp_path: Path) -> None:
+    """Distribution tells of each referrer by its digest, and of the list by its tag."""
+    app = make_image("app")
+    signature, tag = about(app, "signature"), referrers.cosign_tags(app.digest)[0]
+    async with run_site(tmp_path, replicas=("eu",), sections=EVERYTHING) as site:
+        await push(site.primary.url, REPO, "v1", app)
+        await site.arrived(REPO, "v1", app.digest)
+        await attach(site.primary.url, app, signature)
+        await arrives(site, app, signature)
+        for seed in ("one", "two"):
+            signed = make_image(f"cosign {seed}")
+            await push(site.primary.url, REPO, tag, signed)
+            await arrival(site.url("eu"), REPO, tag, signed.digest, within=15.0)
+
+
+async def test_a_referrer_that_a_replica_refuses_holds_nothing(tmp_path: Path) -> None:
+    """Distribution 2.8 answers 500 to a manifest whose layer has a URL that it was not told to allow."""
+    app, good = make_image("app"), about(make_image("app"), "good")
+    entry = {"mediaType": app.media_type, "digest": str(app.digest), "size": len(app.body)}
+    bad = make_image("refused", (10,), foreign=(20,), extra={"subject": entry})
+    async with run_site(
+        tmp_path, replicas=("eu",), kinds={"primary": "oci"}, notifies=False, sections=EVERYTHING
+    ) as site:
+        await push(site.primary.url, REPO, "v1", app)
+        await attach(site.primary.url, app, good, bad)
+        assert await post_push(site.hook_url, REPO, "v1", app.digest) == 202
+        await site.arrived(REPO, "v1", app.digest)
+        assert await listed(site.url("eu"), app) == {str(good.digest)}
+        assert await tag_digest(site.url("eu"), REPO, bad.digest) is None
+
+        (aside,) = [line for line in site.daemon.log_lines() if line.get("event") == "referrer_set_aside"]
+        assert aside["reference"] == str(bad.digest)
+        owed = site.daemon.metrics().value("replicator_replica_pending_updates", replica="eu")
+        assert owed == 1, "the refused one, by itself"
+
+
+ODD: dict[str, dict[str, Any]] = {
+    "helm chart": {"config": "application/vnd.cncf.helm.config.v1+json", "layer": "application/vnd.cncf.helm.chart"},
+    "wasm": {"config": "application/vnd.wasm.config.v0+json", "layer": "application/wasm"},
+    "model": {"config": "application/vnd.cncf.model.config.v1+json", "layer": "application/vnd.cncf.model.weight.v1"},
+}
+
+
+@pytest.mark.parametrize("kind", [*ODD, "artifact"])
+async def test_artifacts_of_any_type_are_copied_byte_for_byte(tmp_path: Path, kind: str) -> None:
+    types = ODD.get(kind)
+    config = (
+        blob_of(b"{}", "application/vnd.oci.empty.v1+json")
+        if types is None
+        else blob_of(f'{{"name": "{kind}"}}'.encode(), types["config"])
+    )
+    layer = blob_of(kind.encode() * 100, "text/plain" if types is None else types["layer"])
+    document: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        **({"artifactType": "application/vnd.example"} if types is None else {}),
+        "config": _descriptor(config) | ({"data": "e30="} if types is None else {}),
+        "layers": [_descriptor(layer)],
+        "annotations": {"org.example": kind},
+    }
+    body = json.dumps(document).encode()
+    content = Image(document["mediaType"], Digest.of(body), body, config, (layer,))
+    async with run_site(tmp_path, replicas=("eu",)) as site:
+        await push(site.primary.url, REPO, "v1", content)
+        await site.arrived(REPO, "v1", content.digest)
+        assert await read_manifest(site.url("eu"), REPO, "v1") == (content.media_type, body)
+        await fetch_closure(site.url("eu"), REPO, "v1", deep=True)
+
+
+def _descriptor(blob: Any) -> dict[str, Any]:
+    return {"mediaType": blob.media_type, "digest": str(blob.digest), "size": blob.size}
