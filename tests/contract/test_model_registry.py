@@ -196,3 +196,25 @@ async def test_it_says_what_it_checks_and_that_is_kept(registry: Both) -> None:
     assert await registry.prove_checks_digests(HERE) is True
     assert registry.capabilities.holds(Capability.CHECKS_MANIFESTS) is False
     assert registry.capabilities.holds(Capability.CHECKS_DIGESTS) is True
+
+
+async def hold(registry: Both, seed: str) -> RawManifest:
+    image = make_image(seed)
+    for blob in image.blobs():
+        await send(registry, HERE, blob)
+    raw = RawManifest(image.media_type, image.digest, image.body)
+    await registry.write_manifest(HERE, TAG, raw)
+    return raw
+
+
+async def test_where_there_is_no_referrers_api_it_says_so(registry: Both) -> None:
+    held = await hold(registry, "app")
+    assert await registry.referrers(HERE, held.digest) is None
+    assert registry.capabilities.holds(Capability.REFERRERS) is False
+
+
+async def test_few_tags_are_told_and_many_are_not(registry: Both) -> None:
+    assert await registry.few_tags(HERE, 2) == frozenset()
+    await hold(registry, "app")
+    assert await registry.few_tags(HERE, 1) == frozenset({TAG})
+    assert await registry.few_tags(HERE, 0) is None

@@ -102,6 +102,35 @@ async def test_all_that_refers_to_an_image_is_there_before_its_tag(bench: Bench)
     assert (await bench.rig.owed()).owed == 0
 
 
+async def test_stopping_anywhere_leaves_no_tag_without_what_belongs_to_it(bench: Bench) -> None:
+    """G2: the copy is cut at each of its writes in turn, begun anew, and ends whole."""
+    replica = bench.rig.replica
+    attach(bench.rig.source, APP, SIGNATURE, SBOM)
+    attach(bench.rig.source, SIGNATURE, ON_SIGNATURE)
+    bench.rig.source.hold(REPO, APP, TAG)
+    seen = last = 0
+
+    async def cut(call: Call) -> None:
+        nonlocal seen
+        seen += call.op in {Op.SEND, Op.WRITE, Op.WROTE}
+        if seen == last:
+            raise network_error("eu")
+
+    replica.hook = faults(cut)
+    outcome = None
+    while not isinstance(outcome, Done):
+        last, seen = last + 1, 0
+        await bench.rig.event(REPO, TAG, None)
+        outcome = await bench.work()
+        for _, digest in list(replica.manifests):
+            assert replica.complete(REPO, digest) or digest == getattr(listed(replica, APP.digest), "digest", None)
+        if (REPO, TAG) in replica.tags:
+            assert names(replica, APP) == {str(SIGNATURE.digest), str(SBOM.digest)}
+            assert names(replica, SIGNATURE) == {str(ON_SIGNATURE.digest)}
+    assert last > 6
+    assert replica.complete(REPO, TAG)
+
+
 async def test_an_entry_of_the_list_says_what_the_referrer_is(plain: Bench) -> None:
     attach(plain.rig.source, APP, SBOM)
     await plain.rig.push(REPO, TAG, APP)
