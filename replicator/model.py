@@ -187,6 +187,19 @@ class Operation(StrEnum):
     REFERRERS_LIST = "referrers_list"
 
 
+class RequestKind(StrEnum):
+    """What requests have in common for the limits of a registry: a label of metrics."""
+
+    STAT = "stat"
+    MANIFEST_READ = "manifest_read"
+    BLOB_READ = "blob_read"
+    UPLOAD_START = "upload_start"
+    UPLOAD_DATA = "upload_data"
+    MANIFEST_WRITE = "manifest_write"
+    LIST = "list"
+    TOKEN = "token"  # noqa: S105 -- the name of a kind
+
+
 class Priority(IntEnum):
     """How urgent an intent is; lower goes first."""
 

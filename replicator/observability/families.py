@@ -118,6 +118,30 @@ class TransferFamilies:
         )
 
 
+class LimitFamilies:
+    """What holds requests to registries back."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.window = Gauge(
+            "replicator_registry_window",
+            "Requests of a kind that may be under way at a registry.",
+            ["peer", "kind"],
+            registry=registry,
+        )
+        self.refused = Counter(
+            "replicator_rate_limited_total",
+            "Requests that a registry refused for want of time.",
+            ["peer", "kind"],
+            registry=registry,
+        )
+        self.waited = Counter(
+            "replicator_throttled_seconds_total",
+            "Seconds that requests have waited here for their turn.",
+            ["peer", "kind"],
+            registry=registry,
+        )
+
+
 class IntakeFamilies:
     """What is counted of webhooks and of the store that keeps them."""
 

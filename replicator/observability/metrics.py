@@ -18,7 +18,8 @@ from prometheus_client.registry import Collector
 
 from replicator.clock import Clock
 from replicator.errors import Reason
-from replicator.observability.families import IntakeFamilies, ReplicaFamilies, TransferFamilies
+from replicator.model import RequestKind
+from replicator.observability.families import IntakeFamilies, LimitFamilies, ReplicaFamilies, TransferFamilies
 from replicator.observability.labels import (
     DEDUPLICATED,
     AttemptResult,
@@ -125,6 +126,10 @@ class Metrics:
         self._delay = _children(intake.delay, scope.endpoints)
         self._peers = frozenset(scope.sources) | frozenset(names)
         self._requests: dict[tuple[str, ...], tuple[Counter, Histogram]] = {}
+        limits = LimitFamilies(self._registry)
+        self._window = _children(limits.window, sorted(self._peers), RequestKind)
+        self._refused = _children(limits.refused, sorted(self._peers), RequestKind)
+        self._waited = _children(limits.waited, sorted(self._peers), RequestKind)
 
     # Webhooks
 
@@ -239,6 +244,18 @@ class Metrics:
         counter, duration = children
         counter.inc()
         duration.observe(seconds)
+
+    def window_set(self, registry: str, kind: str, size: int) -> None:
+        """Say how many requests of a kind (a RequestKind) may be under way at a registry."""
+        self._window[registry, kind].set(size)
+
+    def request_refused(self, registry: str, kind: str) -> None:
+        """Count a request that a registry refused for want of time."""
+        self._refused[registry, kind].inc()
+
+    def request_waited(self, registry: str, kind: str, seconds: float) -> None:
+        """Count for how long a request waited here for its turn."""
+        self._waited[registry, kind].inc(seconds)
 
     # Store
 

@@ -128,6 +128,13 @@ def unexpected(registry: str, operation: str, reply: Reply, problem: str) -> Reg
     )
 
 
+def wants_pause(status: int, fields: Fields) -> bool:
+    """Say whether an answer means that the registry did nothing, for want of time (E3)."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return fields.get("Retry-After") is not None
+    return status == HTTPStatus.TOO_MANY_REQUESTS
+
+
 def retry_after(fields: Fields, *, now: float) -> float | None:
     """Return the seconds that the server wants us to wait, 1 s to 15 min; None when it does not say."""
     text = fields.get("Retry-After")

@@ -11,7 +11,6 @@ _SMALLEST_PIECE: Final = 4 * 1024
 _LARGEST_PIECE: Final = 256 * 1024
 _PIECES_A_SECOND: Final = 20
 _BURST_SECONDS: Final = 0.1
-_HAIR: Final = 1e-9
 
 
 class Bandwidth:
@@ -48,7 +47,7 @@ class Bandwidth:
         now = self._clock.monotonic()
 
         def may_go(ticket: Ticket) -> bool:
-            return self._bucket.wait(self._wanted[ticket], now) <= _HAIR
+            return self._bucket.wait(self._wanted[ticket], now) == 0
 
         while (ticket := self._turns.next(may_go)) is not None:
             self._bucket = self._bucket.taken(self._wanted.pop(ticket), now)

@@ -93,6 +93,7 @@ class Blobs:
             answer = await stack.enter_async_context(self._exchange.open(request))
             if answer.status == HTTPStatus.FORBIDDEN and answer.target.origin != self._exchange.endpoint.origin:
                 # The link to the storage has run out: the registry gives a new one.
+                answer.close()
                 answer = await stack.enter_async_context(self._exchange.open(request))
             if answer.status == HTTPStatus.OK:
                 self._check_size(repository, descriptor, answer.fields.length())

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+_HAIR = 1e-9  # seconds that are only rounding
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
@@ -19,7 +21,8 @@ class Bucket:
 
     def wait(self, amount: float, now: float) -> float:
         """Return in how many seconds `amount`, at most `burst`, may be taken; 0 for at once."""
-        return max(0.0, (min(amount, self.burst) - self._filled(now)) / self.rate)
+        seconds = (min(amount, self.burst) - self._filled(now)) / self.rate
+        return seconds if seconds > _HAIR else 0.0
 
     def taken(self, amount: float, now: float) -> "Bucket":
         """Return the bucket after `amount` was taken."""

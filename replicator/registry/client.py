@@ -19,6 +19,7 @@ from replicator.registry.blobs import BlobReader, Blobs
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.endpoint import Endpoint
 from replicator.registry.exchange import Exchange
+from replicator.registry.gate import Gate, Limits
 from replicator.registry.http import HttpObserver, Request, Timeouts
 from replicator.registry.listing import Listing
 from replicator.registry.login import Login
@@ -203,12 +204,14 @@ def open_registry(
         realm_allow=frozenset(settings.realm_allow),
         redirect_allow=frozenset(settings.redirect_allow),
     )
+    limits = Limits(max_connections=settings.max_connections, requests=settings.requests)
     wiring = Wiring(
         reach=reach,
         tls=tls_contexts(settings.tls),
         clock=clock,
         timeouts=timeouts or Timeouts(),
         max_connections=settings.max_connections,
+        gate=Gate(settings.name, limits, clock, observer),
         bandwidth=None if settings.bandwidth is None else Bandwidth(settings.bandwidth, clock),
         observer=observer,
         resolver=resolver,

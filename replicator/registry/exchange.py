@@ -1,4 +1,7 @@
-"""Requests with login and redirects: the right Authorization for each hop, at most five hops (A7, B2, S4, S5)."""
+"""Requests with login and redirects: the right Authorization for each hop, at most five hops (A7, B2, S4, S5).
+
+The one thing that is tried again here is what the registry refused for want of time (E3); all else is `retry`'s.
+"""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -11,12 +14,14 @@ from replicator.model import Operation
 from replicator.registry.answers import ERROR_BODY, Reply, failure, unexpected
 from replicator.registry.authorizer import Authorizer
 from replicator.registry.endpoint import Endpoint
+from replicator.registry.gate import PATIENCE
 from replicator.registry.http import Request
 from replicator.registry.reach import Reach
 from replicator.registry.transport import Answer, Transport
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_HOPS = 5
+_MOST_REFUSALS = 4
 
 
 class Exchange:
@@ -79,7 +84,7 @@ class Exchange:
             # Whoever was sent away once does not get the login back: the path is then not of our choosing.
             at_home = at_home and target.origin == self.reach.origin
             hop = replace(request, target=target)
-            answer = await (self._asked(hop) if at_home else self._transport.send(hop))
+            answer = await (self._asked(hop) if at_home else self._sent(hop))
         if answer.status not in _REDIRECTS:
             return answer
         answer.close()
@@ -91,22 +96,31 @@ class Exchange:
 
     async def _asked(self, request: Request) -> Answer:
         header = await self._header(request)
-        answer = await self._transport.send(_carrying(request, header))
+        answer = await self._sent(_carrying(request, header))
         if answer.status != HTTPStatus.UNAUTHORIZED or not self.reach.takes_credentials(request.target):
             return answer
         reply = await _drained(answer)
         if not self._authorizer.can_answer(reply) and request.operation != Operation.PING:
             reply = await self._challenge_of_ping(reply)
         header = await self._authorizer.answer(reply, request.scopes, header)
-        answer = await self._transport.send(_carrying(request, header))
+        answer = await self._sent(_carrying(request, header))
         if answer.status == HTTPStatus.UNAUTHORIZED:
             self._authorizer.failed(request.scopes)
         return answer
 
+    async def _sent(self, request: Request) -> Answer:
+        """Send; what a registry had no time for, and so did not do, is sent again when its pause is over."""
+        for _ in range(_MOST_REFUSALS):
+            answer = await self._transport.send(request)
+            if answer.pause is None or answer.pause > PATIENCE:
+                return answer
+            answer.close()
+        return await self._transport.send(request)
+
     async def _challenge_of_ping(self, reply: Reply) -> Reply:
         # Some registries say how to log in only at /v2/.
         request = Request(operation=Operation.PING, method="GET", target=self.endpoint.api)
-        found = await _drained(await self._transport.send(request))
+        found = await _drained(await self._sent(request))
         return found if self._authorizer.can_answer(found) else reply
 
     async def _header(self, request: Request) -> str | None:

@@ -53,8 +53,20 @@ def is_trouble(error: RegistryError) -> bool:
 
 
 class HttpObserver(Protocol):
-    """Counts requests."""
+    """Counts requests, and is told what limits them; `registry` by its configured name, `kind` a RequestKind."""
 
     def request_finished(self, registry: str, operation: str, status: int, seconds: float) -> None:
         """Take note of an answer to `operation`; `status` 0 means that none came."""
+        ...
+
+    def window_set(self, registry: str, kind: str, size: int) -> None:
+        """Take note of how many requests of a kind may be under way."""
+        ...
+
+    def request_refused(self, registry: str, kind: str) -> None:
+        """Take note that the registry had no time for a request and wants a pause."""
+        ...
+
+    def request_waited(self, registry: str, kind: str, seconds: float) -> None:
+        """Take note of how long a request waited for its turn."""
         ...

@@ -15,10 +15,12 @@ from replicator import __version__
 from replicator.clock import Clock
 from replicator.errors import Reason, RegistryError
 from replicator.registry.addresses import is_literal, is_public
-from replicator.registry.answers import ERROR_BODY, Fields, Reply, unexpected
+from replicator.registry.answers import ERROR_BODY, Fields, Reply, retry_after, unexpected, wants_pause
 from replicator.registry.bandwidth import Bandwidth
 from replicator.registry.failures import TRANSPORT_ERRORS, no_answer, showable
+from replicator.registry.gate import Gate, Permit
 from replicator.registry.http import HttpObserver, Request, Timeouts
+from replicator.registry.kinds import kind_of
 from replicator.registry.outgoing import BodyFailed, Flow, OutgoingBody, SmallBody
 from replicator.registry.progress import Arrivals
 from replicator.registry.reach import Reach
@@ -31,6 +33,7 @@ _DNS_SECONDS = 30
 _SMALL = 64 * 1024
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _SUCCESS = range(200, 300)
+_SERVER_ERRORS = range(500, 600)
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -43,15 +46,21 @@ class Wiring:
     clock: Clock
     timeouts: Timeouts
     max_connections: int
+    gate: Gate
     bandwidth: Bandwidth | None = None
     observer: HttpObserver | None = None
     resolver: aiohttp.abc.AbstractResolver | None = None
 
 
 class Answer:
-    """The head of an answer, its body still to be read. Close it."""
+    """The head of an answer, its body still to be read. Close it.
 
-    def __init__(self, wiring: Wiring, request: Request, response: aiohttp.ClientResponse, *, seconds: float) -> None:
+    `pause` is for how many seconds the registry takes no such requests, when it refused this one for want of time.
+    """
+
+    def __init__(
+        self, wiring: Wiring, request: Request, response: aiohttp.ClientResponse, permit: Permit, *, seconds: float
+    ) -> None:
         self.target = request.target
         self.status = response.status
         self.fields = Fields(response.headers.items())
@@ -59,7 +68,13 @@ class Answer:
         self._registry = wiring.reach.registry
         self._request = request
         self._response = response
+        self._permit = permit
         self._seconds = seconds
+        self.pause: float | None = None
+        if wants_pause(self.status, self.fields):
+            self.pause = permit.refused(retry_after(self.fields, now=wiring.clock.now()))
+        elif self.status not in _SERVER_ERRORS:
+            permit.succeeded()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the raw body, up to 512 KiB at a time. Raises RegistryError when it breaks off or hardly moves."""
@@ -102,6 +117,7 @@ class Answer:
     def close(self) -> None:
         """Give the connection back, or end it when there is more to come."""
         self._response.close()
+        self._permit.leave()
 
 
 class Transport:
@@ -183,28 +199,37 @@ class Transport:
     ) -> Answer:
         self._vet(request)
         wiring = self._wiring
+        permit = await wiring.gate.enter(kind_of(request.operation))
         started = wiring.clock.monotonic()
-        at_registry = request.target.origin == wiring.reach.origin
         # From the first byte to the end of the head; a long body has limits of its own.
         longest = None if isinstance(body, OutgoingBody) else wiring.timeouts.connect + 2 * seconds
         try:
             with anyio.fail_after(longest):
-                response = await self._session().request(
-                    request.method,
-                    yarl.URL(request.target.text, encoded=True),
-                    data=body,
-                    headers=headers,
-                    allow_redirects=False,
-                    ssl=wiring.tls.registry if at_registry else wiring.tls.others,
-                    timeout=aiohttp.ClientTimeout(
-                        total=None, sock_connect=wiring.timeouts.connect, sock_read=seconds
-                    ),
-                )
+                response = await self._response(request, body, seconds, headers)
         except TRANSPORT_ERRORS as error:
+            permit.leave()
             self._observe(request, 0, started)
             raise no_answer(self._registry, request, error) from showable(error)
+        except BaseException:
+            permit.leave()
+            raise
         self._observe(request, response.status, started)
-        return Answer(wiring, request, response, seconds=seconds)
+        return Answer(wiring, request, response, permit, seconds=seconds)
+
+    async def _response(
+        self, request: Request, body: SmallBody | OutgoingBody | None, seconds: float, headers: dict[str, str]
+    ) -> aiohttp.ClientResponse:
+        wiring = self._wiring
+        at_registry = request.target.origin == wiring.reach.origin
+        return await self._session().request(
+            request.method,
+            yarl.URL(request.target.text, encoded=True),
+            data=body,
+            headers=headers,
+            allow_redirects=False,
+            ssl=wiring.tls.registry if at_registry else wiring.tls.others,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=wiring.timeouts.connect, sock_read=seconds),
+        )
 
     def _observe(self, request: Request, status: int, started: float) -> None:
         if self._wiring.observer is not None:

@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
-import anyio
-
 from replicator.model import Descriptor, Digest, Repository
 from replicator.observability.labels import BlobResult
 from replicator.plan import SMALL, BlobStep, Way
@@ -17,6 +15,7 @@ from replicator.registry.upload_requests import UploadSession
 from replicator.replication.blob_body import BlobBody
 from replicator.replication.claims import Claim
 from replicator.replication.ports import Source
+from replicator.replication.slots import Slots
 from replicator.replication.subscription import Subscription
 from replicator.replication.together import together
 from replicator.replication.tools import Tools
@@ -133,10 +132,8 @@ class Bringer:
         return await self._mount_or_send(step.blob, candidates, shared)
 
     async def _ask_and_send(self, step: BlobStep, shared: Subscription | None) -> BlobResult:
-        slots = self._slots(step.blob)
-        try:
-            slots.acquire_nowait()
-        except anyio.WouldBlock:
+        place = self._slots(step.blob).take_at_once()
+        if place is None:
             # There is time to ask before the upload can begin.
             there = await self._is_there(step)
             return BlobResult.EXISTED if there else await self._mount_or_send(step.blob, (), shared)
@@ -146,7 +143,7 @@ class Bringer:
                 return BlobResult.EXISTED if there else BlobResult.MOUNTED
             await self._send(step.blob, shared, session)
         finally:
-            slots.release()
+            place.release()
         return BlobResult.COPIED
 
     async def _is_there(self, step: BlobStep) -> bool:
@@ -192,7 +189,7 @@ class Bringer:
             session = await self._mount(blob, repository)
             if session is None:
                 return BlobResult.MOUNTED
-        async with self._slots(blob):
+        async with self._slots(blob).place(blob.size):
             session = session or await self._open(blob)
             if session is None:
                 return BlobResult.MOUNTED
@@ -232,7 +229,7 @@ class Bringer:
             if left <= 0 or not await wait_within(self._tools.clock, left, self._claim.changed(digest)):
                 return
 
-    def _slots(self, blob: Descriptor) -> anyio.CapacityLimiter:
+    def _slots(self, blob: Descriptor) -> Slots:
         return self._tools.small_slots if blob.size <= SMALL else self._tools.slots
 
     async def _send(self, blob: Descriptor, shared: Subscription | None, session: UploadSession) -> None:

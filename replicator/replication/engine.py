@@ -18,9 +18,10 @@ from replicator.replication.mounts import Mounts
 from replicator.replication.ports import IntentStore, Replica, Source, UploadStore
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.slots import Slots
 from replicator.replication.survey import ManifestCache
 from replicator.replication.tag_reads import TagReads
-from replicator.replication.tools import Tools
+from replicator.replication.tools import SMALL_AT_ONCE, Tools
 from replicator.replication.worker import Worker
 from replicator.retry import RetryPolicy
 from replicator.routing import Router
@@ -108,7 +109,8 @@ class Engine:
             mounts=Mounts(registry.capabilities, self._clock),
             locations=self._store,
             reads=self._reads,
-            slots=anyio.CapacityLimiter(blobs_at_once(settings, replica)),
+            slots=Slots(blobs_at_once(settings, replica), self._clock),
+            small_slots=Slots(SMALL_AT_ONCE, self._clock),
             metrics=self._metrics,
             clock=self._clock,
             uploads=KeptUploads(self._store),

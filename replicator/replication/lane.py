@@ -5,6 +5,7 @@ lane only keeps the jobs under way.
 """
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from replicator.clock import Clock
 from replicator.errors import Reason, StoreError
-from replicator.model import Digest, IntentKey
+from replicator.model import Digest, IntentKey, Priority
 from replicator.observability.labels import LaneState
 from replicator.observability.metrics import Metrics
 from replicator.registry.urgency import Urgency, urgent
@@ -24,6 +25,7 @@ from replicator.replication.ports import IntentStore
 from replicator.replication.waiting import wait_within
 from replicator.replication.worker import Job, LeaseLost, Worker
 from replicator.retry import Breaker, RetryPolicy
+from replicator.shares import room
 from replicator.store.outcome import Done, Outcome, Retry
 
 LEASE_SECONDS = 60.0
@@ -112,15 +114,15 @@ class Lane:
     # Leasing
 
     async def _lease_some(self, group: TaskGroup) -> bool:
-        room = self._breaker.room(self._kit.clock.monotonic(), len(self._jobs), self._kit.workers)
-        if room <= 0:
+        limit = self._breaker.room(self._kit.clock.monotonic(), len(self._jobs), self._kit.workers)
+        if limit <= 0:
             return False
         asked = self._kit.clock.monotonic()
         try:
-            leases = await self._kit.store.lease(self._kit.name, room, LEASE_SECONDS)
+            leases = await self._kit.store.lease(self._kit.name, limit, LEASE_SECONDS, room=self._room())
             if not leases and self._breaker.tripped and await self._kit.store.make_due(self._kit.name, limit=1):
                 # Half-open with nothing due: one failing row is the probe, so that the lane heals by itself.
-                leases = await self._kit.store.lease(self._kit.name, room, LEASE_SECONDS)
+                leases = await self._kit.store.lease(self._kit.name, limit, LEASE_SECONDS, room=self._room())
         except StoreError as error:
             self._last_error = str(error)
             _log.error(ReplicationEvent.LEASE_FAILED, replica=self._kit.name, error=str(error))
@@ -137,16 +139,21 @@ class Lane:
             group.start_soon(self._do, job)
         return bool(leases)
 
+    def _room(self) -> dict[Priority, int]:
+        # What is urgent finds a free worker, however much else there is to do.
+        return room(self._kit.workers, Counter(job.lease.priority for job in self._jobs.values()))
+
     async def _pause(self) -> float:
         """Seconds until the lane must look again by itself; the bell shortens it."""
         clock = self._kit.clock
         closed_for = self._breaker.open_until - clock.monotonic()
         if self._breaker.tripped and not self._jobs and closed_for > 0:
             return closed_for
-        if len(self._jobs) >= self._kit.workers or (self._breaker.tripped and self._jobs):
+        takes = [priority for priority, places in self._room().items() if places]
+        if not takes or (self._breaker.tripped and self._jobs):
             return _IDLE
         try:
-            due = await self._kit.store.next_due(self._kit.name)
+            due = await self._kit.store.next_due(self._kit.name, max(takes))
         except StoreError:
             return _STORE_PAUSE
         return _IDLE if due is None else min(_IDLE, max(0.0, due - clock.now()))

@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import anyio
-
 from replicator.clock import Clock
 from replicator.model import Digest, Reference, Repository, parse_repository
 from replicator.observability.metrics import Metrics
@@ -15,8 +13,9 @@ from replicator.replication.mounts import Mounts
 from replicator.replication.ports import Replica, Source
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.slots import Slots
 from replicator.replication.survey import ManifestCache, read_closure, recall
-from replicator.replication.tools import Tools
+from replicator.replication.tools import SMALL_AT_ONCE, Tools
 from replicator.store.outcome import Result
 
 _BLOBS_AT_ONCE = 8
@@ -79,7 +78,8 @@ async def copy_reference(
             mounts=Mounts(replica.capabilities, clock),
             locations=NoLocations(),
             reads=reads,
-            slots=anyio.CapacityLimiter(_BLOBS_AT_ONCE),
+            slots=Slots(_BLOBS_AT_ONCE, clock),
+            small_slots=Slots(SMALL_AT_ONCE, clock),
             metrics=metrics,
             clock=clock,
         )

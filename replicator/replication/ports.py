@@ -11,6 +11,7 @@ from replicator.model import (
     IntentKey,
     Lease,
     Policy,
+    Priority,
     RawManifest,
     Recorded,
     Reference,
@@ -208,8 +209,10 @@ class IntentStore(BlobLocations, Protocol):
         """Call back, on the event loop, after rows changed."""
         ...
 
-    async def lease(self, replica: str, limit: int, seconds: float) -> tuple[Lease, ...]:
-        """Lease due rows."""
+    async def lease(
+        self, replica: str, limit: int, seconds: float, *, room: Mapping[Priority, int] | None = None
+    ) -> tuple[Lease, ...]:
+        """Lease due rows, at most `room` for each priority and what is less urgent."""
         ...
 
     async def renew(self, leases: Sequence[Lease], seconds: float) -> frozenset[IntentKey]:
@@ -224,8 +227,8 @@ class IntentStore(BlobLocations, Protocol):
         """Give back without an attempt."""
         ...
 
-    async def next_due(self, replica: str) -> float | None:
-        """Return when the next row is due, Unix seconds."""
+    async def next_due(self, replica: str, least: Priority = Priority.LOW) -> float | None:
+        """Return when the next row that is at least that urgent is due, Unix seconds."""
         ...
 
     async def make_due(self, replica: str, *, parked: bool = True, limit: int | None = None) -> int:

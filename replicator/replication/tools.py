@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass, field
 
-import anyio
-
 from replicator.clock import Clock
 from replicator.observability.metrics import Metrics
 from replicator.replication.claims import Claims
@@ -13,6 +11,7 @@ from replicator.replication.pacing import Standing
 from replicator.replication.ports import BlobLocations, Replica
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.slots import Slots
 
 SMALL_AT_ONCE = 32
 """Small blobs that a lane sends at once: what a long link needs, and little memory."""
@@ -27,10 +26,10 @@ class Tools:
     mounts: Mounts
     locations: BlobLocations
     reads: SharedReads
-    slots: anyio.CapacityLimiter
+    slots: Slots
+    small_slots: Slots
     metrics: Metrics
     clock: Clock
     claims: Claims = field(default_factory=Claims)
-    small_slots: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(SMALL_AT_ONCE))
     standing: Standing = field(default_factory=Standing)
     uploads: KeptUploads = field(default_factory=KeptUploads)

@@ -174,6 +174,7 @@ def _tuple(value: Any) -> Any:
 _DURATION = "write a whole number and ms, s, m, h or d, as in 30s"
 _SIZE = "write a whole number and KiB, MiB or GiB, as in 8MiB"
 _RATE = "write a size and /s, as in 50MiB/s"
+_FREQUENCY = "write a whole number and /s, /m or /h, as in 10/s"
 
 Duration = Annotated[
     float,
@@ -196,6 +197,13 @@ Rate = Annotated[
     _schema("rate", pattern="^[0-9]{1,9}(B|KiB|MiB|GiB)/s$"),
 ]
 """Bytes per second; written as `50MiB/s`."""
+Frequency = Annotated[
+    float,
+    _unit(units.parse_frequency, _FREQUENCY),
+    PlainSerializer(units.format_frequency),
+    _schema("frequency", pattern="^0*[1-9][0-9]{0,8}/[smh]$"),
+]
+"""How often a second; written as `10/s`."""
 Url = Annotated[str, _text(_url), _schema("URL", pattern="^https?://[^/?#@]+/?$")]
 """Scheme and host of a registry, without a slash at the end."""
 Host = Annotated[str, _text(_host), _schema("host", pattern=_anchored(_HOST_PORT))]

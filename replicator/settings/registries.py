@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from replicator.settings.credentials import Credentials
-from replicator.settings.fields import Host, LabelName, Many, Prefix, Rate, ReplicaName, Size, Url
+from replicator.settings.fields import Frequency, Host, LabelName, Many, Prefix, Rate, ReplicaName, Size, Url
 from replicator.settings.files import FilePath
 from replicator.settings.section import Section
 
@@ -76,6 +76,11 @@ class RegistrySettings(Section):
     bandwidth: Rate | None = Field(
         None,
         description="Limit for all that is sent to it and read from it together, the urgent first. Absent: none.",
+    )
+    requests: Frequency | None = Field(
+        None,
+        description="Limit for requests of all kinds together, where a registry is known to allow only so many. "
+        "Absent: none; what it refuses slows down that kind of request by itself.",
     )
     capabilities: CapabilitiesSettings | None = Field(
         None, description="What the registry can do, where finding it out goes wrong."

@@ -1,4 +1,4 @@
-"""Durations, sizes and rates as people write them: `30s`, `8MiB`, `50MiB/s`.
+"""Durations, sizes, rates and frequencies as people write them: `30s`, `8MiB`, `50MiB/s`, `10/s`.
 
 Parsing and formatting are each other's inverse for every value that can be written.
 """
@@ -8,6 +8,7 @@ import re
 _DURATION = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0}
 _SIZE = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB)")
+_FREQUENCY = re.compile(r"([0-9]{1,9})/([smh])")
 _BYTES = {"GiB": 1 << 30, "MiB": 1 << 20, "KiB": 1 << 10}
 
 
@@ -57,3 +58,20 @@ def parse_rate(text: str) -> int:
 def format_rate(rate: int) -> str:
     """Return `rate` bytes per second as a size and `/s`."""
     return f"{format_size(rate)}/s"
+
+
+def parse_frequency(text: str) -> float:
+    """Return how often a second `text` says: a whole number above 0 and `/s`, `/m` or `/h`. Raises ValueError."""
+    match = _FREQUENCY.fullmatch(text)
+    if not match or not int(match[1]):
+        raise ValueError("not a frequency")
+    return int(match[1]) / _SECONDS[match[2]]
+
+
+def format_frequency(often: float) -> str:
+    """Return `often` a second in the unit that says it in whole numbers, else per hour."""
+    for unit in ("s", "m"):
+        number = often * _SECONDS[unit]
+        if abs(number - round(number)) < 1e-6 * number:
+            return f"{round(number)}/{unit}"
+    return f"{round(often * _SECONDS['h'])}/h"

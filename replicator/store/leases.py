@@ -1,7 +1,7 @@
 """The life of a lease inside the writer thread: take, renew, give back, settle, fence off (DESIGN 3 and 4)."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from replicator.model import Digest, IntentKey, Lease, Priority, Repository
@@ -20,9 +20,14 @@ _PRIORITY = 12
 _DUE = 13
 
 
-def take(session: Session, replica: str, limit: int, seconds: float) -> tuple[Lease, ...]:
-    """Lease up to `limit` due rows and looks of a replica, the most urgent and longest due first."""
-    candidates = _candidates(session, replica, limit)
+def take(
+    session: Session, replica: str, limit: int, seconds: float, room: Mapping[Priority, int] | None = None
+) -> tuple[Lease, ...]:
+    """Lease up to `limit` due rows and looks of a replica, the most urgent and longest due first.
+
+    `room` is how many at most, for each priority and what is less urgent.
+    """
+    candidates = _candidates(session, replica, limit, room or {})
     if not candidates:
         return ()
     epoch = int(statements.NEXT_EPOCH.run(session.connection, {}).fetchone()[0])
@@ -47,22 +52,27 @@ def take(session: Session, replica: str, limit: int, seconds: float) -> tuple[Le
     return tuple(_lease(replica, row, epoch) for row in candidates)
 
 
-def _candidates(session: Session, replica: str, limit: int) -> list[Any]:
+def _candidates(session: Session, replica: str, limit: int, room: Mapping[Priority, int]) -> list[Any]:
     values: dict[str, Value] = {
         "replica": replica,
         "now": session.clock.now(),
         "monotonic": session.clock.monotonic(),
-        "count": limit,
     }
     found: list[Any] = []
+    left = {priority: min(limit, room.get(priority, limit)) for priority in Priority}
     for priority in Priority:
-        values["priority"] = int(priority)
-        found += statements.DUE_OWED.run(session.connection, values).fetchall()
-        found += statements.DUE_LOOKS.run(session.connection, values).fetchall()
-        if len(found) >= limit:
+        count = min(left[one] for one in Priority if one <= priority)
+        if count <= 0:
             break
-    found.sort(key=lambda row: (row[_PRIORITY], row[_DUE]))
-    return found[:limit]
+        values |= {"priority": int(priority), "count": count}
+        due = statements.DUE_OWED.run(session.connection, values).fetchall()
+        due += statements.DUE_LOOKS.run(session.connection, values).fetchall()
+        due.sort(key=lambda row: row[_DUE])
+        found += due[:count]
+        for one in Priority:
+            if one <= priority:
+                left[one] -= len(due[:count])
+    return found
 
 
 def _lease(replica: str, row: Any, epoch: int) -> Lease:

@@ -176,12 +176,14 @@ def _position(connection: sqlite3.Connection, after: IntentKey | None) -> dict[s
     return {"after_repository": found[0] if found else 0, "after_reference": pack_reference(after.reference)}
 
 
-def next_due(connection: sqlite3.Connection, replica: str, monotonic: float) -> float | None:
-    """Return the earliest time at which a free row or look of the replica is due."""
+def next_due(
+    connection: sqlite3.Connection, replica: str, monotonic: float, least: Priority = Priority.LOW
+) -> float | None:
+    """Return the earliest time at which a free row or look of the replica, at least that urgent, is due."""
     values: dict[str, Value] = {"replica": replica, "monotonic": monotonic}
     with _one_moment(connection):
         found: list[Any] = []
-        for priority in Priority:
+        for priority in (one for one in Priority if one <= least):
             values["priority"] = int(priority)
             found += _FIRST_DUE.run(connection, values).fetchall()
             found += _FIRST_LOOK.run(connection, values).fetchall()

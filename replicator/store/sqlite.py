@@ -12,7 +12,7 @@ import anyio.to_thread
 
 from replicator.clock import Clock
 from replicator.errors import StoreError
-from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Repository
+from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Repository
 from replicator.store import changes, hints, leases, queries, uploads
 from replicator.store.connections import open_reader, open_writer
 from replicator.store.lock import StateLock, make_private
@@ -69,14 +69,20 @@ class SqliteStore:
             raise StoreError(f"{BACKLOG} operations wait for the disk already")
         return await self._writer.submit(partial(changes.record, intents=intents))
 
-    async def lease(self, replica: str, limit: int, seconds: float) -> tuple[Lease, ...]:
+    async def lease(
+        self, replica: str, limit: int, seconds: float, *, room: Mapping[Priority, int] | None = None
+    ) -> tuple[Lease, ...]:
         """Lease due rows and due looks that nobody holds, the most urgent and longest due first.
+
+        `room` is how many at most, for each priority and what is less urgent; without it only `limit` counts.
 
         A cancelled caller still gets its leases, and is cancelled at its next await: it can give them back.
         """
         taken: list[Lease] = []
         with anyio.CancelScope(shield=True):
-            taken += await self._writer.submit(partial(leases.take, replica=replica, limit=limit, seconds=seconds))
+            taken += await self._writer.submit(
+                partial(leases.take, replica=replica, limit=limit, seconds=seconds, room=room)
+            )
         return tuple(taken)
 
     async def renew(self, held: Sequence[Lease], seconds: float) -> frozenset[IntentKey]:
@@ -94,9 +100,11 @@ class SqliteStore:
         """Give leases back, no attempt counted. Not for work whose put may be on its way: settle that with Retry."""
         await self._writer.submit(partial(leases.release, leases=held))
 
-    async def next_due(self, replica: str) -> float | None:
-        """Return when the next free row or look of a replica is due, None when there is none."""
-        return await self._read(partial(queries.next_due, replica=replica, monotonic=self._clock.monotonic()))
+    async def next_due(self, replica: str, least: Priority = Priority.LOW) -> float | None:
+        """Return when the next free row or look, at least as urgent as that, is due; None when there is none."""
+        return await self._read(
+            partial(queries.next_due, replica=replica, monotonic=self._clock.monotonic(), least=least)
+        )
 
     async def make_due(self, replica: str, *, parked: bool = True, limit: int | None = None) -> int:
         """Make failing rows of a replica due now and return how many: all, or the `limit` due soonest.

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-import anyio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +24,7 @@ from replicator.replication.mounts import Mounts
 from replicator.replication.one_shot import NoLocations
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.slots import Slots
 from replicator.replication.survey import recall
 from replicator.replication.tools import Tools
 from tests.support.content import Blob, Image, closure_of, make_blob, make_image
@@ -92,8 +92,8 @@ async def site(seed: int, mounts: str, *, known: bool, faults: float = 0.0) -> A
             mounts=Mounts(replica.capabilities, clock),
             locations=NoLocations(),
             reads=reads,
-            slots=anyio.CapacityLimiter(2),
-            small_slots=anyio.CapacityLimiter(3),
+            slots=Slots(3, clock),
+            small_slots=Slots(4, clock),
             metrics=Metrics(Scope(replicas=("eu",)), clock=clock),
             clock=clock,
         )
@@ -172,7 +172,7 @@ def test_whoever_fails_or_is_cancelled_the_others_end(
             for repository, tag in one.replica.tags:
                 assert one.replica.complete(repository, tag)
             assert not any(one.tools.claims.is_claimed(digest) for digest in DIGESTS)
-            assert one.tools.slots.borrowed_tokens == one.tools.small_slots.borrowed_tokens == 0
+            assert one.tools.slots.held == one.tools.small_slots.held == 0
             one.faults = 0.0
             for number, (image, target) in enumerate(zip(images, targets, strict=True)):
                 await asyncio.wait_for(one.copy(image, target, number), _PATIENCE)

@@ -65,7 +65,7 @@ async def test_b1_a_registry_without_useful_head_is_asked_for_one_byte(
 
 @pytest.mark.parametrize("status", [401, 429, 500])
 async def test_trouble_is_neither_presence_nor_absence(script: Script, client: RegistryClient, status: int) -> None:
-    script.on("HEAD", "/v2/", Say(status))
+    script.on("HEAD", "/v2/", Say(status, {"Retry-After": "600"}))
     with pytest.raises(RegistryError):
         await client.has_blob(TEAM, BLOB)
 

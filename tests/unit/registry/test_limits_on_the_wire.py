@@ -6,18 +6,24 @@ import pytest
 from aiohttp import web
 
 from replicator.errors import Reason, RegistryError
+from replicator.model import Digest, Priority, parse_tag
 from replicator.registry.http import Timeouts
+from replicator.registry.urgency import Urgency, urgent
+from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
 from tests.unit.registry.scripted import (
     BLOB,
     BLOB_PATH,
     DATA,
+    TAG,
     TEAM,
     UPLOADS,
     Handler,
     Say,
     Script,
     client_for,
+    error,
+    manifest_answer,
     read_blob,
     whole_body,
 )
@@ -107,3 +113,86 @@ async def test_a_head_that_does_not_end_is_not_waited_for_for_ever(script: Scrip
         with pytest.raises(RegistryError) as caught:
             await (client.ping() if what == "ping" else client.send_blob(TEAM, BLOB, whole_body))
     assert caught.value.reason is Reason.TIMEOUT
+
+
+SOON = "Wed, 14 Nov 2023 22:13:27 GMT"
+"""Seven seconds from where the fake clock begins."""
+
+
+@pytest.mark.parametrize("wish", ["7", SOON])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_refusal_for_want_of_time_pauses_its_kind_alone_and_is_made_good(
+    script: Script, wish: str, status: int
+) -> None:
+    clock = FakeClock()
+    body = b'{"a":1}'
+    refusal = error(status, "TOOMANYREQUESTS", **{"Retry-After": wish})
+    script.on("GET", "/v2/team/app/manifests/", refusal, manifest_answer(body))
+    script.on("HEAD", BLOB_PATH, Say(200, {"Content-Length": str(BLOB.size)}))
+    began = clock.monotonic()
+    async with client_for(script.url, clock=clock) as client:
+        reading = asyncio.create_task(client.read_manifest(TEAM, TAG))
+        await clock.someone_sleeps()
+        others = asyncio.create_task(client.read_manifest(TEAM, Digest.of(body)))
+        assert await client.has_blob(TEAM, BLOB), "another kind of request goes on meanwhile"
+        clock.advance(6.5)
+        await asyncio.sleep(0.05)
+        assert not reading.done()
+        assert len(script.asked("GET", "/v2/team/app/manifests/")) == 1, "nobody else tries either"
+        clock.advance(0.5)
+        assert (await reading).body == (await others).body == body
+    assert clock.monotonic() - began == 7.0
+
+
+async def test_a_registry_that_keeps_refusing_is_an_error_that_says_when(script: Script) -> None:
+    clock = FakeClock()
+    script.on("GET", "/v2/team/app/manifests/", error(429, "TOOMANYREQUESTS"))
+    async with client_for(script.url, clock=clock) as client:
+        reading = asyncio.ensure_future(client.read_manifest(TEAM, TAG))
+        with pytest.raises(RegistryError) as caught:
+            await seconds_of(clock, reading)
+    assert (caught.value.reason, caught.value.temporary) == (Reason.RATE_LIMITED, True)
+    assert len(script.asked("GET", "/v2/team/app/manifests/")) == 5
+
+
+async def test_a_long_pause_is_not_waited_for_and_the_next_does_not_even_ask(script: Script) -> None:
+    script.on("GET", "/v2/team/app/manifests/", error(429, "TOOMANYREQUESTS", **{"Retry-After": "600"}))
+    async with client_for(script.url) as client:
+        for _ in range(3):
+            with pytest.raises(RegistryError) as caught:
+                await client.read_manifest(TEAM, TAG)
+            assert caught.value.retry_after == pytest.approx(600)
+    assert len(script.asked("GET", "/v2/team/app/manifests/")) == 1
+
+
+async def test_connections_are_held_and_the_urgent_go_first(script: Script) -> None:
+    """Three low reads wait for one connection; a high one that comes last is the first to get it."""
+    at_once, most, order, going = 0, 0, list[str](), asyncio.Event()
+
+    async def slowly(request: web.Request) -> web.StreamResponse:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        order.append(request.path.rpartition("/")[2])
+        await going.wait()
+        await asyncio.sleep(0.01)
+        at_once -= 1
+        return web.Response(status=404, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
+
+    script.on("HEAD", "/v2/", slowly)
+    async with client_for(script.url, max_connections=2) as client:
+
+        async def stat(tag: str, priority: Priority) -> None:
+            with urgent(Urgency(priority)):
+                await client.stat_manifest(TEAM, parse_tag(tag))
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(4):
+                group.create_task(stat(f"low{number}", Priority.LOW))
+            await eventually(lambda: len(order) == 1, what="one is under way, one place is kept")
+            group.create_task(stat("high", Priority.HIGH))
+            await eventually(lambda: order == ["low0", "high"], what="the urgent one has the place that was kept")
+            group.create_task(stat("high2", Priority.HIGH))
+            going.set()
+    assert most == 2
+    assert order.index("high2") < order.index("low3")

@@ -91,7 +91,7 @@ async def test_f2_a_head_that_does_not_tell_is_followed_by_a_get(
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_f2_trouble_is_not_asked_twice(script: Script, client: RegistryClient, status: int) -> None:
-    script.on("HEAD", BY_TAG, Say(status))
+    script.on("HEAD", BY_TAG, Say(status, {"Retry-After": "600"}))
     with pytest.raises(RegistryError) as caught:
         await client.stat_manifest(TEAM, TAG)
     assert caught.value.temporary

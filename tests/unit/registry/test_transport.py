@@ -14,6 +14,7 @@ import trustme
 from aiohttp import web
 
 from replicator.errors import ContentError, Reason, RegistryError, ReplicatorError, SettingsError
+from replicator.model import RequestKind
 from replicator.registry.client import RegistryClient
 from replicator.registry.http import Timeouts
 from replicator.settings.registries import Tls
@@ -335,6 +336,15 @@ class Counted:
     def request_finished(self, registry: str, operation: str, status: int, seconds: float) -> None:
         assert seconds >= 0
         self.finished.append((registry, operation, status))
+
+    def window_set(self, registry: str, kind: str, size: int) -> None:
+        assert (registry, kind in set(RequestKind), size >= 1) == ("replica", True, True)
+
+    def request_refused(self, registry: str, kind: str) -> None:
+        raise AssertionError(f"{registry} refused {kind}")
+
+    def request_waited(self, registry: str, kind: str, seconds: float) -> None:
+        raise AssertionError(f"{registry} let {kind} wait for {seconds} s")
 
 
 async def test_every_request_is_counted_with_its_operation(script: Script) -> None:

@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from replicator.errors import StoreError
-from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Reference, Repository, Tag
+from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Reference, Repository, Tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.capabilities import Capabilities
 from replicator.replication.delivery import Delivery
@@ -21,9 +19,10 @@ from replicator.replication.mounts import Mounts
 from replicator.replication.ports import BlobLocations
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.slots import Slots
 from replicator.replication.survey import ManifestCache
 from replicator.replication.tag_reads import TagReads
-from replicator.replication.tools import Tools
+from replicator.replication.tools import SMALL_AT_ONCE, Tools
 from replicator.replication.worker import Job, Worker
 from replicator.retry import RetryPolicy
 from replicator.routing import Router
@@ -43,10 +42,12 @@ class FaultyStore(SqliteStore):
 
     broken: frozenset[str] = frozenset()
 
-    async def lease(self, replica: str, limit: int, seconds: float) -> tuple[Lease, ...]:
+    async def lease(
+        self, replica: str, limit: int, seconds: float, *, room: Mapping[Priority, int] | None = None
+    ) -> tuple[Lease, ...]:
         """Lease, or fail."""
         self._fail("lease")
-        return await super().lease(replica, limit, seconds)
+        return await super().lease(replica, limit, seconds, room=room)
 
     async def renew(self, held: Sequence[Lease], seconds: float) -> frozenset[IntentKey]:
         """Renew, or fail."""
@@ -287,7 +288,8 @@ async def running_bench(
             mounts=Mounts(rig.replica.capabilities, rig.clock),
             locations=locations or rig.store,
             reads=reads,
-            slots=anyio.CapacityLimiter(4),
+            slots=Slots(4, rig.clock),
+            small_slots=Slots(SMALL_AT_ONCE, rig.clock),
             metrics=rig.metrics,
             clock=rig.clock,
         )

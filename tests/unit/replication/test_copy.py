@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
-import anyio
 import pytest
 
 from replicator import manifest
@@ -20,6 +19,7 @@ from replicator.replication.one_shot import NoLocations
 from replicator.replication.pacing import Pacing
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.slots import Slots
 from replicator.replication.tools import SMALL_AT_ONCE, Tools
 from tests.support.content import Content, make_blob, make_image, make_index
 from tests.support.eventually import eventually
@@ -94,7 +94,8 @@ async def lane(fake_clock: FakeClock) -> AsyncIterator[Lane]:
             mounts=Mounts(replica.capabilities, fake_clock),
             locations=locations,
             reads=reads,
-            slots=anyio.CapacityLimiter(2),
+            slots=Slots(3, fake_clock),
+            small_slots=Slots(SMALL_AT_ONCE, fake_clock),
             metrics=metrics,
             clock=fake_clock,
         )
@@ -170,7 +171,7 @@ async def test_a_blob_under_way_is_waited_for_without_a_slot_and_then_mounted(la
     await gate.reached.wait()
     second = asyncio.create_task(lane.copy(TWO, ELSEWHERE))
     await eventually(lambda: lane.sent(TWO.layers[1].digest) == 1, what="the waiting copy sends its other layer")
-    await eventually(lambda: lane.tools.slots.borrowed_tokens == 1, what="only who sends holds a slot")
+    await eventually(lambda: lane.tools.slots.held == 1, what="only who sends holds a slot")
     gate.opened.set()
     await asyncio.gather(first, second)
     assert lane.sent(SHARED.digest) == 1
@@ -250,12 +251,12 @@ async def test_no_more_blobs_are_sent_at_once_than_there_are_slots(lane: Lane) -
 
     def watch(_call: Call) -> None:
         nonlocal most
-        most = max(most, lane.tools.slots.borrowed_tokens)
+        most = max(most, lane.tools.slots.held)
 
     lane.replica.hook = faults(watch)
     await lane.copy(content, THERE)
     assert most == 2
-    assert lane.tools.slots.borrowed_tokens == 0
+    assert lane.tools.slots.held == 0
 
 
 async def test_small_blobs_do_not_queue_behind_large_ones(lane: Lane) -> None:
@@ -266,13 +267,13 @@ async def test_small_blobs_do_not_queue_behind_large_ones(lane: Lane) -> None:
 
     def watch(_call: Call) -> None:
         nonlocal most
-        most = max(most, lane.tools.small_slots.borrowed_tokens)
-        assert lane.tools.slots.borrowed_tokens == 0
+        most = max(most, lane.tools.small_slots.held)
+        assert lane.tools.slots.held == 0
 
     lane.replica.hook = faults(watch)
     await lane.copy(content, THERE)
-    assert most == SMALL_AT_ONCE
-    assert lane.tools.small_slots.borrowed_tokens == 0
+    assert most == SMALL_AT_ONCE - 1, "one is kept for what is urgent"
+    assert lane.tools.small_slots.held == 0
 
 
 @pytest.mark.parametrize("hurt", [SHARED.digest, ONE.config.digest])
@@ -294,7 +295,7 @@ async def test_an_error_anywhere_leaves_nothing_running_and_nothing_held(lane: L
     with pytest.raises(ReplicatorError):
         await lane.copy(index, THERE, facts=Facts(locations={SHARED.digest: (ELSEWHERE,)}))
     assert (THERE, TAG) not in lane.replica.tags
-    assert lane.tools.slots.borrowed_tokens == 0
+    assert lane.tools.slots.held == 0
     await eventually(lambda: lane.source.open_reads == 0, what="no source read goes on")
     assert lane.tools.reads.buffered == 0
     await lane.copy(index, THERE)
@@ -335,7 +336,8 @@ async def test_two_lanes_read_the_source_once(lane: Lane) -> None:
         mounts=Mounts(other.capabilities, lane.clock),
         locations=Remembered(),
         reads=lane.tools.reads,
-        slots=anyio.CapacityLimiter(2),
+        slots=Slots(3, lane.clock),
+        small_slots=Slots(SMALL_AT_ONCE, lane.clock),
         metrics=lane.tools.metrics,
         clock=lane.clock,
     )

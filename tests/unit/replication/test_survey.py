@@ -5,7 +5,6 @@ import json
 from functools import partial
 from typing import Any
 
-import anyio
 import pytest
 
 from replicator import manifest
@@ -19,6 +18,7 @@ from replicator.replication.mounts import Mounts
 from replicator.replication.one_shot import NoLocations
 from replicator.replication.presence import KNOWN_FOR, PROVEN_FOR, Presence
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.slots import Slots
 from replicator.replication.survey import ManifestCache, read_closure, recall
 from replicator.replication.together import together
 from replicator.replication.tools import Tools
@@ -211,7 +211,8 @@ def tools_for(
         mounts=Mounts(replica.capabilities, clock),
         locations=locations or NoLocations(),
         reads=SharedReads(clock=clock, on_read=lambda _name, _bytes: None),
-        slots=anyio.CapacityLimiter(1),
+        slots=Slots(1, clock),
+        small_slots=Slots(1, clock),
         metrics=Metrics(Scope(replicas=("eu",)), clock=clock),
         clock=clock,
     )
