@@ -1,6 +1,7 @@
 """A failure -> when to try again, and whether to park; how soon to look again; when a lane may work. Pure.
 
-The adapters never retry on their own beyond one fresh login: long retries have this single owner.
+The adapters never retry on their own beyond one fresh login, and short pauses that a registry asks for: long retries
+have this single owner.
 """
 
 from dataclasses import dataclass, replace

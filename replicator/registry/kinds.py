@@ -22,6 +22,7 @@ _KINDS: Mapping[Operation, RequestKind] = {
     Operation.UPLOAD_CANCEL: RequestKind.UPLOAD_START,
     Operation.TAGS_LIST: RequestKind.LIST,
     Operation.CATALOG_LIST: RequestKind.LIST,
+    Operation.REFERRERS_LIST: RequestKind.LIST,
 }
 
 

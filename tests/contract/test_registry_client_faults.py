@@ -104,10 +104,10 @@ async def test_h5_a_413_in_the_middle_of_a_put_leads_to_the_next_rung(client: Re
 
 
 async def test_e3_a_429_tells_how_long_to_wait(client: RegistryClient, proxy: Proxy) -> None:
-    proxy.add(faults.Answer(method="POST", status=429, headers={"Retry-After": "17"}))
+    proxy.add(faults.Answer(method="POST", status=429, headers={"Retry-After": "170"}))
     with pytest.raises(RegistryError) as caught:
         await client.send_blob(TEAM, DESCRIPTOR, body)
-    assert (caught.value.reason, caught.value.retry_after) == (Reason.RATE_LIMITED, 17)
+    assert (caught.value.reason, caught.value.retry_after) == (Reason.RATE_LIMITED, 170)
 
 
 @pytest.mark.parametrize("reset", [False, True])

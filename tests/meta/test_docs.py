@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from replicator.cli.main import main
-from replicator.observability.families import IntakeFamilies, ReplicaFamilies, TransferFamilies
+from replicator.observability.families import IntakeFamilies, LimitFamilies, ReplicaFamilies, TransferFamilies
 from replicator.settings.load import load
 from replicator.settings.reference import reference
 from tests.meta.tree import PACKAGE, ROOT, files, modules
@@ -39,7 +39,7 @@ def test_every_command_is_described() -> None:
 
 def metrics() -> set[str]:
     registry = CollectorRegistry()
-    for families in (ReplicaFamilies, TransferFamilies, IntakeFamilies):
+    for families in (ReplicaFamilies, TransferFamilies, LimitFamilies, IntakeFamilies):
         families(registry)
     suffixes = {"counter": "_total", "info": "_info"}
     return {f"{family.name}{suffixes.get(family.type, '')}" for family in registry.collect()}

@@ -38,6 +38,35 @@ async def test_due_rows_are_leased_by_priority_and_then_by_age_of_their_due_time
     assert [lease.key.reference for lease in await store.lease("eu", 3, 60)] == ["low"]
 
 
+async def test_room_is_how_many_of_a_priority_and_below_are_leased(store: Store, life: Life) -> None:
+    for priority in Priority:
+        keys = [IntentKey("eu", REPOSITORY, Tag(f"{priority.name.lower()}{n}")) for n in range(4)]
+        await store.record([life.intent(key, priority=priority) for key in keys])
+
+    async def leased_of(high: int, normal: int, low: int) -> list[int]:
+        room = {Priority.HIGH: high, Priority.NORMAL: normal, Priority.LOW: low}
+        found = await store.lease("eu", 10, 60, room=room)
+        await store.release(found)
+        return [sum(lease.priority is priority for lease in found) for priority in Priority]
+
+    assert await leased_of(12, 12, 12) == [4, 4, 2]
+    assert await leased_of(12, 5, 1) == [4, 4, 1]
+    assert await leased_of(12, 3, 2) == [4, 3, 0]
+    assert await leased_of(6, 6, 2) == [4, 2, 0]
+    assert await leased_of(10, 10, 0) == [4, 4, 0]
+    assert await leased_of(1, 0, 0) == [1, 0, 0]
+    assert await leased_of(0, 0, 0) == [0, 0, 0]
+
+
+async def test_the_next_due_may_be_asked_for_what_is_urgent_alone(store: Store, life: Life) -> None:
+    now = life.clock.now()
+    low, high = IntentKey("eu", REPOSITORY, Tag("low")), IntentKey("eu", REPOSITORY, Tag("high"))
+    await store.record([life.intent(low, priority=Priority.LOW, wait=1)])
+    await store.record([life.intent(high, priority=Priority.HIGH, wait=9)])
+    assert await store.next_due("eu") == now + 1
+    assert await store.next_due("eu", Priority.NORMAL) == now + 9
+
+
 async def test_a_held_row_is_not_leased_again_until_its_lease_ends(store: Store, life: Life) -> None:
     await store.record([life.intent()])
     first = await leased(store, seconds=60)

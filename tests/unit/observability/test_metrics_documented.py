@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from replicator.errors import Reason
 from replicator.model import Operation
-from replicator.observability.families import IntakeFamilies, ReplicaFamilies, TransferFamilies
+from replicator.observability.families import IntakeFamilies, LimitFamilies, ReplicaFamilies, TransferFamilies
 from replicator.observability.labels import (
     AttemptResult,
     BlobResult,
@@ -35,7 +35,12 @@ def documented() -> dict[str, tuple[str, frozenset[str]]]:
 
 def produced() -> dict[str, tuple[str, frozenset[str]]]:
     registry = CollectorRegistry()
-    wholes = (ReplicaFamilies(registry), TransferFamilies(registry), IntakeFamilies(registry))
+    wholes = (
+        ReplicaFamilies(registry),
+        TransferFamilies(registry),
+        LimitFamilies(registry),
+        IntakeFamilies(registry),
+    )
     found = {}
     for family in (each for whole in wholes for each in vars(whole).values()):
         (described,) = family.describe()

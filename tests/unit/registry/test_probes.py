@@ -42,7 +42,7 @@ async def test_another_refusal_proves_nothing(script: Script, client: RegistryCl
 
 
 async def test_trouble_comes_out(script: Script, client: RegistryClient) -> None:
-    script.on("PUT", MANIFESTS, Say(429))
+    script.on("PUT", MANIFESTS, Say(429, {"Retry-After": "600"}))
     with pytest.raises(RegistryError):
         await client.prove_checks_manifests(TEAM)
     script.on("POST", UPLOADS, Say(503))

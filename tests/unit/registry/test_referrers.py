@@ -81,7 +81,7 @@ async def test_r2_a_repository_that_is_not_there_yet_says_nothing_of_the_api(
 async def test_r2_trouble_is_an_error_and_nothing_is_learned(
     script: Script, client: RegistryClient, status: int
 ) -> None:
-    script.on("GET", PATH, error(status, "TROUBLE"))
+    script.on("GET", PATH, error(status, "TROUBLE", **{"Retry-After": "600"}))
     with pytest.raises(AccessDenied if status == 403 else RegistryError):
         await client.referrers(TEAM, SUBJECT)
     assert client.capabilities.holds(Capability.REFERRERS) is None

@@ -14,9 +14,10 @@ import trustme
 from aiohttp import web
 
 from replicator.errors import ContentError, Reason, RegistryError, ReplicatorError, SettingsError
-from replicator.model import RequestKind
+from replicator.model import Priority, RequestKind
 from replicator.registry.client import RegistryClient
 from replicator.registry.http import Timeouts
+from replicator.registry.urgency import Urgency, urgent
 from replicator.settings.registries import Tls
 from tests.support.ports import Port
 from tests.unit.registry.scripted import (
@@ -391,7 +392,8 @@ async def test_no_more_connections_than_configured(script: Script) -> None:
 
     script.on("HEAD", "/v2/", busy)
     async with client_for(script.url, max_connections=3) as client:
-        await asyncio.gather(*(client.has_blob(TEAM, BLOB) for _ in range(12)))
+        with urgent(Urgency(Priority.HIGH)):
+            await asyncio.gather(*(client.has_blob(TEAM, BLOB) for _ in range(12)))
     assert most == 3
 
 

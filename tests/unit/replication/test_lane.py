@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from replicator.errors import Reason, RegistryError
-from replicator.model import parse_repository, parse_tag
+from replicator.model import Intent, IntentKey, Priority, parse_repository, parse_tag
 from tests.support.content import make_blob, make_image, make_index
 from tests.unit.replication.rig import Rig, running_rig
 from tests.unit.replication.support import Call, Gate, Op, faults, network_error
@@ -69,6 +69,34 @@ async def test_children_of_an_index_wait_for_it_and_are_not_copied_alone(rig: Ri
     await rig.quiet()
     assert [row.key.reference for row in await rig.store.rows()] == [TAG]
     assert rig.replica.count(Op.WRITE) == 3
+
+
+async def test_a_high_push_finds_a_worker_although_a_backfill_keeps_all_busy_that_it_may(rig: Rig) -> None:
+    """Low work hangs; nothing else holds up what is urgent, and nobody looks in a loop for what may not go."""
+    gate = Gate(Op.SENT)
+    rig.replica.hook = faults(gate)
+    rig.start()
+    for n in range(20):
+        tag = parse_tag(f"low{n}")
+        rig.source.hold(REPO, make_image(f"low {n}", [1_000 + n]), tag)
+        now = rig.clock.now()
+        await rig.store.record(
+            [Intent(key=IntentKey("eu", REPO, tag), digest=None, since=now, due_at=now, priority=Priority.LOW)]
+        )
+    await rig.until(lambda: rig.engine.lanes()["eu"].inflight == 12, what="three quarters of 16 workers are busy")
+    asked = rig.replica.count(Op.STAT)
+    await rig.moment()
+    assert rig.replica.count(Op.STAT) == asked
+    urgent_tag, now = parse_tag("urgent"), rig.clock.now()
+    rig.replica.hook = faults()
+    rig.source.hold(REPO, A, urgent_tag)
+    key = IntentKey("eu", REPO, urgent_tag)
+    await rig.store.record([Intent(key=key, digest=None, since=now, due_at=now, priority=Priority.HIGH)])
+    await rig.until(lambda: rig.replica.complete(REPO, urgent_tag), what="the urgent one is there")
+    assert rig.clock.now() == now
+    assert rig.engine.lanes()["eu"].inflight >= 12
+    gate.opened.set()
+    await rig.quiet()
 
 
 # Moved tags

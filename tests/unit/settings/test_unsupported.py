@@ -47,6 +47,21 @@ def test_a_rate_has_a_unit_of_time() -> None:
         PrimarySettings.model_validate({"url": "https://registry.example.com", "bandwidth": "50MiB"})
 
 
+@pytest.mark.parametrize(
+    ("text", "often", "shown"), [("10/s", 10, "10/s"), ("600/m", 10, "10/s"), ("5000/h", 1.3889, "5000/h")]
+)
+def test_a_frequency_is_how_often_a_second(text: str, often: float, shown: str) -> None:
+    primary = PrimarySettings.model_validate({"url": "https://registry.example.com", "requests": text})
+    assert primary.requests == pytest.approx(often, rel=1e-4)
+    assert primary.model_dump(mode="json")["requests"] == shown
+
+
+@pytest.mark.parametrize("text", ["0/s", "10", "10/d", "-1/s", "1.5/s"])
+def test_what_is_no_frequency_is_refused(text: str) -> None:
+    with pytest.raises(ValidationError, match="write a whole number and /s, /m or /h, as in 10/s"):
+        PrimarySettings.model_validate({"url": "https://registry.example.com", "requests": text})
+
+
 def test_each_use_is_a_mistake_and_taken_out_of_the_data() -> None:
     data, found = refuse_unsupported(FUTURE)
     assert [mistake.path for mistake in found] == [
