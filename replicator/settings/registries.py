@@ -106,7 +106,7 @@ class ReplicaSettings(RegistrySettings):
         description="Its name in metrics, commands and logs: lower-case letters, digits and dashes.",
         examples=["eu-west"],
     )
-    max_connections: int = Field(16, ge=1, le=1000, description="Connections at a time.")
+    max_connections: int = Field(32, ge=1, le=1000, description="Connections at a time.")
     repository_prefix: Prefix = Field(
         "", description="Put before each repository name: with `mirror/`, `team/app` becomes `mirror/team/app`."
     )

@@ -11,6 +11,8 @@ from tests.support.images import fetch_closure, make_image, push
 from tests.support.registries import Kind
 
 _MIB = 1024 * 1024
+_IN_FLIGHT = 10 * _MIB
+"""What a cut may lose of bytes read: what sockets and the line's own buffers held, whatever the layer's size."""
 _NAME = "replicator_upload_resumptions_total"
 
 
@@ -59,9 +61,10 @@ async def _after_kill9(folder: Path, size: int, kind: Kind, *, rate: float, with
 
 
 async def test_a_layer_that_is_cut_three_times_goes_on(tmp_path: Path) -> None:
-    sent, read = await _after_cuts(tmp_path, 96 * _MIB, "distribution3", within=60)
+    size = 96 * _MIB
+    sent, read = await _after_cuts(tmp_path, size, "distribution3", within=60)
     assert sent <= 1.05
-    assert read <= 1.2
+    assert read * size <= size + 3 * _IN_FLIGHT
 
 
 async def test_after_kill9_the_upload_goes_on(tmp_path: Path) -> None:
@@ -82,7 +85,7 @@ async def test_where_cut_uploads_are_lost_the_blob_starts_again_and_is_read_once
         assert metrics.value(_NAME, replica="eu", result="restarted") == 1
         assert metrics.value("replicator_attempts_total", replica="eu", result="retry") == 0
         read = metrics.value("replicator_source_read_bytes_total", source="primary")
-        assert read <= 2 * size
+        assert read <= 2 * sum(blob.size for blob in image.blobs())
 
 
 @pytest.mark.prove

@@ -25,7 +25,7 @@ from tests.unit.settings.files import BASE, but, settings
 def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     loaded = settings(tmp_path, BASE)
     assert (loaded.primary.name, loaded.primary.url) == ("primary", "https://registry.example.com")
-    assert (loaded.primary.max_connections, loaded.replicas[0].max_connections) == (32, 16)
+    assert (loaded.primary.max_connections, loaded.replicas[0].max_connections) == (32, 32)
     assert (loaded.replicas[0].source, loaded.replicas[0].repository_prefix) == ("primary", "")
     assert (loaded.rules, loaded.webhooks.endpoints, loaded.notify) == ((), (), ())
     assert (loaded.webhooks.listen, loaded.webhooks.untagged_hold) == (ListenAddress("0.0.0.0", 8080), 5.0)
