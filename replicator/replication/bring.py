@@ -71,7 +71,7 @@ class Bringer:
         if self._tools.presence.proven(self._target, digest):
             how = BlobResult.SHARED
         elif holder is not None:
-            how = await self._mount_or_send(step.blob, (holder,), shared)
+            how = await self._mount_or_send(step, (holder,), shared)
         else:
             how = await self._bring_alone(step, shared)
         self._tools.presence.learn(self._target, digest)
@@ -129,14 +129,14 @@ class Bringer:
             return await self._ask_and_send(step, shared)
         if step.way is Way.ASK and await self._is_there(step):
             return BlobResult.EXISTED
-        return await self._mount_or_send(step.blob, candidates, shared)
+        return await self._mount_or_send(step, candidates, shared, asked=step.way is Way.ASK)
 
     async def _ask_and_send(self, step: BlobStep, shared: Subscription | None) -> BlobResult:
         place = self._slots(step.blob).take_at_once()
         if place is None:
             # There is time to ask before the upload can begin.
             there = await self._is_there(step)
-            return BlobResult.EXISTED if there else await self._mount_or_send(step.blob, (), shared)
+            return BlobResult.EXISTED if there else await self._mount_or_send(step, (), shared, asked=True)
         try:
             there, session = await self._ask_and_open(step)
             if session is None or there:
@@ -181,20 +181,40 @@ class Bringer:
         return await self._tools.replica.start_upload(self._target)
 
     async def _mount_or_send(
-        self, blob: Descriptor, candidates: tuple[Repository, ...], shared: Subscription | None
+        self,
+        step: BlobStep,
+        candidates: tuple[Repository, ...],
+        shared: Subscription | None,
+        *,
+        asked: bool = False,
     ) -> BlobResult:
+        blob = step.blob
         session: UploadSession | None = None
         worth_it = [one for one in candidates if self._tools.mounts.may_work(one, self._target)]
         for repository in worth_it[:1]:
             session = await self._mount(blob, repository)
             if session is None:
                 return BlobResult.MOUNTED
+        if candidates and not asked and blob.size > SMALL and await self._is_there_all_the_same(step, session):
+            return BlobResult.EXISTED
         async with self._slots(blob).place(blob.size):
             session = session or await self._open(blob)
             if session is None:
                 return BlobResult.MOUNTED
             await self._send(blob, shared, session)
         return BlobResult.COPIED
+
+    async def _is_there_all_the_same(self, step: BlobStep, session: UploadSession | None) -> bool:
+        """Ask for what was not mounted: some registries mount nothing, as all their repositories share blobs."""
+        try:
+            there = await self._is_there(step)
+        except BaseException:
+            if session is not None:
+                await self._tools.replica.cancel_upload(session)
+            raise
+        if there and session is not None:
+            self.surplus.append(session)
+        return there
 
     async def _mount(self, blob: Descriptor, repository: Repository) -> UploadSession | None:
         """Return None when the blob was mounted, else the session to send it in; what it shows is remembered."""
