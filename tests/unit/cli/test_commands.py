@@ -100,7 +100,7 @@ def test_show_prints_defaults_and_where_secrets_are_but_no_secret(config: Path) 
     document = json.loads(as_json.stdout)
     assert yaml.safe_load(plain.stdout) == document
     assert document["primary"]["credentials"]["password_env"] == "PULLER_PASSWORD"
-    assert document["replicas"][0]["max_connections"] == 16
+    assert document["replicas"][0]["max_connections"] == 32
 
 
 def test_show_prints_a_file_that_is_valid_again(config: Path, tmp_path: Path) -> None:
