@@ -84,13 +84,15 @@ class ReferrerLists:
             held = await self._replica.read_manifest(repository, tag)
         except NotFound:
             return None
-        if not referrers.is_list(held, subject):
-            raise ContentError(
-                f"{self._replica.name}: {repository}:{tag} is no list of referrers, and is not overwritten",
-                registry=self._replica.name,
-                reason=Reason.UNSUPPORTED,
-            )
-        return held
+        if referrers.is_list(held, subject):
+            return held
+        name = self._replica.name
+        problem = (
+            f"{name}: takes the tag of a list of referrers for the digest itself: none can be kept in {repository}"
+            if held.digest == subject
+            else f"{name}: {repository}:{tag} is no list of referrers, and is not overwritten"
+        )
+        raise ContentError(problem, registry=name, reason=Reason.UNSUPPORTED)
 
     def _named_in(self, held: RawManifest) -> frozenset[Digest]:
         return frozenset(child.digest for child in manifests.parse(held, registry=self._replica.name).children)

@@ -1,22 +1,31 @@
 """Whatever a registry does differently, a copy arrives the same: every quirk, the same contents (registry quirks)."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
 
 import pytest
 
-from replicator.clock import SystemClock
-from replicator.errors import RegistryError
-from replicator.model import Descriptor, Repository, Tag, parse_repository
+from replicator.clock import Clock, SystemClock
+from replicator.errors import ContentError, RegistryError
+from replicator.model import Descriptor, RawManifest, Repository, Tag, parse_repository
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.client import open_registry
+from replicator.replication.companions import find_companions
 from replicator.replication.one_shot import Order, copy_reference
+from replicator.replication.referrer_lists import ReferrerLists
 from replicator.replication.shared_reads import SharedReads
+from replicator.replication.survey import ManifestCache
 from replicator.settings.registries import ReplicaSettings
 from replicator.store.outcome import Result
 from tests.support.content import Content, make_blob, make_image, make_index
+from tests.support.eventually import eventually
+from tests.support.field_quirks import REPLICA_QUIRKS, SOURCE_QUIRKS, gitlab, limits_once
 from tests.support.images import fetch_closure, push
+from tests.support.leaping_clock import LeapingClock
 from tests.support.permissive import PermissiveRegistry, run_permissive
-from tests.support.quirks import REPLICA_QUIRKS, SOURCE_QUIRKS, Quirk, refuses
+from tests.support.permissive_uploads import Switches
+from tests.support.quirks import Quirk, both, refuses, with_body
 
 MIB = 1024 * 1024
 TEAM = parse_repository("team/app")
@@ -24,6 +33,7 @@ LAYER = make_blob("again", 70_000)
 CONTENTS: dict[str, Content] = {
     "image": make_image("plain", [100_000, 3_000]),
     "large": make_image("large", [9 * MIB + 7]),
+    "worth-keeping": make_image("worth keeping", [17 * MIB + 7]),
     "layers-twice": make_image("twice", [LAYER, 10, LAYER, make_blob("empty", 0)]),
     "index": make_index(
         [
@@ -37,9 +47,11 @@ TRIES = 3
 """A lane tries again what failed for a moment; a copy here does so as often."""
 
 
-async def copy(source: PermissiveRegistry, replica: PermissiveRegistry, tag: str) -> Result:
+async def copy(
+    source: PermissiveRegistry, replica: PermissiveRegistry, tag: str, clock: Clock | None = None
+) -> Result:
     """Copy one tag with clients that know nothing yet."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     metrics = Metrics(Scope(replicas=("eu",)), clock=clock)
     async with (
         open_registry(ReplicaSettings(name="primary", url=source.url), clock=clock) as reader,
@@ -60,43 +72,126 @@ async def copy(source: PermissiveRegistry, replica: PermissiveRegistry, tag: str
         raise AssertionError("no try succeeded")
 
 
-async def copy_all(source: PermissiveRegistry, replica: PermissiveRegistry) -> None:
-    """Copy every content, and look at the replica without its quirk: complete, and byte for byte the same."""
+async def check_lists(registry: PermissiveRegistry) -> None:
+    """Look whether all that was copied is listed."""
+    async with open_registry(ReplicaSettings(name="listed", url=registry.url), clock=SystemClock()) as client:
+        assert sorted([tag async for tag in client.tags(TEAM)]) == sorted(CONTENTS)
+        assert TEAM in [repository async for repository in client.repositories()]
+
+
+async def check_same(replica: PermissiveRegistry, tag: str) -> None:
+    """Look whether the replica, without its quirk, has a content complete and byte for byte."""
+    replica.quirk = None
+    await fetch_closure(replica.url, TEAM, tag, deep=True)
+    for one in CONTENTS[tag].manifests():
+        kept = replica.storage.manifest(TEAM, str(one.digest))
+        assert kept is not None
+        assert (kept.media_type, kept.body) == (one.media_type, one.body)
+
+
+async def push_all(source: PermissiveRegistry) -> None:
+    """Push every content."""
     for tag, content in CONTENTS.items():
         await push(source.url, TEAM, tag, content)
-    odd = [(one, one.quirk) for one in (source, replica)]
-    for tag, content in CONTENTS.items():
-        for registry, quirk in odd:
-            registry.quirk = quirk
-        assert await copy(source, replica, tag) is Result.COPIED
-        assert await copy(source, replica, tag) is Result.ALREADY_PRESENT
-        for registry, _ in odd:
-            registry.quirk = None
-        await fetch_closure(replica.url, TEAM, tag, deep=True)
-        for one in content.manifests():
-            kept = replica.storage.manifest(TEAM, str(one.digest))
-            assert kept is not None
-            assert (kept.media_type, kept.body) == (one.media_type, one.body)
 
 
 @pytest.mark.parametrize("make", REPLICA_QUIRKS.values(), ids=REPLICA_QUIRKS)
 async def test_a_copy_arrives_whatever_the_replica_does(make: Callable[[], Quirk]) -> None:
-    async with run_permissive() as source, run_permissive() as replica:
-        replica.quirk = quirk = make()
-        await copy_all(source, replica)
+    async with run_permissive() as source, run_permissive(switches=Switches(page=2)) as replica:
+        await push_all(source)
+        quirk = make()
+        for tag in CONTENTS:
+            replica.quirk = quirk
+            assert await copy(source, replica, tag) is Result.COPIED
+            assert await copy(source, replica, tag) is Result.ALREADY_PRESENT
+            await check_same(replica, tag)
+        replica.quirk = quirk
+        await check_lists(replica)
         assert quirk.acted > 0 or quirk.prefix
 
 
 @pytest.mark.parametrize("make", SOURCE_QUIRKS.values(), ids=SOURCE_QUIRKS)
 async def test_a_copy_arrives_whatever_the_primary_does(make: Callable[[], Quirk]) -> None:
-    async with run_permissive() as source, run_permissive() as replica:
-        pushed = {tag: await push(source.url, TEAM, tag, content) for tag, content in CONTENTS.items()}
+    async with run_permissive(switches=Switches(page=2)) as source, run_permissive() as replica:
+        await push_all(source)
         source.quirk = quirk = make()
-        for tag, digest in pushed.items():
+        for tag in CONTENTS:
             assert await copy(source, replica, tag) is Result.COPIED
-            await fetch_closure(replica.url, TEAM, tag, deep=True)
-            assert replica.storage.manifest(TEAM, tag) == source.storage.manifest(TEAM, str(digest))
+            await check_same(replica, tag)
+        await check_lists(source)
         assert quirk.acted > 0
+
+
+WISH = 7
+"""Seconds for which a registry that limits its clients wants to be left alone."""
+
+
+@pytest.mark.parametrize(
+    ("at_replica", "method", "kind"),
+    [
+        (True, "HEAD", "manifest"),
+        (True, "HEAD", "blob"),
+        (True, "POST", "upload"),
+        (True, "PATCH", "upload"),
+        (True, "PUT", "upload"),
+        (True, "PUT", "manifest"),
+        (False, "GET", "manifest"),
+        (False, "GET", "blob"),
+    ],
+)
+async def test_a_copy_arrives_where_a_kind_of_request_is_limited(at_replica: bool, method: str, kind: str) -> None:
+    clock = LeapingClock()
+    async with run_permissive() as source, run_permissive() as replica:
+        await push_all(source)
+        limited = limits_once(method, kind, WISH)
+        quirk = both(refuses(405, with_body), limited) if method == "PATCH" else limited
+        (replica if at_replica else source).quirk = quirk
+        results = [await patiently(copy(source, replica, tag, clock), clock) for tag in CONTENTS]
+        assert [result for result, _ in results] == [Result.COPIED] * len(CONTENTS)
+        assert sum(waited for _, waited in results) == 1
+        for tag in CONTENTS:
+            await check_same(replica, tag)
+
+
+async def patiently(copying: Coroutine[None, None, Result], clock: LeapingClock) -> tuple[Result, bool]:
+    """Carry out a copy, with a leap over a pause that a registry wished for; say whether there was one."""
+    task, leapt = asyncio.create_task(copying), False
+
+    def goes_on() -> bool:
+        return task.done() or clock.waits_for(WISH - 1, WISH)
+
+    while not task.done():
+        await eventually(goes_on, what="copied, or told to wait")
+        if not task.done():
+            clock.leap(WISH)
+            leapt = True
+    return await task, leapt
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_a_fallback_tag_that_is_the_digest_itself_names_no_referrers(listed: bool) -> None:
+    """GitLab's; where tags are not listed each that may exist is asked for."""
+    async with run_permissive() as source:
+        await push_all(source)
+        no_tags = refuses(403, lambda asked: asked.endpoint.kind == "tags", code="DENIED")
+        source.quirk = quirk = gitlab() if listed else both(gitlab(), no_tags)
+        async with open_registry(ReplicaSettings(name="primary", url=source.url), clock=SystemClock()) as reader:
+            digests = [one.digest for content in CONTENTS.values() for one in content.manifests()]
+            assert not await find_companions(reader, TEAM, digests, ManifestCache())
+        assert (quirk.acted > 0) is not listed
+
+
+async def test_where_a_fallback_tag_is_the_digest_itself_no_list_is_written_and_the_error_says_so() -> None:
+    subject, signature = make_image("subject"), make_image("signature")
+    async with run_permissive() as replica:
+        await push(replica.url, TEAM, "v1", subject)
+        replica.quirk = gitlab()
+        async with open_registry(ReplicaSettings(name="eu", url=replica.url), clock=SystemClock()) as client:
+            lists = ReferrerLists(client, SystemClock(), random.Random(0))
+            referrer = RawManifest(signature.media_type, signature.digest, signature.body)
+            with pytest.raises(ContentError, match="takes the tag of a list of referrers for the digest itself"):
+                await lists.add(TEAM, subject.digest, [referrer])
+        assert replica.storage.tags(TEAM) == ["v1"]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405])

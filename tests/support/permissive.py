@@ -101,7 +101,10 @@ class PermissiveRegistry:
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         path = request.path if self.quirk is None else request.path.removeprefix(self.quirk.prefix)
-        request[_ASKED] = asked = endpoint_of(path)
+        asked = endpoint_of(path)
+        if self.quirk is not None:
+            asked = self.quirk.understands(asked, self.storage)
+        request[_ASKED] = asked
         seen = SeenRequest(request.method, path, dict(request.query), dict(request.headers), asked)
         self.requests.append(seen)
         try:
@@ -120,7 +123,7 @@ class PermissiveRegistry:
         quirk = self.quirk
         if quirk is None:
             return await handler(request)
-        asked = Asked(request, endpoint, self.storage.upload_file(endpoint.reference))
+        asked = Asked(request, endpoint, self.storage)
         answer = quirk.answers(asked)
         return quirk.changes(asked, await handler(request) if answer is None else answer)
 
