@@ -24,7 +24,7 @@ from replicator.model import (
 from replicator.registry.capabilities import Capability
 from replicator.registry.client import RegistryClient, open_registry
 from replicator.settings.credentials import Credentials
-from replicator.settings.registries import ReplicaSettings
+from replicator.settings.registries import CapabilitiesSettings, ReplicaSettings
 from replicator.settings.secrets import Secret
 from tests.support.content import Blob, Content, make_blob, make_image, make_index
 from tests.support.permissive import run_permissive
@@ -352,6 +352,27 @@ async def test_tags_and_repositories_are_listed(client: RegistryClient, team: Re
     assert team in [repository async for repository in client.repositories()]
     with pytest.raises(NotFound):
         assert not [tag async for tag in client.tags(parse_repository("no/where"))]
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 6])
+async def test_lists_are_whole_whatever_the_size_of_a_page(
+    client: RegistryClient, settings: ReplicaSettings, count: int
+) -> None:
+    """Also where a registry cuts at that size without a link to more."""
+    image = make_image("paged", [5])
+    names = sorted(Tag(f"v{n}") for n in range(count))
+    repositories = {parse_repository(f"paged/{n}") for n in range(count)}
+    for repository in repositories:
+        await push(client, repository, image, names[0])
+    team = min(repositories)
+    for name in names:
+        await client.write_manifest(team, name, raw(image))
+    small = settings.model_copy(update={"capabilities": CapabilitiesSettings(page_size=2)})
+    async with open_registry(small, clock=SystemClock()) as paged:
+        assert sorted([tag async for tag in paged.tags(team)]) == names
+        found = [one async for one in paged.repositories()]
+        assert len(found) == len(set(found))
+        assert repositories <= set(found)
 
 
 async def test_many_at_once_work(client: RegistryClient) -> None:

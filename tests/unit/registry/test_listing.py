@@ -1,9 +1,16 @@
 """Lists end where the registry says so, or in an error; never early without one (L1, L2, S9)."""
 
+import itertools
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import pytest
+from aiohttp import web
 
 from replicator.errors import NotFound, RegistryError
 from replicator.registry.client import RegistryClient
+from replicator.settings.registries import CapabilitiesSettings
 from tests.unit.registry.scripted import TEAM, Say, Script, bearer, client_for, demand, error, say_json
 
 TAGS = "/v2/team/app/tags/list"
@@ -30,10 +37,98 @@ async def test_l1_pages_are_followed_by_their_links_as_written(script: Script, c
     ]
 
 
-async def test_l1_a_full_page_without_link_is_the_end(script: Script, client: RegistryClient) -> None:
-    script.on("GET", TAGS, page(*(f"v{n}" for n in range(1000))))
-    assert len(await listed(client)) == 1000
+NUMBERED = tuple(f"v{n:05}" for n in range(5000))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a registry that never links answers `n` and `last`."""
+
+    cuts: bool = True
+    heeds_last: bool = True
+    begins_anew: bool = False  # when nothing lies behind `last`
+    in_order: bool = True
+    refuses_last: bool = False
+    most: int | None = None  # more than that is refused
+
+
+def serve(script: Script, tags: Sequence[str], manner: Manner) -> None:
+    chance = random.Random(7)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        size, last = request.query.get("n"), request.query.get("last")
+        if size is not None and manner.most is not None and int(size) > manner.most:
+            return web.json_response({"errors": [{"code": "PAGINATION_NUMBER_INVALID"}]}, status=400)
+        if last is not None and manner.refuses_last:
+            return web.json_response({"errors": [{"code": "UNSUPPORTED"}]}, status=400)
+        left = sorted(tags) if manner.in_order else chance.sample(tags, len(tags))
+        if last is not None and manner.heeds_last:
+            left = [tag for tag in left if tag > last] or (left if manner.begins_anew else [])
+        return web.json_response({"name": TEAM, "tags": left[: int(size)] if size and manner.cuts else left})
+
+    script.on("GET", TAGS, answer)
+
+
+MANNERS = {
+    "by_the_specification": Manner(),
+    "go_containerregistry_tags": Manner(begins_anew=True),
+    "go_containerregistry_catalog": Manner(heeds_last=False, in_order=False),
+    "distribution_2_8": Manner(cuts=False, heeds_last=False, in_order=False),
+    "no_last": Manner(heeds_last=False),
+    "last_refused": Manner(refuses_last=True),
+    "large_pages_refused": Manner(most=1000),
+    "nothing_but_whole": Manner(most=1000, refuses_last=True),
+}
+
+
+@pytest.mark.parametrize("count", [999, 1000, 1001, 2000, 2500, 4000])
+@pytest.mark.parametrize("manner", MANNERS.values(), ids=MANNERS)
+async def test_l1_a_list_that_is_cut_without_link_is_read_to_its_end(
+    script: Script, client: RegistryClient, manner: Manner, count: int
+) -> None:
+    """`Link` is a MAY of the specification, so a page that is exactly full may be cut: it is asked for more."""
+    serve(script, NUMBERED[:count], manner)
+    assert sorted(await listed(client)) == sorted(NUMBERED[:count])
+    assert len(script.seen) <= 8
+
+
+async def test_l1_a_page_that_is_not_full_is_not_asked_for_more(script: Script, client: RegistryClient) -> None:
+    serve(script, NUMBERED[:999], Manner())
+    await listed(client)
     assert len(script.seen) == 1
+
+
+async def test_l1_a_registry_that_links_tells_its_own_end(script: Script, client: RegistryClient) -> None:
+    script.on("GET", rf"{TAGS}\?n=1000$", page(*NUMBERED[:1000], following=f"{TAGS}?n=1000&last=x"))
+    script.on("GET", rf"{TAGS}\?n=1000&last=x$", page(*NUMBERED[1000:2000]))
+    assert await listed(client) == list(NUMBERED[:2000])
+    assert len(script.seen) == 2
+
+
+async def test_l1_a_link_behind_a_cut_page_is_followed(script: Script, client: RegistryClient) -> None:
+    script.on("GET", rf"{TAGS}\?n=1000$", page(*NUMBERED[:1000]))
+    script.on("GET", rf"{TAGS}\?n=1000&last=v00999$", page(*NUMBERED[1000:1010], following=f"{TAGS}?next=3"))
+    script.on("GET", rf"{TAGS}\?next=3", page(*NUMBERED[1009:1020]))
+    assert await listed(client) == list(NUMBERED[:1020])
+
+
+async def test_l1_a_list_that_cannot_be_known_to_be_whole_is_an_error(script: Script, client: RegistryClient) -> None:
+    script.on("GET", TAGS, error(400, "UNSUPPORTED"))
+    script.on("GET", rf"{TAGS}\?n=1000$", page(*NUMBERED[:1000]))
+    with pytest.raises(RegistryError):
+        await listed(client)
+
+
+async def test_l1_s9_a_registry_that_always_finds_more_comes_to_an_end(script: Script) -> None:
+    count = itertools.count()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"tags": [f"v{next(count):09}" for _ in range(int(request.query["n"]))]})
+
+    script.on("GET", TAGS, answer)
+    async with client_for(script.url, capabilities=CapabilitiesSettings(page_size=1)) as client:
+        with pytest.raises(RegistryError, match="does not come to an end"):
+            await listed(client)
 
 
 @pytest.mark.parametrize("body", [b'{"name":"team/app","tags":null}', b'{"name":"team/app"}', b'{"tags":[]}'])
