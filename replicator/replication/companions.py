@@ -7,6 +7,7 @@ tags. One list of tags tells which of those there are; only where that is too lo
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 
 from replicator import manifest as manifests
 from replicator import referrers
@@ -101,17 +102,17 @@ class _Finder:
     async def follow(self, level: Iterable[Digest]) -> None:
         """Find what belongs to the manifests of `level`, and to those found, until nothing more is named."""
         seen: set[Digest] = set()
-        # One turn more than levels below the first: the last finds nothing left.
-        for _ in range(manifests.MAX_DEPTH + 1):
+        for depth in count():
             subjects = [digest for digest in level if digest not in seen]
             if not subjects:
                 return
+            if depth > manifests.MAX_DEPTH:
+                raise self._unsafe(f"referrers of referrers go deeper than {manifests.MAX_DEPTH}")
             seen.update(subjects)
             if len(seen) > MAX_MANIFESTS:
                 raise self._unsafe(f"more than {MAX_MANIFESTS} manifests belong to one another")
             named = await together([partial(self._named_for, subject) for subject in subjects])
             level = await self.take(one for some in named for one in some)
-        raise self._unsafe(f"referrers of referrers go deeper than {manifests.MAX_DEPTH}")
 
     async def take(self, named: Iterable[_Named]) -> dict[Digest, None]:
         """Read what was named, as one level, and return the digests of all its manifests."""
