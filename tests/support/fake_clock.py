@@ -15,6 +15,7 @@ class FakeClock:
         self._monotonic = 1_000.0
         self._sleepers: list[tuple[float, int, asyncio.Event]] = []
         self._order = itertools.count()
+        self._came = asyncio.Event()
 
     def now(self) -> float:
         """Wall-clock time, Unix epoch."""
@@ -31,6 +32,7 @@ class FakeClock:
             return
         entry = (self._monotonic + seconds, next(self._order), asyncio.Event())
         heapq.heappush(self._sleepers, entry)
+        self._came.set()
         try:
             await entry[2].wait()
         finally:
@@ -55,6 +57,12 @@ class FakeClock:
     def sleepers(self) -> tuple[float, ...]:
         """Seconds that each sleeper still has to wait, soonest first."""
         return tuple(sorted(due - self._monotonic for due, _, _ in self._sleepers))
+
+    async def a_sleeper(self) -> None:
+        """Return when a task sleeps on this clock, however long that takes."""
+        while not self._sleepers:
+            self._came.clear()
+            await self._came.wait()
 
     async def someone_sleeps(self, count: int = 1, *, within: float = 5.0) -> None:
         """Return when at least `count` tasks sleep on this clock: then it is safe to advance it."""

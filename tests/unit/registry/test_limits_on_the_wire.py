@@ -1,12 +1,15 @@
 """What the limits do to real connections: bandwidth, and peers that hardly move (S21)."""
 
 import asyncio
+import contextlib
+from functools import partial
 
 import pytest
 from aiohttp import web
 
 from replicator.errors import Reason, RegistryError
 from replicator.model import Digest, Priority, parse_tag
+from replicator.registry.client import RegistryClient
 from replicator.registry.http import Timeouts
 from replicator.registry.urgency import Urgency, urgent
 from tests.support.eventually import eventually
@@ -15,6 +18,7 @@ from tests.unit.registry.scripted import (
     BLOB,
     BLOB_PATH,
     DATA,
+    PATIENCE,
     TAG,
     TEAM,
     UPLOADS,
@@ -40,12 +44,14 @@ def takes_uploads(script: Script) -> None:
 async def seconds_of(clock: FakeClock, task: "asyncio.Task[object]") -> float:
     """Let time pass as fast as the task waits for it; return how much it needed."""
     began = clock.monotonic()
-    while not task.done():
-        await asyncio.sleep(0.001)
-        if clock.sleepers:
-            clock.advance(clock.sleepers[0])
-    await task
-    return clock.monotonic() - began
+    while True:
+        waits = asyncio.create_task(clock.a_sleeper())
+        await asyncio.wait({task, waits}, return_when=asyncio.FIRST_COMPLETED)
+        waits.cancel()
+        if task.done():
+            await task
+            return clock.monotonic() - began
+        clock.advance(clock.sleepers[0])
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
@@ -59,7 +65,34 @@ async def test_transfers_keep_to_the_bandwidth_of_the_registry(script: Script, d
     assert seconds == pytest.approx(len(DATA) / RATE, rel=0.05, abs=0.1)
 
 
-def dripping(clock: FakeClock, *, seconds: float, size: int) -> Handler:
+class Taker:
+    """Reads the blob, and tells how much of it came."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.gone = False
+        self._news = asyncio.Event()
+
+    async def read(self, client: RegistryClient) -> bytes:
+        """Read it to its end."""
+        try:
+            async with client.open_blob(TEAM, BLOB, 0) as reader:
+                async for chunk in reader.chunks():
+                    self.data += chunk
+                    self._news.set()
+        finally:
+            self.gone = True
+            self._news.set()
+        return bytes(self.data)
+
+    async def has(self, size: int) -> None:
+        """Return when so many bytes were taken and more are waited for, or nobody reads any more."""
+        while len(self.data) < size and not self.gone:
+            self._news.clear()
+            await self._news.wait()
+
+
+def dripping(clock: FakeClock, taker: Taker, *, seconds: float, size: int) -> Handler:
     """Return an answer that gives `size` bytes and then lets `seconds` pass, for ever."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -67,7 +100,9 @@ def dripping(clock: FakeClock, *, seconds: float, size: int) -> Handler:
         await response.prepare(request)
         for start in range(0, BLOB.size, size):
             await response.write(DATA[start : start + size])
-            await asyncio.sleep(0.005)
+            await taker.has(min(start + size, BLOB.size))
+            if taker.gone:
+                break
             clock.advance(seconds)
         return response
 
@@ -75,39 +110,47 @@ def dripping(clock: FakeClock, *, seconds: float, size: int) -> Handler:
 
 
 async def test_a_blob_that_comes_byte_by_byte_is_given_up(script: Script) -> None:
-    clock = FakeClock()
-    script.on("GET", BLOB_PATH, dripping(clock, seconds=1.0, size=1))
+    clock, taker = FakeClock(), Taker()
+    script.on("GET", BLOB_PATH, dripping(clock, taker, seconds=1.0, size=1))
+    began = clock.monotonic()
     async with client_for(script.url, clock=clock) as client:
         with pytest.raises(RegistryError) as caught:
-            await read_blob(client)
+            await taker.read(client)
     assert caught.value.reason is Reason.TIMEOUT
     assert caught.value.temporary
+    assert clock.monotonic() - began == PATIENCE.read
 
 
 async def test_a_blob_that_comes_slowly_is_taken(script: Script) -> None:
-    clock = FakeClock()
-    script.on("GET", BLOB_PATH, dripping(clock, seconds=1.0, size=4096))
+    clock, taker = FakeClock(), Taker()
+    script.on("GET", BLOB_PATH, dripping(clock, taker, seconds=1.0, size=4096))
     async with client_for(script.url, clock=clock) as client:
-        assert await read_blob(client) == DATA
+        assert await taker.read(client) == DATA
 
 
-async def endless_head(request: web.Request) -> web.StreamResponse:
-    """Take the request, and give a head that never ends, each byte of it in time."""
-    await request.read()
-    line = request.transport
-    assert line is not None
-    line.write(b"HTTP/1.1 201 Created\r\nX-Never: ")
-    while not line.is_closing():
-        line.write(b"x")
-        await asyncio.sleep(0.02)
-    return web.Response(status=201)
+def endless_head(script: Script) -> Handler:
+    """Return an answer whose head never ends, each byte of it in time."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        await request.read()
+        line = request.transport
+        assert line is not None
+        line.write(b"HTTP/1.1 201 Created\r\nX-Never: ")
+        while not line.is_closing():
+            line.write(b"x")
+            # The client's timeouts are of real time here, and so is this pace.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(script.stopped.wait(), 0.02)
+        return web.Response(status=201)
+
+    return answer
 
 
 @pytest.mark.parametrize("what", ["ping", "upload"])
 async def test_a_head_that_does_not_end_is_not_waited_for_for_ever(script: Script, what: str) -> None:
     takes_uploads(script)
-    script.on("GET", "/v2/", endless_head)
-    script.on("PUT", UPLOADS, endless_head)
+    script.on("GET", "/v2/", endless_head(script))
+    script.on("PUT", UPLOADS, endless_head(script))
     timeouts = Timeouts(connect=0.2, read=0.1, write=1, commit=0.1)
     async with client_for(script.url, timeouts=timeouts) as client:
         with pytest.raises(RegistryError) as caught:
@@ -136,7 +179,8 @@ async def test_a_refusal_for_want_of_time_pauses_its_kind_alone_and_is_made_good
         others = asyncio.create_task(client.read_manifest(TEAM, Digest.of(body)))
         assert await client.has_blob(TEAM, BLOB), "another kind of request goes on meanwhile"
         clock.advance(6.5)
-        await asyncio.sleep(0.05)
+        assert clock.sleepers == pytest.approx((0.5,)), "the gate waits for the end of the pause"
+        assert await client.has_blob(TEAM, BLOB), "all that could go on has had its turn"
         assert not reading.done()
         assert len(script.asked("GET", "/v2/team/app/manifests/")) == 1, "nobody else tries either"
         clock.advance(0.5)
@@ -167,17 +211,21 @@ async def test_a_long_pause_is_not_waited_for_and_the_next_does_not_even_ask(scr
 
 async def test_connections_are_held_and_the_urgent_go_first(script: Script) -> None:
     """Three low reads wait for one connection; a high one that comes last is the first to get it."""
-    at_once, most, order, going = 0, 0, list[str](), asyncio.Event()
+    at_once, most, over, order, may_end = 0, 0, 0, list[str](), asyncio.Semaphore(0)
 
     async def slowly(request: web.Request) -> web.StreamResponse:
-        nonlocal at_once, most
+        nonlocal at_once, most, over
         at_once += 1
         most = max(most, at_once)
         order.append(request.path.rpartition("/")[2])
-        await going.wait()
-        await asyncio.sleep(0.01)
+        # One by one: those that are held show whether more come than may.
+        await may_end.acquire()
         at_once -= 1
+        over += 1
         return web.Response(status=404, headers={"Docker-Distribution-Api-Version": "registry/2.0"})
+
+    def has_ended(many: int) -> bool:
+        return over >= many
 
     script.on("HEAD", "/v2/", slowly)
     async with client_for(script.url, max_connections=2) as client:
@@ -193,6 +241,8 @@ async def test_connections_are_held_and_the_urgent_go_first(script: Script) -> N
             group.create_task(stat("high", Priority.HIGH))
             await eventually(lambda: order == ["low0", "high"], what="the urgent one has the place that was kept")
             group.create_task(stat("high2", Priority.HIGH))
-            going.set()
+            for ended in range(1, 7):
+                may_end.release()
+                await eventually(partial(has_ended, ended), what=f"{ended} have ended")
     assert most == 2
     assert order.index("high2") < order.index("low3")
