@@ -103,6 +103,13 @@ class ManifestBlobUnknown(RegistryError):
     missing: frozenset[str] = frozenset()
 
 
+class ManifestNotTaken(RegistryError):
+    """A registry that is up answered a manifest with a server error in its own words: it is about this manifest.
+
+    Whether it may pass is not known (a layer that it does not allow, a fault of its storage), so it is temporary.
+    """
+
+
 class StoreError(ReplicatorError):
     """The store could not commit or read; nothing of the request was kept."""
 

@@ -96,6 +96,11 @@ def is_from_registry(reply: Reply) -> bool:
     return not reply.body or refusal_of(reply.body).understood
 
 
+def is_own_word(reply: Reply) -> bool:
+    """Say whether a server error is a registry's own answer to what was asked, not that it is down or busy."""
+    return any(refusal_of(reply.body).codes) and reply.fields.get("Retry-After") is None
+
+
 def failure(registry: str, operation: str, reply: Reply, *, now: float) -> RegistryError:
     """Return the error that `reply` to `operation` means; `now` in Unix seconds is for dates in Retry-After."""
     refusal = refusal_of(reply.body)

@@ -6,8 +6,9 @@ from http import HTTPStatus
 
 import anyio
 
+from replicator import manifest as manifests
 from replicator import strict_json
-from replicator.errors import ContentError, NameInvalid, NotFound, Reason, RegistryError
+from replicator.errors import ContentError, ManifestNotTaken, NameInvalid, NotFound, Reason, RegistryError
 from replicator.manifest import MAX_MANIFEST
 from replicator.model import (
     ACCEPTED_MANIFESTS,
@@ -21,7 +22,7 @@ from replicator.model import (
     shown,
 )
 from replicator.registry import scope
-from replicator.registry.answers import API_VERSION, Reply
+from replicator.registry.answers import API_VERSION, Reply, is_own_word
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.exchange import Exchange
 from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Request, is_outcome_unknown
@@ -115,8 +116,10 @@ class Manifests:
                 raise self._exchange.unexpected(request, reply, "but does not hold the manifest")
         elif reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             # A proxy may have given up on a registry that went on.
-            if not await self._arrived(repository, reference, manifest):
-                raise self._exchange.failure(request, reply)
+            arrived = await self._arrived(repository, reference, manifest)
+            if not arrived:
+                failed = self._exchange.failure(request, reply)
+                raise _not_taken(failed, manifest) if arrived is not None and is_own_word(reply) else failed
             return
         elif reply.status != HTTPStatus.CREATED:
             raise self._exchange.failure(request, reply)
@@ -139,10 +142,11 @@ class Manifests:
         if reply.status not in _DELETED:
             raise self._exchange.failure(request, reply)
 
-    async def _arrived(self, repository: Repository, reference: Reference, manifest: RawManifest) -> bool:
+    async def _arrived(self, repository: Repository, reference: Reference, manifest: RawManifest) -> bool | None:
+        """Say whether a put of unknown outcome was done, None when the registry does not tell that either."""
         with contextlib.suppress(RegistryError, ContentError), anyio.move_on_after(UNKNOWN_OUTCOME_SECONDS):
             return await self._holds(repository, reference, manifest)
-        return False
+        return None
 
     async def _holds(self, repository: Repository, reference: Reference, manifest: RawManifest) -> bool:
         found = await self.stat(repository, reference)
@@ -201,6 +205,23 @@ class Manifests:
 
 def _bare(reply: Reply) -> str:
     return (reply.fields.get("Content-Type") or "").partition(";")[0].strip()
+
+
+def _not_taken(failed: RegistryError, manifest: RawManifest) -> ManifestNotTaken:
+    """Return what a server error means that a registry which is up gave to `manifest`, in words for an operator."""
+    why = "it is up, so its log tells what is wrong with this manifest"
+    with contextlib.suppress(ContentError):
+        if manifests.parse(manifest, registry=failed.registry).foreign:
+            why = "the manifest names layers that are served elsewhere, which some registries take only where allowed"
+    return ManifestNotTaken(
+        f"{failed}; {why}",
+        registry=failed.registry,
+        reason=failed.reason,
+        temporary=failed.temporary,
+        retry_after=failed.retry_after,
+        status=failed.status,
+        code=failed.code,
+    )
 
 
 def _says_nothing(media_type: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from replicator.clock import SystemClock
-from replicator.errors import ContentError, ManifestBlobUnknown, NotFound, Reason, RegistryError
+from replicator.errors import ContentError, ManifestBlobUnknown, ManifestNotTaken, NotFound, Reason, RegistryError
 from replicator.model import (
     Descriptor,
     Digest,
@@ -432,6 +432,19 @@ async def test_a_manifest_whose_blob_is_missing_is_refused_by_name(client: Regis
     with pytest.raises(ManifestBlobUnknown):
         await client.write_manifest(team, TAG, raw(make_index([image])))
     assert await client.stat_manifest(team, TAG) is None
+
+
+@pytest.mark.parametrize("settings", [distribution, distribution_with_tokens, distribution3], indirect=True)
+async def test_a_layer_that_is_not_allowed_is_about_the_manifest_not_the_registry(
+    client: RegistryClient, team: Repository
+) -> None:
+    """Distribution answers 500 to it."""
+    image = make_image("elsewhere", [5], foreign=(2_000,))
+    for blob in image.blobs():
+        await send(client, team, blob)
+    with pytest.raises(ManifestNotTaken, match="served elsewhere") as caught:
+        await client.write_manifest(team, TAG, raw(image))
+    assert caught.value.status == 500
 
 
 async def test_what_a_registry_checks_is_found_out_and_leaves_nothing_behind(

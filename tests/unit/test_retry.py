@@ -2,7 +2,16 @@
 
 import pytest
 
-from replicator.errors import AccessDenied, ContentError, NotFound, Reason, RegistryError, ReplicatorError, StoreError
+from replicator.errors import (
+    AccessDenied,
+    ContentError,
+    ManifestNotTaken,
+    NotFound,
+    Reason,
+    RegistryError,
+    ReplicatorError,
+    StoreError,
+)
 from replicator.retry import (
     LOOKS,
     PARKED_RETRY,
@@ -154,6 +163,17 @@ def test_an_answer_of_a_peer_closes_it_too(reason: Reason) -> None:
         breaker = breaker.failed(registry_error(), 0.0, POLICY, 0.5)
     assert breaker.failed(registry_error(reason, temporary=False), 0.0, POLICY, 0.5) == Breaker()
     assert tripped().failed(registry_error(reason, temporary=False), 0.0, POLICY, 0.5) == Breaker()
+
+
+def test_a_server_error_about_one_manifest_does_not_open_it() -> None:
+    """A registry that is up answers 500 to a manifest it may not take; the other tags of its lane must not wait."""
+    refused = ManifestNotTaken("x", registry="eu", reason=Reason.SERVER_ERROR, temporary=True, status=500)
+    breaker = Breaker()
+    for _ in range(9):
+        breaker = breaker.failed(refused, 0.0, POLICY, 0.5)
+    assert breaker == Breaker()
+    assert not decide(refused).parked
+    assert decide(refused, attempts=99, failing_for=POLICY.park_after).parked
 
 
 def test_all_that_was_under_way_when_the_peer_went_down_counts_once() -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from replicator.errors import AccessDenied, ManifestBlobUnknown, NotFound, Reason, RegistryError
-from replicator.registry.answers import ERROR_BODY, Fields, Reply, failure, refusal_of, retry_after
+from replicator.registry.answers import ERROR_BODY, Fields, Reply, failure, is_own_word, refusal_of, retry_after
 from replicator.registry.origin import Origin, Target
 
 NOW = 1_700_000_000.0
@@ -147,3 +147,20 @@ def test_e3_retry_after_travels_with_the_error() -> None:
     assert failed(429, Retry_After="7").retry_after == 7.0
     assert failed(503, Retry_After="8").retry_after == 8.0
     assert failed(429).retry_after is None
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "own"),
+    [
+        (body_of("UNKNOWN"), (), True),
+        (body_of("UNKNOWN"), (("Retry-After", "30"),), False),
+        (body_of(), (), False),
+        (b'{"errors":[]}', (), False),
+        (b"<html>", (), False),
+        (b"", (("Docker-Distribution-Api-Version", "registry/2.0"),), False),
+    ],
+)
+def test_an_answer_to_what_was_asked_is_told_from_trouble(
+    body: bytes, headers: tuple[tuple[str, str], ...], *, own: bool
+) -> None:
+    assert is_own_word(Reply(TARGET, 500, Fields(headers), body)) is own

@@ -5,7 +5,15 @@ import hashlib
 import pytest
 from aiohttp import web
 
-from replicator.errors import AccessDenied, ContentError, ManifestBlobUnknown, NotFound, Reason, RegistryError
+from replicator.errors import (
+    AccessDenied,
+    ContentError,
+    ManifestBlobUnknown,
+    ManifestNotTaken,
+    NotFound,
+    Reason,
+    RegistryError,
+)
 from replicator.model import ACCEPTED_MANIFESTS, Descriptor, Digest, RawManifest
 from replicator.registry.client import RegistryClient
 from tests.unit.registry.scripted import MANIFEST_TYPE, TAG, TEAM, Handler, Say, Script, error, manifest_answer
@@ -15,6 +23,7 @@ DIGEST = Digest.of(BODY)
 RAW = RawManifest(MANIFEST_TYPE, DIGEST, BODY)
 STAT = Descriptor(MANIFEST_TYPE, DIGEST, len(BODY))
 BY_TAG = "/v2/team/app/manifests/v1"
+ABSENT = Say(404, {"Content-Type": "application/json"})
 
 
 async def test_f1_every_type_is_accepted_in_one_list_on_reads_and_none_on_writes(
@@ -274,6 +283,30 @@ async def test_e5_a_proxy_that_gave_up_on_a_put_that_arrived_is_no_failure(
     with pytest.raises(RegistryError) as caught:
         await client.write_manifest(TEAM, TAG, RAW)
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("answer", "look", "is_about_the_manifest"),
+    [
+        (error(500, "UNKNOWN"), ABSENT, True),
+        (error(500, "UNKNOWN"), manifest_answer(b"{}"), True),
+        (error(500, "UNKNOWN"), error(500, "UNKNOWN"), False),
+        (Say(500, {"Content-Type": "text/html"}, b"<html>"), ABSENT, False),
+        (Say(500, {}, b'{"errors":[]}'), ABSENT, False),
+        (Say(502), ABSENT, False),
+    ],
+)
+async def test_e1_a_server_error_about_a_manifest_is_told_from_a_registry_in_trouble(
+    script: Script, client: RegistryClient, answer: Say, look: Say, *, is_about_the_manifest: bool
+) -> None:
+    """It is when the registry says it in its own words and answers the look that follows."""
+    script.on("PUT", "/v2/", answer)
+    script.on("HEAD", "/v2/", look)
+    script.on("GET", "/v2/", look)
+    with pytest.raises(RegistryError) as caught:
+        await client.write_manifest(TEAM, TAG, RAW)
+    assert isinstance(caught.value, ManifestNotTaken) is is_about_the_manifest
+    assert (caught.value.reason, caught.value.temporary) == (Reason.SERVER_ERROR, True)
 
 
 async def test_u8_a_put_whose_answer_is_lost_is_looked_up(script: Script, client: RegistryClient) -> None:
