@@ -105,23 +105,21 @@ class ClosureCopy:
             self._tools.replica.capabilities.learn(Capability.SPARSE_INDEX, holds=False)
             return self._no_sparse_index(closure)
         if any(layer.digest not in brought for layer in closure.foreign):
-            name = self._tools.replica.name
-            return RegistryError(
-                f"{name} refuses {closure.top.raw.digest} without its layers that are served elsewhere, and "
-                f"{self._source.name} does not hold them",
-                registry=name,
-                reason=Reason.UNSUPPORTED,
+            return self._unsupported(
+                f"refuses {closure.top.raw.digest} without its layers that are served elsewhere, and "
+                f"{self._source.name} does not hold them"
             )
         return refusal
 
     def _no_sparse_index(self, closure: Closure) -> RegistryError:
-        name = self._tools.replica.name
-        return RegistryError(
-            f"{name} takes no index of which children are missing, and the rule's platforms leave "
-            f"{len(closure.omitted)} out of {closure.top.raw.digest}: write platforms: all for this replica",
-            registry=name,
-            reason=Reason.UNSUPPORTED,
+        return self._unsupported(
+            "takes no index of which children are missing, and the rule's platforms leave "
+            f"{len(closure.omitted)} out of {closure.top.raw.digest}: write platforms: all for this replica"
         )
+
+    def _unsupported(self, problem: str) -> RegistryError:
+        name = self._tools.replica.name
+        return RegistryError(f"{name} {problem}", registry=name, reason=Reason.UNSUPPORTED)
 
     async def _with_foreign_layers(self, closure: Closure, where: Destination) -> Closure:
         """Return the closure with those foreign layers that the source itself holds; elsewhere nobody is asked."""

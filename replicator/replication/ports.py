@@ -33,17 +33,12 @@ class BlobReader(Protocol):
         ...
 
 
-class Source(Protocol):
-    """The registry that is copied from."""
+class Holder(Protocol):
+    """What is asked of either end."""
 
     @property
     def name(self) -> str:
         """Configuration name."""
-        ...
-
-    @property
-    def max_connections(self) -> int:
-        """Most connections that we open to it."""
         ...
 
     @property
@@ -63,12 +58,21 @@ class Source(Protocol):
         """Return what refers to `subject` as the referrers API says, None where there is none."""
         ...
 
-    async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
-        """Return all tags, None where there are more than `most` or they cannot be listed."""
-        ...
-
     async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
         """Say whether the repository holds the blob."""
+        ...
+
+
+class Source(Holder, Protocol):
+    """The registry that is copied from."""
+
+    @property
+    def max_connections(self) -> int:
+        """Most connections that we open to it."""
+        ...
+
+    async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
+        """Return all tags, None where there are more than `most` or they cannot be listed."""
         ...
 
     def open_blob(
@@ -81,30 +85,8 @@ class Source(Protocol):
         ...
 
 
-class Replica(Protocol):
+class Replica(Holder, Protocol):
     """The registry that is copied to."""
-
-    @property
-    def name(self) -> str:
-        """Configuration name."""
-        ...
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the registry has proven to be able to do."""
-        ...
-
-    async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
-        """Return what `reference` names, None on a positive 404."""
-        ...
-
-    async def read_manifest(self, repository: Repository, reference: Reference) -> RawManifest:
-        """Return verified raw bytes. Raises NotFound, ContentError."""
-        ...
-
-    async def referrers(self, repository: Repository, subject: Digest) -> tuple[Descriptor, ...] | None:
-        """Return what refers to `subject` as the referrers API says, None where there is none."""
-        ...
 
     async def write_manifest(self, repository: Repository, reference: Reference, manifest: RawManifest) -> None:
         """Put raw bytes. Raises ManifestBlobUnknown when the registry misses content."""
@@ -116,10 +98,6 @@ class Replica(Protocol):
 
     async def prove_checks_digests(self, repository: Repository) -> bool | None:
         """Say whether bytes of another digest are refused; asked with one small upload when unknown."""
-        ...
-
-    async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
-        """Say whether the repository holds the blob."""
         ...
 
     async def mount_blob(

@@ -70,10 +70,9 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(folder: Path, *, host: str = "127.0.0.1", token: str | None = None) -> AsyncIterator[Listener]:
+async def listening(folder: Path, *, host: str = "127.0.0.1", token: Secret | None = None) -> AsyncIterator[Listener]:
     """Run the listener. `host` is what the configuration says; the socket is bound to loopback anyhow."""
-    secret = None if token is None else Secret.of_text(token)
-    chosen = settings(admin=Admin(listen=ListenAddress(host, 0), token_file=secret))
+    chosen = settings(admin=Admin(listen=ListenAddress(host, 0), token_file=token))
     clock = SystemClock()
     async with open_scene(folder) as scene, aiohttp.ClientSession() as session:
         listener = Listener(scene=scene, port=0, session=session)
@@ -167,7 +166,7 @@ async def test_who_may_ask(
     tmp_path: Path, host: str, token: str | None, headers: dict[str, str], status: int
 ) -> None:
     """The API by the table; probes and metrics in every row."""
-    async with listening(tmp_path, host=host, token=token) as listener:
+    async with listening(tmp_path, host=host, token=Secret.of_text(token) if token else None) as listener:
         for path in ("/api/v1/status", "/api/v1/openapi.json"):
             found, document = await listener.ask(path, headers=headers)
             assert found == status
@@ -189,7 +188,7 @@ async def test_who_may_ask(
 
 async def test_a_401_says_how_to_log_in(tmp_path: Path) -> None:
     async with (
-        listening(tmp_path, token=TOKEN) as listener,
+        listening(tmp_path, token=Secret.of_text(TOKEN)) as listener,
         listener.session.get(f"{listener.url}/api/v1/status") as response,
     ):
         assert response.headers["WWW-Authenticate"].startswith("Bearer ")
@@ -198,26 +197,12 @@ async def test_a_401_says_how_to_log_in(tmp_path: Path) -> None:
 async def test_an_unreadable_token_opens_nothing(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(TOKEN)
-    chosen = settings(admin=Admin(listen=ListenAddress("127.0.0.1", 0), token_file=Secret.of_file(file)))
-    clock = SystemClock()
-    async with open_scene(tmp_path) as scene, aiohttp.ClientSession() as session:
-        listener = Listener(scene=scene, port=0, session=session)
-        ports = AdminPorts(
-            store=scene.store,
-            lanes=listener,
-            source=scene.primary,
-            presence=scene.holdings,
-            routes=scene.router,
-            metrics=Metrics(Scope(replicas=("eu", "us")), clock=clock),
-            intake_open=lambda: True,
-            clock=clock,
-        )
-        async with serve_admin(build_admin(chosen, ports), "127.0.0.1", 0) as listener.port:
-            headers = {"Authorization": f"Bearer {TOKEN}"}
-            assert (await listener.ask("/api/v1/status", headers=headers))[0] == 200
-            file.unlink()
-            status, document = await listener.ask("/api/v1/status", headers=headers)
-            assert (status, document["error"]["code"]) == (503, "token_unreadable")
+    async with listening(tmp_path, token=Secret.of_file(file)) as listener:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        assert (await listener.ask("/api/v1/status", headers=headers))[0] == 200
+        file.unlink()
+        status, document = await listener.ask("/api/v1/status", headers=headers)
+        assert (status, document["error"]["code"]) == (503, "token_unreadable")
 
 
 async def test_status_has_every_field_the_document_promises(listener: Listener) -> None:
@@ -480,7 +465,7 @@ async def test_the_document_describes_every_route(tmp_path: Path) -> None:
 
 
 async def test_the_client_reads_what_the_server_says(tmp_path: Path) -> None:
-    async with listening(tmp_path, token=TOKEN) as listener:
+    async with listening(tmp_path, token=Secret.of_text(TOKEN)) as listener:
         await listener.scene.event(V1, NEW)
         listener.scene.primary.names[V1] = NEW
         async with open_client("0.0.0.0", listener.port, Secret.of_text(TOKEN)) as client:

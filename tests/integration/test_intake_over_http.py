@@ -6,7 +6,6 @@ import errno
 import gzip
 import io
 import json
-import logging
 import socket
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.clock import SystemClock
@@ -34,6 +32,7 @@ from replicator.settings.schema import Endpoint, Log, Rule, Settings, Webhooks
 from replicator.settings.secrets import Secret
 from replicator.store.sqlite import SqliteStore
 from tests.support.eventually import eventually
+from tests.support.logging_state import logging_as_before
 
 CANARY = "canary-4b1d5a7e90"
 DIGEST = "sha256:" + "5e" * 32
@@ -227,12 +226,8 @@ async def intake(tmp_path: Path) -> AsyncIterator[Running]:
 
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    with logging_as_before():
+        yield
 
 
 async def test_a_push_is_owed_to_every_replica_before_it_is_answered(intake: Running) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from replicator.admin.wait import Verdict, WaitLimits, WaitResult
+from replicator.admin.wait import Verdict, WaitLimits, WaitResult, Waits
 from replicator.errors import Reason, RegistryError
 from replicator.model import Digest, IntentKey, Repository, Tag
 from replicator.store.outcome import Parked, Retry
@@ -24,13 +24,14 @@ async def _waiting(
     *,
     within: float = 20.0,
     replicas: tuple[str, ...] = ("eu",),
+    waits: Waits | None = None,
 ) -> WaitResult:
     """Wait for team/app:v1 and run `meanwhile` beside it."""
     results: list[WaitResult] = []
-    waits = scene.waits(NEVER_POLLED)
+    asked = waits or scene.waits(NEVER_POLLED)
 
     async def wait() -> None:
-        results.append(await waits.wait(APP, V1, replicas, within))
+        results.append(await asked.wait(APP, V1, replicas, within))
 
     async with anyio.create_task_group() as group:
         group.start_soon(wait)
@@ -135,20 +136,16 @@ async def test_a_digest_gone_from_the_primary_is_asked_for_once(scene: Scene) ->
     scene.primary.names[V1] = NEW
     await scene.event(V1, NEW)
     waits = scene.waits(NEVER_POLLED)
-    results: list[WaitResult] = []
 
-    async def wait() -> None:
-        results.append(await waits.wait(APP, V1, ["eu"], 3600))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(wait)
+    async def vanish() -> None:
         await scene.settle("eu", V1, NEWER)
         await scene.until_owed(f"eu {APP}@{NEW}")
         asked = len(scene.holdings.asked)
         await scene.settle("eu", NEW, None)
         await eventually(lambda: len(scene.holdings.asked) > asked, what="the replica is asked again")
         waits.stop()
-    assert results[0].verdict is Verdict.STOPPING
+
+    assert (await _waiting(scene, vanish, within=3600, waits=waits)).verdict is Verdict.STOPPING
     assert await scene.owed() == {f"us {APP}:v1"}
 
 
@@ -241,16 +238,12 @@ async def test_stopping_ends_open_waits_and_refuses_new_ones(scene: Scene) -> No
     scene.primary.names[V1] = NEW
     await scene.event(V1, NEW)
     waits = scene.waits(NEVER_POLLED)
-    results: list[WaitResult] = []
 
-    async def wait() -> None:
-        results.append(await waits.wait(APP, V1, ["eu"], 3600))
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(wait)
+    async def stop() -> None:
         await anyio.lowlevel.checkpoint()
         waits.stop()
-    assert [result.verdict for result in results] == [Verdict.STOPPING]
+
+    assert (await _waiting(scene, stop, within=3600, waits=waits)).verdict is Verdict.STOPPING
     assert (await waits.wait(APP, V1, ["eu"], 3600)).verdict is Verdict.STOPPING
 
 

@@ -14,6 +14,7 @@ from replicator.observability.logs import configure_logs
 from replicator.settings.schema import Log
 from replicator.settings.secrets import Secret
 from tests.support.fake_clock import FakeClock
+from tests.support.logging_state import logging_as_before
 
 CANARY = "canary-5f0c1b9e7d"
 
@@ -34,13 +35,8 @@ class Full(io.StringIO):
 
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
+    with logging_as_before():
+        yield
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from replicator.store.rows import ReplicaSummary, Row
 from replicator.store.sqlite import SqliteStore
 from tests.support.content import Content
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import ModelRegistry
+from tests.unit.replication.support import Gate, ModelRegistry, faults
 
 _PATIENCE = 20.0
 
@@ -130,6 +130,13 @@ class Rig:
         self.source.hold(repository, content, tag)
         await self.event(repository, tag, content.digest)
         return content.digest
+
+    async def push_and_hold(self, gate: Gate, repository: Repository, tag: Tag, content: Content) -> None:
+        """Start, push, and return when the copy to the first replica stands at `gate`."""
+        self.replica.hook = faults(gate)
+        self.start()
+        await self.push(repository, tag, content)
+        await gate.reached.wait()
 
     async def event(
         self, repository: Repository, reference: Reference, digest: Digest | None, *, hold: float = 0.0

@@ -104,10 +104,7 @@ async def test_a_high_push_finds_a_worker_although_a_backfill_keeps_all_busy_tha
 
 async def test_a_copy_whose_tag_moved_is_cut_short(rig: Rig) -> None:
     gate = Gate(Op.GOT, A.layers[0].digest)
-    rig.replica.hook = faults(gate)
-    rig.start()
-    await rig.push(REPO, TAG, A)
-    await gate.reached.wait()
+    await rig.push_and_hold(gate, REPO, TAG, A)
     await rig.push(REPO, TAG, B)
     await rig.until(lambda: rig.replica.tags.get((REPO, TAG)) == B.digest, what="the last push is there")
     await rig.quiet()
@@ -152,10 +149,7 @@ async def test_the_last_push_wins_however_fast_they_come(rig: Rig) -> None:
 
 async def test_the_same_push_told_twice_is_not_cut_short(rig: Rig) -> None:
     gate = Gate(Op.GOT, A.layers[0].digest)
-    rig.replica.hook = faults(gate)
-    rig.start()
-    await rig.push(REPO, TAG, A)
-    await gate.reached.wait()
+    await rig.push_and_hold(gate, REPO, TAG, A)
     await rig.event(REPO, TAG, A.digest)
     await rig.event(REPO, TAG, None)
     gate.opened.set()

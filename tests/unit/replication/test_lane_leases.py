@@ -20,11 +20,8 @@ A, B, C, D, *_ = IMAGES
 
 async def test_without_time_left_on_its_lease_a_copy_does_not_publish(rig: Rig) -> None:
     gate = Gate(Op.SENT, A.layers[0].digest)
-    rig.replica.hook = faults(gate)
     rig.store.broken = frozenset({"renew"})
-    rig.start()
-    await rig.push(REPO, TAG, A)
-    await gate.reached.wait()
+    await rig.push_and_hold(gate, REPO, TAG, A)
     rig.clock.advance(56.0)
     gate.opened.set()
     await rig.until(lambda: rig.has_failed(REPO, TAG), what="the attempt ended")
@@ -37,10 +34,7 @@ async def test_without_time_left_on_its_lease_a_copy_does_not_publish(rig: Rig) 
 
 async def test_a_lease_that_is_renewed_lasts_as_long_as_the_copy(rig: Rig) -> None:
     gate = Gate(Op.SENT, A.layers[0].digest)
-    rig.replica.hook = faults(gate)
-    rig.start()
-    await rig.push(REPO, TAG, A)
-    await gate.reached.wait()
+    await rig.push_and_hold(gate, REPO, TAG, A)
     for _ in range(20):
         rig.clock.advance(10.0)
         await rig.moment()
@@ -53,11 +47,8 @@ async def test_a_lease_that_is_renewed_lasts_as_long_as_the_copy(rig: Rig) -> No
 async def test_a_row_that_was_taken_over_is_left_to_the_new_holder(rig: Rig) -> None:
     """The machine slept for longer than a lease: the old copy is cut short, also if it only had the tag to put."""
     gate = Gate(Op.SENT, A.layers[0].digest)
-    rig.replica.hook = faults(gate)
     rig.store.broken = frozenset({"renew"})
-    rig.start()
-    await rig.push(REPO, TAG, A)
-    await gate.reached.wait()
+    await rig.push_and_hold(gate, REPO, TAG, A)
     rig.clock.advance(61.0)
     # In steps: the lane may have been about to sleep when the time jumped.
     await rig.until(lambda: rig.source.count(Op.READ, TAG) == 2, what="the row is worked on anew", step=5.0)
@@ -72,11 +63,8 @@ async def test_a_row_that_was_taken_over_is_left_to_the_new_holder(rig: Rig) -> 
 async def test_who_was_fenced_off_after_a_put_leaves_the_row_owed(rig: Rig) -> None:
     """Nobody knows which of two puts came last, so the row is done once more."""
     gate = Gate(Op.WROTE, TAG)
-    rig.replica.hook = faults(gate)
     rig.store.broken = frozenset({"renew"})
-    rig.start()
-    await rig.push(REPO, TAG, A)
-    await gate.reached.wait()
+    await rig.push_and_hold(gate, REPO, TAG, A)
     before = (await rig.row(REPO, TAG)).generation
     rig.replica.hook = faults()
     rig.clock.advance(61.0)
@@ -114,10 +102,7 @@ async def test_a_store_that_cannot_lease_is_asked_again(rig: Rig) -> None:
 
 async def test_a_drain_lets_copies_end_and_takes_no_new_ones(rig: Rig) -> None:
     gate = Gate(Op.GOT, A.layers[0].digest)
-    rig.replica.hook = faults(gate)
-    rig.start()
-    await rig.push(REPO, TAG, A)
-    await gate.reached.wait()
+    await rig.push_and_hold(gate, REPO, TAG, A)
     draining = asyncio.create_task(rig.engine.drain(30.0))
     await rig.clock.someone_sleeps()
     await rig.push(REPO, parse_tag("late"), B)
@@ -134,10 +119,7 @@ async def test_a_drain_lets_copies_end_and_takes_no_new_ones(rig: Rig) -> None:
 @pytest.mark.parametrize("how", ["grace is over", "crash"])
 async def test_what_is_cut_short_is_given_back_and_no_failure(rig: Rig, how: str) -> None:
     gate = Gate(Op.GOT, A.layers[0].digest)
-    rig.replica.hook = faults(gate)
-    rig.start()
-    await rig.push(REPO, TAG, A)
-    await gate.reached.wait()
+    await rig.push_and_hold(gate, REPO, TAG, A)
     if how == "crash":
         await rig.crash()
     else:
@@ -157,10 +139,7 @@ async def test_what_is_cut_short_is_given_back_and_no_failure(rig: Rig, how: str
 
 async def test_a_put_that_is_cut_short_is_looked_at_again(rig: Rig) -> None:
     gate = Gate(Op.WROTE, TAG)
-    rig.replica.hook = faults(gate)
-    rig.start()
-    await rig.push(REPO, TAG, A)
-    await gate.reached.wait()
+    await rig.push_and_hold(gate, REPO, TAG, A)
     await rig.crash()
     rig.replica.hook = faults()
     rig.new_engine()

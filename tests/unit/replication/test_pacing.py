@@ -18,13 +18,6 @@ GRANTED = Pacing(patience=0.25, linger=1.0)
 
 
 @pytest.fixture
-def source() -> ModelRegistry:
-    registry = ModelRegistry("primary")
-    registry.hold_blob(HERE, BLOB)
-    return registry
-
-
-@pytest.fixture
 async def reads(fake_clock: FakeClock) -> AsyncIterator[SharedReads]:
     async with SharedReads(
         clock=fake_clock, on_read=lambda _name, _count: None, window=WINDOW, budget=12 * MIB, pacing=GRANTED
