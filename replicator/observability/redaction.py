@@ -5,6 +5,7 @@ Secrets are masked, untrusted text is shortened, characters that could forge a l
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from structlog.typing import EventDict, WrappedLogger
@@ -44,11 +45,16 @@ def clean_text(text: str, limit: int = TEXT_LIMIT) -> str:
 def _clean(key: str, value: Any, depth: int) -> Any:
     if value is None or isinstance(value, (bool, int, float)):
         return value
-    if isinstance(value, Secret) or _SECRET_KEY.search(key):
+    if isinstance(value, Secret) or _is_secret(key):
         return MASK
     if isinstance(value, str):
         return clean_trace(value) if key == "exception" else clean_text(value)
     return _clean_inside(key, value, depth) if depth < _DEPTH_LIMIT else "..."
+
+
+@lru_cache(maxsize=512)
+def _is_secret(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None
 
 
 def _clean_inside(key: str, value: Any, depth: int) -> Any:

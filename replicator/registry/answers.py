@@ -6,6 +6,8 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
+from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
+
 from replicator import strict_json
 from replicator.errors import AccessDenied, ManifestBlobUnknown, NameInvalid, NotFound, Reason, RegistryError
 from replicator.model import Digest, shown
@@ -26,19 +28,16 @@ class Fields:
 
     __slots__ = ("_values",)
 
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._values: dict[str, list[str]] = {}
-        for name, value in pairs:
-            self._values.setdefault(name.lower(), []).append(value)
+    def __init__(self, values: MultiMapping[str] | Iterable[tuple[str, str]] = ()) -> None:
+        self._values = values if isinstance(values, CIMultiDictProxy) else CIMultiDict(values)
 
     def get(self, name: str) -> str | None:
         """Return the first value, None when the field is absent."""
-        values = self._values.get(name.lower())
-        return values[0] if values else None
+        return self._values.get(name)
 
     def all(self, name: str) -> tuple[str, ...]:
         """Return every value of the field."""
-        return tuple(self._values.get(name.lower(), ()))
+        return tuple(self._values.getall(name, ()))
 
     def length(self) -> int | None:
         """Return `Content-Length` in bytes, None when it is absent or no number."""

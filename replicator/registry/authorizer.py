@@ -42,7 +42,7 @@ class Authorizer:
 
     async def header(self, scopes: tuple[Scope, ...]) -> str | None:
         """Return what a request that needs `scopes` should carry from the start; None while nothing is known."""
-        wanted = scope_rules.merge(scopes)
+        wanted = scopes if len(scopes) == 1 else scope_rules.merge(scopes)
         if self._clock.monotonic() < self._denied.get(wanted, 0.0):
             raise self._login.denied(f"refused the credentials of {self._login.identity} a moment ago")
         ready = self._login.bearer()

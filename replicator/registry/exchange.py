@@ -44,8 +44,7 @@ class Exchange:
     @contextlib.asynccontextmanager
     async def open(self, request: Request, *, follow: bool = True) -> AsyncIterator[Answer]:
         """Send a request, log in and `follow` redirects (reads only); the answer is closed at the end."""
-        reads = follow and request.method in {"GET", "HEAD"}
-        answer = await self._followed(request) if reads else await self._asked(request)
+        answer = await self._answer(request, follow=follow)
         try:
             yield answer
         finally:
@@ -53,8 +52,11 @@ class Exchange:
 
     async def ask(self, request: Request, *, limit: int = ERROR_BODY, follow: bool = True) -> Reply:
         """Return a whole answer of any status; its body is cut behind `limit` bytes."""
-        async with self.open(request, follow=follow) as answer:
+        answer = await self._answer(request, follow=follow)
+        try:
             return await answer.reply(limit)
+        finally:
+            answer.close()
 
     async def upload(self, request: Request, chunks: AsyncIterator[bytes], size: int) -> Reply:
         """Send a big body. It cannot be sent again, so a 401 is returned as it is, the token forgotten."""
@@ -71,6 +73,10 @@ class Exchange:
     def unexpected(self, request: Request, reply: Reply, problem: str) -> RegistryError:
         """Return the error for an answer outside the protocol."""
         return unexpected(self.registry, request.operation, reply, problem)
+
+    async def _answer(self, request: Request, *, follow: bool) -> Answer:
+        reads = follow and request.method in {"GET", "HEAD"}
+        return await (self._followed(request) if reads else self._asked(request))
 
     async def _followed(self, request: Request) -> Answer:
         answer = await self._asked(request)

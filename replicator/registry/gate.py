@@ -16,7 +16,7 @@ from replicator.registry.kinds import TRANSFERS
 from replicator.registry.turns import FAIR, Ticket, Turns, Turnstile
 from replicator.registry.urgency import current
 from replicator.registry.window import Window
-from replicator.shares import room
+from replicator.shares import has_room
 
 PATIENCE = 60.0
 """Longest pause that is waited for in place, seconds; a longer one is an error at once, which says how long."""
@@ -80,6 +80,7 @@ class Gate:
         self._observer = observer
         self._held: Counter[Priority] = Counter()
         self._given = 0
+        self._paused_until = 0.0
         self._turnstile = Turnstile(clock, self._serve)
         self._permits: dict[Ticket, Permit] = {}
         rate = limits.requests
@@ -96,7 +97,10 @@ class Gate:
 
     async def enter(self, kind: RequestKind) -> Permit:
         """Return when a request of that kind may go. Raises RegistryError when that is too far off."""
-        bay, ticket, began = self._bays[kind], Ticket(current()), self._clock.monotonic()
+        bay, urgency, began = self._bays[kind], current(), self._clock.monotonic()
+        if self._is_free(bay, urgency.priority, began):
+            return self._taken(bay, urgency.priority, began)
+        ticket = Ticket(urgency)
         bay.turns.join(ticket)
         try:
             await self._turnstile.wait(ticket)
@@ -117,12 +121,15 @@ class Gate:
     def succeeded(self, permit: Permit) -> None:
         """Let the window grow."""
         bay = self._bays[permit.kind]
-        self._set(bay, bay.window.succeeded(bay.held.total()))
+        window = bay.window.succeeded(bay.held.total())
+        if window is not bay.window:
+            self._set(bay, window)
 
     def refused(self, permit: Permit, wish: float | None) -> float:
         """Halve the window and pause its kind; return for how many seconds."""
         bay, now = self._bays[permit.kind], self._clock.monotonic()
         self._set(bay, bay.window.refused(permit.at, now, wish))
+        self._paused_until = max(self._paused_until, bay.window.paused_until)
         if self._observer is not None:
             self._observer.request_refused(self._registry, permit.kind)
         self._turnstile.look()
@@ -146,8 +153,21 @@ class Gate:
         if self._observer is not None:
             self._observer.window_set(self._registry, bay.kind, window.room)
 
+    def _is_free(self, bay: _Bay, priority: Priority, now: float) -> bool:
+        """Say whether a request may go at once: nobody waits for the same, and nothing stands against it."""
+        if len(bay.turns) or bay.window.paused_until > now:
+            return False
+        if self._bucket is not None and (self._turnstile.is_busy or self._bucket.wait(1, now) > 0):
+            return False
+        return self._has_room(bay, priority)
+
+    def _has_room(self, bay: _Bay, priority: Priority) -> bool:
+        return has_room(self._most, self._held, priority) and has_room(bay.window.room, bay.held, priority)
+
     def _serve(self) -> float | None:
         now = self._clock.monotonic()
+        if self._bucket is None and now >= self._paused_until and not has_room(self._most, self._held, Priority.HIGH):
+            return None  # nothing to do before a place is given back, which is most of the time when there is much
         busy = [bay for bay in self._bays.values() if len(bay.turns)]
         for bay in busy:
             if bay.window.paused_until - now > PATIENCE:
@@ -161,15 +181,15 @@ class Gate:
     def _next(self, busy: list[_Bay], now: float) -> tuple[_Bay, Ticket] | None:
         if self._bucket is not None and self._bucket.wait(1, now) > 0:
             return None
-        anywhere = room(self._most, self._held)
+        if not has_room(self._most, self._held, Priority.HIGH):
+            return None
         by_rank: list[tuple[tuple[int, int], _Bay, Ticket]] = []
         by_age: list[tuple[int, _Bay, Ticket]] = []
         for bay in busy:
             if bay.window.paused_until > now:
                 continue
-            here = room(bay.window.room, bay.held)
             for ticket, is_best in ((bay.turns.best(), True), (bay.turns.oldest(), False)):
-                if ticket is None or not (anywhere[ticket.priority] and here[ticket.priority]):
+                if ticket is None or not self._has_room(bay, ticket.priority):
                     continue
                 if is_best:
                     by_rank.append(((ticket.priority, ticket.order), bay, ticket))
@@ -184,14 +204,16 @@ class Gate:
         return None
 
     def _admit(self, bay: _Bay, ticket: Ticket, now: float) -> None:
+        self._permits[ticket] = self._taken(bay, ticket.priority, now)
+        ticket.grant()
+
+    def _taken(self, bay: _Bay, priority: Priority, now: float) -> Permit:
         self._given += 1
         if self._bucket is not None:
             self._bucket = self._bucket.taken(1, now)
-        priority = ticket.priority
         self._held[priority] += 1
         bay.held[priority] += 1
-        self._permits[ticket] = Permit(self, bay.kind, priority, now)
-        ticket.grant()
+        return Permit(self, bay.kind, priority, now)
 
     def _turn_away(self, bay: _Bay) -> None:
         while (ticket := bay.turns.oldest()) is not None:

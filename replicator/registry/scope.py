@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from replicator.model import Repository
 
@@ -25,16 +26,19 @@ CATALOG = (Scope("registry", "catalog", frozenset({"*"})),)
 """What listing all repositories needs."""
 
 
+@lru_cache(maxsize=1024)
 def pull(repository: Repository) -> tuple[Scope, ...]:
     """Return what reading a repository needs."""
     return (Scope("repository", repository, frozenset({"pull"})),)
 
 
+@lru_cache(maxsize=1024)
 def push(repository: Repository) -> tuple[Scope, ...]:
     """Return what writing a repository needs."""
     return (Scope("repository", repository, frozenset({"pull", "push"})),)
 
 
+@lru_cache(maxsize=1024)
 def delete(repository: Repository) -> tuple[Scope, ...]:
     """Return what giving up an upload needs: some registries want the right to delete for it."""
     return (Scope("repository", repository, frozenset({"pull", "push", "delete"})),)

@@ -4,6 +4,7 @@ The only place that speaks through aiohttp. What the library would do by itself 
 the environment, redirects, decompression, re-encoding of URLs) is switched off (H1-H6, S4, S5, S11).
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ class Answer:
     ) -> None:
         self.target = request.target
         self.status = response.status
-        self.fields = Fields(response.headers.items())
+        self.fields = Fields(response.headers)
         self._wiring = wiring
         self._registry = wiring.reach.registry
         self._request = request
@@ -98,21 +99,27 @@ class Answer:
 
     async def reply(self, limit: int) -> Reply:
         """Return the answer with at most `limit` + 1 bytes of its body: one more tells that it was too long."""
-        body = bytearray()
-        if self._response.content.at_eof():
-            # Most answers have no body; a cancel scope for each of them costs a tenth of a small request.
-            self.close()
-            return Reply(self.target, self.status, self.fields, b"")
-        try:
-            with anyio.fail_after(self._seconds):
-                async for chunk in self.chunks():
-                    body += chunk
-                    if len(body) > limit:
-                        break
-        except TimeoutError as error:
-            raise no_answer(self._registry, self._request, error) from error
+        if self._response.content.is_eof():
+            # Most answers are whole when their head is: nothing is waited for, so nothing has to watch the clock.
+            body = await self._body(limit)
+        else:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    body = await self._body(limit)
+            except TimeoutError as error:
+                raise no_answer(self._registry, self._request, error) from error
         self.close()
-        return Reply(self.target, self.status, self.fields, bytes(body[: limit + 1]))
+        return Reply(self.target, self.status, self.fields, body)
+
+    async def _body(self, limit: int) -> bytes:
+        if self._response.content.at_eof():
+            return b""
+        body = bytearray()
+        async for chunk in self.chunks():
+            body += chunk
+            if len(body) > limit:
+                break
+        return bytes(body[: limit + 1])
 
     def close(self) -> None:
         """Give the connection back, or end it when there is more to come."""
@@ -204,7 +211,7 @@ class Transport:
         # From the first byte to the end of the head; a long body has limits of its own.
         longest = None if isinstance(body, OutgoingBody) else wiring.timeouts.connect + 2 * seconds
         try:
-            with anyio.fail_after(longest):
+            async with asyncio.timeout(longest):
                 response = await self._response(request, body, seconds, headers)
         except TRANSPORT_ERRORS as error:
             permit.leave()

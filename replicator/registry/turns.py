@@ -55,7 +55,8 @@ class Ticket:
             with anyio.CancelScope() as self._watch:
                 await clock.sleep(seconds)
             self._watch = None
-        self._called = anyio.Event()
+        if not self.granted:
+            self._called = anyio.Event()
 
 
 class Turns:
@@ -128,17 +129,26 @@ class Turnstile:
         self._watcher: Ticket | None = None
         self._until = 0.0
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
     async def wait(self, ticket: Ticket) -> None:
         """Return when the ticket is granted."""
         self._waiting[ticket] = None
+        watched = False
         try:
             while not ticket.granted:
                 pause = self._serve()
+                watched = pause is not None
                 if not ticket.granted:
                     await self._rest(ticket, pause)
         finally:
             del self._waiting[ticket]
-            self.look()
+            if watched or not ticket.granted:
+                # Whoever it watched the clock for, or stood before, needs somebody else to look.
+                self.look()
 
     def look(self) -> None:
         """Let through who may go now, and see to it that somebody looks again when the next one may."""

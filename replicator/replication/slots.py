@@ -8,7 +8,7 @@ from replicator.clock import Clock
 from replicator.model import Priority
 from replicator.registry.turns import Ticket, Turns, Turnstile
 from replicator.registry.urgency import current
-from replicator.shares import room
+from replicator.shares import has_room
 
 
 class Place:
@@ -71,4 +71,4 @@ class Slots:
         return Place(self, ticket.priority)
 
     def _may_go(self, ticket: Ticket) -> bool:
-        return room(self._total, self._held)[ticket.priority] > 0
+        return has_room(self._total, self._held, ticket.priority)

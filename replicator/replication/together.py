@@ -11,6 +11,8 @@ T = TypeVar("T")
 async def together(calls: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
     """Return the results of all `calls`, in order; the first error cancels the others and is raised as it is."""
     pending = list(calls)
+    if len(pending) == 1:
+        return [await pending[0]()]
     results: dict[int, T] = {}
 
     async def run(index: int, call: Callable[[], Awaitable[T]]) -> None:
