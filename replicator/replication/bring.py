@@ -52,14 +52,19 @@ class Bringer:
         self.learned: list[Digest] = []
         self.surplus: list[UploadSession] = []
 
-    def subscribe(self, blob: Descriptor) -> Subscription:
-        """Register for the blob's bytes, so that lanes that are due together find each other."""
+    def subscribe(self, blob: Descriptor) -> Subscription | None:
+        """Register for the blob's bytes, so that lanes that are due together find each other.
+
+        None for what is small: whoever needs its bytes gets them at once.
+        """
+        if _comes_whole(blob):
+            return None
         return self._tools.reads.subscribe(self._source, self._repository, blob, self._tools.standing)
 
     async def bring(self, step: BlobStep, read: Subscription | None) -> None:
         """Return when the replica holds the blob. Raises ContentError, RegistryError.
 
-        `read` is its subscription, None where the manifest holds its bytes.
+        `read` is its subscription, None for a small blob.
         """
         digest = step.blob.digest
         shared = read
@@ -255,8 +260,8 @@ class Bringer:
     async def _send(self, blob: Descriptor, shared: Subscription | None, session: UploadSession) -> None:
         tools = self._tools
         with tools.metrics.transferring(tools.replica.name):
-            if blob.data is not None:
-                await tools.replica.send_blob(self._target, blob, partial(self._embedded, blob.data), session)
+            if _comes_whole(blob):
+                await tools.replica.send_blob(self._target, blob, partial(self._at_once, blob), session)
                 return
             body = self._body(blob, shared)
             resumption = tools.uploads.resumption(tools.replica, self._target, body, tools.metrics)
@@ -275,10 +280,18 @@ class Bringer:
             shared=shared,
         )
 
-    async def _embedded(self, data: bytes) -> AsyncIterator[bytes]:
+    async def _at_once(self, blob: Descriptor) -> AsyncIterator[bytes]:
+        data = blob.data
+        if data is None:
+            data = await self._tools.reads.small.read(self._source, self._repository, blob)
         self._sent(len(data))
         yield data
 
     def _sent(self, count: int) -> None:
         self._tally.sent += count
         self._tools.metrics.bytes_copied(self._tools.replica.name, count)
+
+
+def _comes_whole(blob: Descriptor) -> bool:
+    """Say whether the bytes are held at once: those of a small blob, and those that the manifest has."""
+    return blob.size <= SMALL or blob.data is not None

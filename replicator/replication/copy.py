@@ -46,7 +46,8 @@ class Copy:
                 self._tools.presence.learn(self._target, digest)
 
     async def _bring(self, bringer: Bringer, plan: Plan) -> None:
-        reads = {step.blob.digest: bringer.subscribe(step.blob) for step in plan.blobs if step.blob.data is None}
+        wanted = ((step.blob.digest, bringer.subscribe(step.blob)) for step in plan.blobs)
+        reads = {digest: read for digest, read in wanted if read is not None}
         try:
             await together([partial(bringer.bring, step, reads.get(step.blob.digest)) for step in plan.blobs])
         finally:

@@ -21,6 +21,7 @@ from replicator.replication.blob_read import BlobRead, Taker
 from replicator.replication.pacing import Pacing, Standing
 from replicator.replication.parallel_ranges import RESERVED
 from replicator.replication.ports import Source
+from replicator.replication.small_reads import SmallReads
 from replicator.replication.source_line import SourceLine
 from replicator.replication.subscription import Subscription
 
@@ -53,6 +54,7 @@ class SharedReads:
         self.window = window
         self.budget = budget
         self.pacing = pacing
+        self.small = SmallReads(self, linger=pacing.linger)
         # By size as well: a manifest that lies of it must not hurt the copy of one that does not.
         self._joinable: dict[tuple[str, Digest, int], BlobRead] = {}
         self._reads: set[BlobRead] = set()

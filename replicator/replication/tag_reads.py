@@ -44,13 +44,13 @@ class TagReads:
         self._clock = clock
         self._linger = linger
         self._reads: OrderedDict[_Key, _Read] = OrderedDict()
+        self._sources: set[str] = set()
         self._held = 0
 
     def changed(self, keys: Sequence[IntentKey]) -> None:
         """Take note that rows changed: what was read before does not answer to them."""
-        sources = {source for source, _, _ in self._reads}
         for key in keys:
-            for source in sources:
+            for source in self._sources:
                 read = self._reads.get((source, key.repository, key.reference))
                 if read is not None:
                     read.stale_for.add(key.replica)
@@ -87,6 +87,7 @@ class TagReads:
 
     async def _read(self, name: _Key, source: Source) -> RawManifest:
         self._drop(name)
+        self._sources.add(source.name)
         read = self._reads[name] = _Read(self._clock.monotonic())
         try:
             read.found = await source.read_manifest(name[1], name[2])

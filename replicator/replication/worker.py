@@ -10,7 +10,7 @@ import anyio.lowlevel
 import structlog
 
 from replicator.errors import NotFound, ReplicatorError
-from replicator.model import Digest, Intent, Lease, RawManifest, Recorded, Repository, parse_repository
+from replicator.model import Digest, Intent, Lease, Priority, RawManifest, Recorded, Repository, parse_repository
 from replicator.observability.labels import UpdateKind
 from replicator.referrers import is_fallback_tag
 from replicator.replication.bring import Tally
@@ -108,7 +108,8 @@ class Worker:
             async with anyio.create_task_group() as group:
                 group.start_soon(held.ask)
                 outcome = await self._copy_named(job, held, order)
-                group.cancel_scope.cancel()
+                if not held.answered.is_set():
+                    group.cancel_scope.cancel()
         except BaseExceptionGroup as errors:
             raise first_error(errors) from errors
         return outcome
@@ -116,7 +117,8 @@ class Worker:
     async def _copy_named(self, job: Job, held: Held, order: Order) -> Outcome:
         lease, target = job.lease, order.where.target
         top = await self._at_source(lease, anew=lease.attempts > 0)
-        if top is not None and self._is_probably_there(lease, top.digest, target):
+        if top is not None and (lease.priority is Priority.LOW or self._is_probably_there(lease, top.digest, target)):
+            # Nothing is begun in vain; what is not urgent has time for that anyway.
             await held.answered.wait()
             if job.moved:
                 # The replica took its time to answer: what the source said before that may be superseded by now.
