@@ -21,7 +21,7 @@ _order = itertools.count()
 
 
 class Ticket:
-    """One who waits for a turn; `weight` puts the small before the big among the equally urgent."""
+    """One who waits for a turn; `weight`, not negative, puts the small before the big among the equally urgent."""
 
     def __init__(self, urgency: Urgency, weight: int = 0) -> None:
         self.urgency = urgency
@@ -81,6 +81,12 @@ class Turns:
         if ticket in self._waiting:
             del self._waiting[ticket]
             ticket.urgency.unwatch(ticket)
+
+    def favour(self, ticket: Ticket) -> None:
+        """Put it before all that are as urgent, if it still waits."""
+        if ticket in self._waiting and ticket.weight >= 0:
+            ticket.weight = -1
+            self._push(ticket)
 
     def best(self) -> Ticket | None:
         """Return the most urgent, of these the smallest, of these the first to come."""

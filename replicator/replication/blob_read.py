@@ -10,43 +10,13 @@ from replicator.errors import ContentError
 from replicator.model import Descriptor, Hasher, Priority, Repository
 from replicator.registry.urgency import Urgency, urgent
 from replicator.replication.hash_trail import Unproven
-from replicator.replication.pacing import Pacing, Standing
+from replicator.replication.pacing import Pacing, Taker
 from replicator.replication.ports import Source
 from replicator.replication.source_stream import Room, SourceStream
 from replicator.replication.waiting import wait_within
 
 AHEAD = 1024 * 1024
 """Bytes that a read goes ahead of its fastest subscriber."""
-
-
-class Taker(Protocol):
-    """Whoever takes the bytes of a read (subscription.py)."""
-
-    repository: Repository
-    standing: Standing
-    position: int
-    hasher: Hasher
-    begun: bool
-    borne: float
-
-    @property
-    def lag(self) -> int:
-        """Bytes read and not taken."""
-        ...
-
-    @property
-    def is_far_off(self) -> bool:
-        """Whether it took less than a quarter of what was read."""
-        ...
-
-    @property
-    def changed(self) -> anyio.Event:
-        """Set when the read that feeds it changed."""
-        ...
-
-    def leave(self) -> None:
-        """Go on without the others."""
-        ...
 
 
 class Reads(Room, Protocol):
@@ -129,6 +99,11 @@ class BlobRead:
         return self.end - self._chunks[0].offset if self._chunks else 0
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether bytes come, or are there."""
+        return self._started and self._error is None
+
+    @property
     def joinable(self) -> bool:
         """Whether a new subscriber can still get every byte from the first on."""
         start = self._chunks[0].offset if self._chunks else self.end
@@ -171,6 +146,8 @@ class BlobRead:
             self._started = True
             self._began = self.owner.clock.monotonic()
             self.owner.start(self)
+            for one in tuple(self.subscribers):
+                one.passing()
 
     def take(self, position: int) -> _Chunk | None:
         """Return the chunk at `position`; None when it is not read yet or the blob ended. Raises the read's error."""

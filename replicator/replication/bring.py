@@ -202,7 +202,7 @@ class Bringer:
                 return BlobResult.MOUNTED
         if candidates and not asked and blob.size > SMALL and await self._is_there_all_the_same(step, session):
             return BlobResult.EXISTED
-        async with self._slots(blob).place(blob.size):
+        async with self._slots(blob).place(blob.size, shared):
             session = session or await self._open(blob)
             if session is None:
                 return BlobResult.MOUNTED

@@ -1,6 +1,14 @@
-"""How long those who keep up wait for one who does not: enough for a hiccup, and next to nothing in all. Pure."""
+"""Those who take one read at their own pace, and how long the others wait for one who does not keep up.
+
+Enough for a hiccup, and next to nothing in all. Pure.
+"""
 
 from dataclasses import dataclass
+from typing import Protocol
+
+import anyio
+
+from replicator.model import Hasher, Repository
 
 _PATIENCE_SHARE = 0.25
 _NO_PATIENCE = 60.0
@@ -36,3 +44,37 @@ class Standing:
     def is_slow(self, now: float) -> bool:
         """Say whether the lane was too slow a short time ago."""
         return self.let_go is not None and now - self.let_go < _NO_PATIENCE
+
+
+class Taker(Protocol):
+    """Whoever takes the bytes of a read (subscription.py)."""
+
+    repository: Repository
+    standing: Standing
+    position: int
+    hasher: Hasher
+    begun: bool
+    borne: float
+
+    @property
+    def lag(self) -> int:
+        """Bytes read and not taken."""
+        ...
+
+    @property
+    def is_far_off(self) -> bool:
+        """Whether it took less than a quarter of what was read."""
+        ...
+
+    @property
+    def changed(self) -> anyio.Event:
+        """Set when the read that feeds it changed."""
+        ...
+
+    def leave(self) -> None:
+        """Go on without the others."""
+        ...
+
+    def passing(self) -> None:
+        """Take note that the read is under way."""
+        ...

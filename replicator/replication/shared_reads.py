@@ -17,8 +17,8 @@ from anyio.abc import TaskGroup
 
 from replicator.clock import Clock
 from replicator.model import Descriptor, Digest, Hasher, Repository
-from replicator.replication.blob_read import BlobRead, Taker
-from replicator.replication.pacing import Pacing, Standing
+from replicator.replication.blob_read import BlobRead
+from replicator.replication.pacing import Pacing, Standing, Taker
 from replicator.replication.parallel_ranges import RESERVED
 from replicator.replication.ports import Source
 from replicator.replication.small_reads import SmallReads

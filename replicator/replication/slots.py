@@ -1,14 +1,26 @@
-"""Slots for the blobs of one lane: the urgent first, then the small, then the early; nobody waits for ever."""
+"""Slots for the blobs of one lane: the urgent first, then the small, then the early; nobody waits for ever.
+
+Before the small come those whose bytes pass by just now, on their way to another lane: they need not be read twice.
+"""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Protocol
 
 from replicator.clock import Clock
 from replicator.model import Priority
 from replicator.registry.turns import Ticket, Turns, Turnstile
 from replicator.registry.urgency import current
 from replicator.shares import has_room
+
+
+class Stream(Protocol):
+    """Where the bytes of a blob come from, to several lanes at once."""
+
+    def when_passing(self, told: Callable[[], None]) -> None:
+        """Call `told` once the bytes are on their way to others, at once if they are."""
+        ...
 
 
 class Place:
@@ -44,10 +56,12 @@ class Slots:
         return self._hold(ticket) if self._may_go(ticket) else None
 
     @asynccontextmanager
-    async def place(self, size: int) -> AsyncIterator[None]:
-        """Hold a slot for a blob of `size` bytes, once it is its turn."""
+    async def place(self, size: int, stream: Stream | None = None) -> AsyncIterator[None]:
+        """Hold a slot for a blob of `size` bytes, once it is its turn; `stream` is where its bytes come from."""
         ticket = Ticket(current(), size)
         self._turns.join(ticket)
+        if stream is not None:
+            stream.when_passing(lambda: self._turns.favour(ticket))
         try:
             await self._turnstile.wait(ticket)
             yield

@@ -1,6 +1,6 @@
 """One lane's right to the bytes of one blob, whichever read they come from."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 import anyio
 
@@ -29,6 +29,7 @@ class Subscription:
         self.hasher = hasher or read.blob.digest.hasher()
         self.begun = False
         self.borne = 0.0
+        self._told_of_bytes: Callable[[], None] | None = None
         self.urgency = current()
         read.subscribers.add(self)
         read.urgency.raise_to(self.urgency.priority)
@@ -47,6 +48,17 @@ class Subscription:
     def changed(self) -> anyio.Event:
         """Set when the read that feeds it changed."""
         return self._read.changed
+
+    def when_passing(self, told: Callable[[], None]) -> None:
+        """Call `told` once the bytes are on their way to others, at once if they are."""
+        self._told_of_bytes = told
+        self.passing()
+
+    def passing(self) -> None:
+        """Take note that the read is under way."""
+        if self._read.is_under_way and self._told_of_bytes is not None:
+            told, self._told_of_bytes = self._told_of_bytes, None
+            told()
 
     def leave(self) -> None:
         """Go on without the others, from here. Buffered bytes are given up and read again."""
@@ -102,3 +114,4 @@ class Subscription:
         read.urgency.raise_to(self.urgency.priority)
         former.subscribers.discard(self)
         former.notify()
+        self.passing()

@@ -58,6 +58,19 @@ async def test_one_who_wants_it_later_gets_what_was_kept(reads: SharedReads, sou
     assert source.bytes_read == small.size
 
 
+async def test_whoever_waits_is_told_once_when_the_bytes_come(reads: SharedReads, source: ModelRegistry) -> None:
+    told: list[str] = []
+    first, second = taker(reads, source), taker(reads, source)
+    second.subscription.when_passing(lambda: told.append("waiting"))
+    before = list(told)
+    await first.take(1)
+    third = taker(reads, source)
+    third.subscription.when_passing(lambda: told.append("late"))
+    assert (before, told) == ([], ["waiting", "late"])
+    assert await all_of(first, second, third) == [DATA] * 3
+    assert told == ["waiting", "late"]
+
+
 async def test_a_late_one_reads_alone(reads: SharedReads, source: ModelRegistry) -> None:
     """The head is gone, and nobody waits."""
     first = taker(reads, source)

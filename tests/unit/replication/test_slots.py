@@ -1,6 +1,7 @@
 """Slots for big blobs: by urgency, size and age, with room for the urgent, and nobody waits for ever."""
 
 import asyncio
+from collections.abc import Callable
 
 import anyio
 
@@ -16,7 +17,10 @@ BIG = 1_000_000
 class Upload:
     """Holds a slot until it is told to end."""
 
-    def __init__(self, slots: Slots, size: int = BIG, priority: Priority = NORMAL) -> None:
+    def __init__(
+        self, slots: Slots, size: int = BIG, priority: Priority = NORMAL, stream: "Stream | None" = None
+    ) -> None:
+        self.stream = stream
         self.slots = slots
         self.size = size
         self.priority = priority
@@ -26,7 +30,7 @@ class Upload:
 
     async def run(self) -> None:
         with urgent(Urgency(self.priority)):
-            async with self.slots.place(self.size):
+            async with self.slots.place(self.size, self.stream):
                 self.began = True
                 await self.end.wait()
 
@@ -111,4 +115,36 @@ async def test_whoever_is_cancelled_leaves_its_place_to_the_next() -> None:
     await settle()
     assert last.began
     await end(last)
+    assert slots.held == 0
+
+
+class Stream:
+    """Where bytes come from; passes by when the test says so."""
+
+    def __init__(self) -> None:
+        self.told: list[Callable[[], None]] = []
+
+    def when_passing(self, told: Callable[[], None]) -> None:
+        self.told.append(told)
+
+    def pass_by(self) -> None:
+        for told in self.told:
+            told()
+
+
+async def test_what_passes_by_goes_before_what_is_smaller_but_not_before_what_is_urgent() -> None:
+    slots, stream = Slots(1, FakeClock()), Stream()
+    running = Upload(slots)
+    await settle()
+    small, passing, high = Upload(slots, 1), Upload(slots, 9 * BIG, stream=stream), Upload(slots, BIG, HIGH)
+    await settle()
+    stream.pass_by()
+    order = []
+    for _ in range(3):
+        await end(running)
+        (running,) = (one for one in (small, passing, high) if one.began and not one.end.is_set())
+        order.append(running)
+    assert order == [high, passing, small]
+    stream.pass_by()
+    await end(running)
     assert slots.held == 0
