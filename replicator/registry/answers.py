@@ -209,6 +209,8 @@ _DEFAULT: _Verdict = (RegistryError, Reason.OTHER, False)
 def _by_meaning(operation: str, codes: frozenset[str], message: str) -> _Verdict | None:
     if operation == "manifest_write" and codes & _BLOB_UNKNOWN:
         return ManifestBlobUnknown, Reason.NOT_FOUND, True
+    if operation == "manifest_delete" and "DIGEST_INVALID" in codes:
+        return RegistryError, Reason.UNSUPPORTED, False  # it takes no tags there
     if codes & _DAMAGED:
         # What we send was verified before: it was damaged on the way, and the next try may be whole.
         return RegistryError, Reason.DIGEST_MISMATCH, True

@@ -84,6 +84,10 @@ class RegistryClient:
                 self.capabilities.learn(Capability.CHECKS_MANIFESTS, holds=True)
             raise
 
+    async def delete_tag(self, repository: Repository, tag: Tag) -> None:
+        """Remove a tag. Raises RegistryError with reason UNSUPPORTED where the registry cannot: kept as a proof."""
+        await self._manifests.delete_tag(repository, tag)
+
     async def referrers(self, repository: Repository, subject: Digest) -> tuple[Descriptor, ...] | None:
         """Return what refers to `subject` as the referrers API says, None where the registry has none."""
         return await self._referrers.listed(repository, subject)

@@ -19,10 +19,11 @@ from replicator.model import (
     RawManifest,
     Reference,
     Repository,
+    Tag,
     shown,
 )
 from replicator.registry import scope
-from replicator.registry.answers import API_VERSION, Reply, is_own_word
+from replicator.registry.answers import API_VERSION, Reply, is_from_registry, is_own_word
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.exchange import Exchange
 from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Request, is_outcome_unknown
@@ -141,6 +142,40 @@ class Manifests:
         reply = await self._exchange.ask(request)
         if reply.status not in _DELETED:
             raise self._exchange.failure(request, reply)
+
+    async def delete_tag(self, repository: Repository, tag: Tag) -> None:
+        """Remove a tag; one that is not there is removed. Raises RegistryError, UNSUPPORTED where it removes none.
+
+        Such a refusal is kept as a proof against TAG_DELETE. That the manifest is left is not looked at.
+        """
+        if self._capabilities.holds(Capability.TAG_DELETE) is False:
+            raise self._no_tag_delete()
+        request = Request(
+            operation=Operation.MANIFEST_DELETE,
+            method="DELETE",
+            target=self._exchange.endpoint.manifest(repository, tag),
+            scopes=scope.delete(repository),
+        )
+        reply = await self._exchange.ask(request)
+        absent = reply.status == HTTPStatus.NOT_FOUND
+        if reply.status in _DELETED and (not absent or is_from_registry(reply)):
+            return
+        failed = self._exchange.failure(request, reply)
+        if failed.reason is not Reason.UNSUPPORTED:
+            raise failed
+        self._capabilities.learn(Capability.TAG_DELETE, holds=False)
+        raise self._no_tag_delete(failed) from failed
+
+    def _no_tag_delete(self, failed: RegistryError | None = None) -> RegistryError:
+        registry = self._exchange.registry
+        problem = "removes no tags: it deletes manifests by digest only, with all tags that name them, or nothing"
+        return RegistryError(
+            f"{registry} {problem}" if failed is None else f"{registry} {problem} ({failed})",
+            registry=registry,
+            reason=Reason.UNSUPPORTED,
+            status=0 if failed is None else failed.status,
+            code="" if failed is None else failed.code,
+        )
 
     async def _arrived(self, repository: Repository, reference: Reference, manifest: RawManifest) -> bool | None:
         """Say whether a put of unknown outcome was done, None when the registry does not tell that either."""

@@ -447,6 +447,24 @@ async def test_a_layer_that_is_not_allowed_is_about_the_manifest_not_the_registr
     assert caught.value.status == 500
 
 
+async def test_a_tag_is_removed_and_its_manifest_left_or_the_registry_is_known_to_remove_none(
+    client: RegistryClient, team: Repository, request: pytest.FixtureRequest
+) -> None:
+    image = make_image("tagged", [5])
+    await push(client, team, image, TAG)
+    await client.write_manifest(team, image.digest, raw(image))
+    if kind_of(request) in {distribution, distribution_with_tokens, distribution_with_basic}:
+        with pytest.raises(RegistryError, match="removes no tags") as caught:
+            await client.delete_tag(team, TAG)
+        assert (caught.value.reason, caught.value.temporary) == (Reason.UNSUPPORTED, False)
+        assert client.capabilities.holds(Capability.TAG_DELETE) is False
+    else:
+        await client.delete_tag(team, TAG)
+        assert await client.stat_manifest(team, TAG) is None
+        await client.delete_tag(team, TAG)
+    assert await client.stat_manifest(team, image.digest) is not None
+
+
 async def test_what_a_registry_checks_is_found_out_and_leaves_nothing_behind(
     client: RegistryClient, settings: ReplicaSettings, team: Repository, request: pytest.FixtureRequest
 ) -> None:

@@ -15,6 +15,7 @@ from replicator.errors import (
     RegistryError,
 )
 from replicator.model import ACCEPTED_MANIFESTS, Descriptor, Digest, RawManifest
+from replicator.registry.capabilities import Capability
 from replicator.registry.client import RegistryClient
 from tests.unit.registry.scripted import MANIFEST_TYPE, TAG, TEAM, Handler, Say, Script, error, manifest_answer
 
@@ -347,3 +348,35 @@ async def test_f6_a_manifest_of_several_mib_is_written(script: Script, client: R
     script.on("PUT", "/v2/", Say(201))
     await client.write_manifest(TEAM, TAG, RawManifest(MANIFEST_TYPE, Digest.of(body), body))
     assert script.asked("PUT")[0].body == body
+
+
+@pytest.mark.parametrize("answer", [Say(202), Say(200), Say(204), error(404, "MANIFEST_UNKNOWN"), Say(404)])
+async def test_a_tag_that_is_gone_is_deleted(script: Script, client: RegistryClient, answer: Say) -> None:
+    script.on("DELETE", BY_TAG, answer)
+    await client.delete_tag(TEAM, TAG)
+    assert client.capabilities.holds(Capability.TAG_DELETE) is None, "whether the manifest is left was not looked at"
+
+
+@pytest.mark.parametrize(
+    "answer", [error(400, "DIGEST_INVALID"), error(405, "UNSUPPORTED"), error(400, "UNSUPPORTED"), Say(405), Say(501)]
+)
+async def test_a_registry_that_removes_no_tags_is_known_from_its_first_refusal(
+    script: Script, client: RegistryClient, answer: Say
+) -> None:
+    script.on("DELETE", BY_TAG, answer)
+    for _ in range(2):
+        with pytest.raises(RegistryError, match="removes no tags") as caught:
+            await client.delete_tag(TEAM, TAG)
+        assert (caught.value.reason, caught.value.temporary) == (Reason.UNSUPPORTED, False)
+    assert client.capabilities.holds(Capability.TAG_DELETE) is False
+    assert len(script.asked("DELETE")) == 1
+
+
+@pytest.mark.parametrize("answer", [error(403, "DENIED"), Say(500), Say(404, {}, b"<html>"), error(400, "NO")])
+async def test_another_failure_of_a_delete_says_nothing_about_tags(
+    script: Script, client: RegistryClient, answer: Say
+) -> None:
+    script.on("DELETE", BY_TAG, answer)
+    with pytest.raises(RegistryError):
+        await client.delete_tag(TEAM, TAG)
+    assert client.capabilities.holds(Capability.TAG_DELETE) is None
