@@ -72,6 +72,8 @@ def _show(findings: Sequence[Finding], settings: Settings) -> None:
         if finding.capabilities:
             told = ", ".join(f"{name} {'yes' if holds else 'no'}" for name, holds in finding.capabilities.items())
             click.echo(f"{finding.name} can: {told}")
+        if finding.reachable and finding.unknown:
+            click.echo(f"{finding.name}, unknown until first use: {', '.join(finding.unknown)}")
         if finding.advice:
             click.echo(f"{finding.name}: {finding.advice}")
     endpoints = settings.webhooks.endpoints

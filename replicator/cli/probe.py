@@ -17,6 +17,7 @@ CHECK_REPOSITORY = "replicator-check"
 """The repository, under the replica's prefix, in which an upload session is opened and cancelled."""
 PATIENCE = 30.0
 """Seconds one registry may take in all."""
+_OF_A_PRIMARY = (Capability.RANGES, Capability.REFERRERS, Capability.CATALOG)
 _T = TypeVar("_T")
 _S = TypeVar("_S")
 
@@ -59,6 +60,18 @@ class Probed(Protocol[_S]):
         """Find out whether an upload that was cut goes on."""
         ...
 
+    async def prove_sparse_index(self, repository: Repository) -> bool | None:
+        """Find out whether an index without its children is taken."""
+        ...
+
+    async def prove_tag_delete(self, repository: Repository) -> bool | None:
+        """Find out whether tags cannot be removed."""
+        ...
+
+    async def prove_referrers(self, repository: Repository) -> bool | None:
+        """Find out whether there is a referrers API."""
+        ...
+
     async def start_upload(self, repository: Repository) -> _S:
         """Open an upload session."""
         ...
@@ -81,7 +94,8 @@ class Finding:
     """What was found of one registry. `catalog` and `tags_list` say what was found now: yes, no or unproven.
 
     `may` says in words what the account was proven to do; `problem` is empty when all is well. `capabilities` are
-    those that were proven or that the configuration lays down.
+    those that were proven or that the configuration lays down, `unknown` those that matter for its role and that the
+    daemon finds out when it first needs them.
     """
 
     name: str
@@ -95,6 +109,7 @@ class Finding:
     problem: str = ""
     advice: str = ""
     capabilities: dict[str, bool] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -124,6 +139,8 @@ async def probe(
             _note(finding, error)
     record = client.capabilities
     finding.capabilities = {one.value: holds for one in Capability if (holds := record.holds(one)) is not None}
+    matter = _OF_A_PRIMARY if role == "primary" else tuple(Capability)
+    finding.unknown = [one.value for one in matter if record.holds(one) is None]
     finding.seconds = round(clock.monotonic() - started, 3)
     return finding
 
@@ -141,6 +158,8 @@ async def _may_pull(finding: Finding, client: Probed[_S]) -> None:
     tag = await _tags(finding, client, repository)
     await client.stat_manifest(repository, tag or Tag(CHECK_REPOSITORY))
     finding.may = "pull"
+    with contextlib.suppress(RegistryError):
+        await client.prove_referrers(repository)
 
 
 async def _may_push(finding: Finding, client: Probed[_S], prefix: str) -> None:
@@ -160,7 +179,15 @@ async def _may_push(finding: Finding, client: Probed[_S], prefix: str) -> None:
     finding.may = "push"
     await _catalog(finding, client)
     await _tags(finding, client, repository)
-    for prove in (client.prove_checks_manifests, client.prove_checks_digests, client.prove_resumes):
+    proofs = (
+        client.prove_checks_manifests,
+        client.prove_sparse_index,
+        client.prove_checks_digests,
+        client.prove_resumes,
+        client.prove_tag_delete,
+        client.prove_referrers,
+    )
+    for prove in proofs:
         # What a registry in trouble does not tell stays unproven: the daemon finds it out when it needs it.
         with contextlib.suppress(RegistryError):
             await prove(repository)

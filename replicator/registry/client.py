@@ -59,7 +59,7 @@ class RegistryClient:
         self._referrers = Referrers(parts.exchange, parts.capabilities)
         self._blobs = Blobs(parts.exchange, parts.capabilities)
         requests = UploadRequests(parts.exchange, self._blobs)
-        self._probes = Probes(self._manifests, requests, parts.capabilities, parts.clock)
+        self._probes = Probes(self._manifests, self._referrers, requests, parts.capabilities, parts.clock)
         resumer = Resumer(requests, self._probes, parts.capabilities, parts.clock)
         self._uploads = Uploads(parts.exchange, self._blobs, parts.capabilities, resumer)
         self._listing = Listing(parts.exchange, parts.capabilities)
@@ -157,6 +157,18 @@ class RegistryClient:
     async def prove_resumes(self, repository: Repository) -> bool | None:
         """Say whether uploads that are cut go on; tried once with a small one that is dropped."""
         return await self._probes.resumes(repository)
+
+    async def prove_sparse_index(self, repository: Repository) -> bool | None:
+        """Say whether an index without its children is taken; as `prove_checks_manifests`."""
+        return await self._probes.sparse_index(repository)
+
+    async def prove_tag_delete(self, repository: Repository) -> bool | None:
+        """Say False where tags cannot be removed, asked with one that never was; True is never proven so."""
+        return await self._probes.tag_delete(repository)
+
+    async def prove_referrers(self, repository: Repository) -> bool | None:
+        """Say whether there is a referrers API: one read, for a digest that nobody has."""
+        return await self._probes.referrers(repository)
 
     def tags(self, repository: Repository) -> AsyncIterator[Tag]:
         """Yield all tags, page by page. Raises NotFound for a repository that does not exist or is empty."""

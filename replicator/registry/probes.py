@@ -14,11 +14,12 @@ import anyio
 
 from replicator.clock import Clock
 from replicator.errors import ContentError, ManifestBlobUnknown, Reason, RegistryError
-from replicator.model import Descriptor, Digest, MediaType, RawManifest, Repository
+from replicator.model import Descriptor, Digest, MediaType, RawManifest, Repository, Tag
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.http import is_trouble
 from replicator.registry.manifests import Manifests
 from replicator.registry.outgoing import BodyFailed
+from replicator.registry.referrers import Referrers
 from replicator.registry.upload_requests import UploadRequests, UploadSession
 
 _CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -38,9 +39,15 @@ class Probes:
     """Proves what one registry does, in a repository that may be pushed to."""
 
     def __init__(
-        self, manifests: Manifests, requests: UploadRequests, capabilities: Capabilities, clock: Clock
+        self,
+        manifests: Manifests,
+        referrers: Referrers,
+        requests: UploadRequests,
+        capabilities: Capabilities,
+        clock: Clock,
     ) -> None:
         self._manifests = manifests
+        self._referrers = referrers
         self._requests = requests
         self._capabilities = capabilities
         self._clock = clock
@@ -65,6 +72,49 @@ class Probes:
         with contextlib.suppress(RegistryError):
             await self._manifests.delete(repository, manifest.digest)
         return self._proven(Capability.CHECKS_MANIFESTS, holds=False)
+
+    async def sparse_index(self, repository: Repository) -> bool | None:
+        """Say whether an index is taken of which a child, a random one of an odd platform, exists nowhere.
+
+        As `checks_manifests`: one put by digest, deleted again where it is taken. A registry may still insist on
+        the children of some platforms: that is learned from its refusal.
+        """
+        known = self._capabilities.holds(Capability.SPARSE_INDEX)
+        if known is not None:
+            return known
+        index = _index_of_nothing()
+        try:
+            await self._manifests.write(repository, index.digest, index)
+        except ManifestBlobUnknown:
+            return self._proven(Capability.SPARSE_INDEX, holds=False)
+        except (RegistryError, ContentError) as error:
+            _raise_trouble(error)
+            return None
+        with contextlib.suppress(RegistryError):
+            await self._manifests.delete(repository, index.digest)
+        return self._proven(Capability.SPARSE_INDEX, holds=True)
+
+    async def tag_delete(self, repository: Repository) -> bool | None:
+        """Say False where the registry removes no tags: it is asked to remove one of a random name, that never was.
+
+        Any other answer proves nothing, since no tag was removed.
+        """
+        known = self._capabilities.holds(Capability.TAG_DELETE)
+        if known is None:
+            try:
+                await self._manifests.delete_tag(repository, Tag(f"replicator-check-{secrets.token_hex(16)}"))
+            except RegistryError as error:
+                _raise_trouble(error)
+        return self._capabilities.holds(Capability.TAG_DELETE)
+
+    async def referrers(self, repository: Repository) -> bool | None:
+        """Say whether there is a referrers API: it is asked for those of a random digest."""
+        if self._capabilities.holds(Capability.REFERRERS) is None:
+            try:
+                await self._referrers.listed(repository, Digest.of(secrets.token_bytes(32)))
+            except (RegistryError, ContentError) as error:
+                _raise_trouble(error)
+        return self._capabilities.holds(Capability.REFERRERS)
 
     async def checks_digests(self, repository: Repository) -> bool | None:
         """Say whether 32 random bytes are refused under the digest of others."""
@@ -149,6 +199,12 @@ def _manifest_of_nothing() -> RawManifest:
     }
     body = json.dumps(document).encode()
     return RawManifest(MediaType.OCI_MANIFEST, Digest.of(body), body)
+
+
+def _index_of_nothing() -> RawManifest:
+    child = {**_random(MediaType.OCI_MANIFEST), "platform": {"os": "plan9", "architecture": "386"}}
+    body = json.dumps({"schemaVersion": 2, "mediaType": MediaType.OCI_INDEX, "manifests": [child]}).encode()
+    return RawManifest(MediaType.OCI_INDEX, Digest.of(body), body)
 
 
 def _random(media_type: str) -> dict[str, str | int]:

@@ -465,6 +465,19 @@ async def test_a_tag_is_removed_and_its_manifest_left_or_the_registry_is_known_t
     assert await client.stat_manifest(team, image.digest) is not None
 
 
+async def test_what_check_asks_is_answered_and_leaves_nothing_with_a_name(
+    client: RegistryClient, team: Repository, request: pytest.FixtureRequest
+) -> None:
+    kind = kind_of(request)
+    old = {distribution, distribution_with_tokens, distribution_with_basic}
+    assert await client.prove_sparse_index(team) is (kind is permissive_registry)
+    assert await client.prove_tag_delete(team) is (False if kind in old else None)
+    image = make_image("proven", [5])
+    await push(client, team, image, TAG)
+    assert await client.prove_referrers(team) is (kind is oci)
+    assert [tag async for tag in client.tags(team)] == [TAG]
+
+
 async def test_what_a_registry_checks_is_found_out_and_leaves_nothing_behind(
     client: RegistryClient, settings: ReplicaSettings, team: Repository, request: pytest.FixtureRequest
 ) -> None:

@@ -66,6 +66,23 @@ class Scripted:
         self.capabilities.learn(Capability.RESUME, holds=False)
         return False
 
+    async def prove_sparse_index(self, repository: Repository) -> bool | None:
+        """Answer."""
+        self._call("sparse", repository)
+        self.capabilities.learn(Capability.SPARSE_INDEX, holds=False)
+        return False
+
+    async def prove_tag_delete(self, repository: Repository) -> bool | None:
+        """Answer."""
+        self._call("tag", repository)
+        return None
+
+    async def prove_referrers(self, repository: Repository) -> bool | None:
+        """Answer."""
+        self._call("referrers", repository)
+        self.capabilities.learn(Capability.REFERRERS, holds=True)
+        return True
+
     async def start_upload(self, repository: Repository) -> str:
         """Answer."""
         self._call("start", repository)
@@ -100,7 +117,8 @@ async def test_a_primary_that_works_may_be_pulled_from() -> None:
     registry = Scripted()
     finding = await _primary(registry)
     assert (finding.ok, finding.may, finding.catalog, finding.tags_list) == (True, "pull", "yes", "yes")
-    assert registry.calls == ["ping", "catalog", "tags team/app", "stat team/app:v1"]
+    assert registry.calls == ["ping", "catalog", "tags team/app", "stat team/app:v1", "referrers team/app"]
+    assert (finding.capabilities, finding.unknown) == ({"referrers": True}, ["ranges", "catalog"])
 
 
 async def test_a_replica_that_works_may_be_pushed_to_and_nothing_is_left_there() -> None:
@@ -113,13 +131,20 @@ async def test_a_replica_that_works_may_be_pushed_to_and_nothing_is_left_there()
 async def test_what_a_replica_can_do_is_proven_where_it_may_be_pushed_to() -> None:
     registry = Scripted()
     finding = await _replica(registry)
-    assert finding.capabilities == {"checks_manifests": True, "resume": False}
+    proven = {"checks_manifests": True, "sparse_index": False, "resume": False, "referrers": True}
+    assert finding.capabilities == proven
+    assert set(finding.unknown) == {one.value for one in Capability} - set(proven)
     place = f"mirror/{CHECK_REPOSITORY}"
-    assert registry.calls[-3:] == [f"manifests {place}", f"digests {place}", f"resumes {place}"]
-    assert (await _primary(Scripted())).capabilities == {}
+    asked = ("manifests", "sparse", "digests", "resumes", "tag", "referrers")
+    assert registry.calls[-6:] == [f"{one} {place}" for one in asked]
     busy = RegistryError("busy", registry="r", reason=Reason.SERVER_ERROR, temporary=True, status=503)
     troubled = await _replica(Scripted(failing={"manifests": busy}))
-    assert (troubled.ok, troubled.capabilities) == (True, {"resume": False})
+    assert (troubled.ok, troubled.capabilities) == (
+        True,
+        {k: v for k, v in proven.items() if k != "checks_manifests"},
+    )
+    troubled = await _primary(Scripted(failing={"referrers": busy}))
+    assert (troubled.ok, troubled.capabilities) == (True, {})
 
 
 async def test_a_replica_that_refuses_pushes_fails_by_name() -> None:

@@ -38,6 +38,7 @@ def failed(status: int, body: bytes = b"", operation: str = "blob_read", **heade
         (400, "NAME_UNKNOWN", "blob_read", NotFound, Reason.NOT_FOUND, False),
         (400, "DIGEST_INVALID", "upload_send", RegistryError, Reason.DIGEST_MISMATCH, True),
         (400, "SIZE_INVALID", "upload_send", RegistryError, Reason.DIGEST_MISMATCH, True),
+        (400, "DIGEST_INVALID", "manifest_delete", RegistryError, Reason.UNSUPPORTED, False),
         (400, "MANIFEST_INVALID", "manifest_write", RegistryError, Reason.UNSUPPORTED, False),
         (400, "TAG_INVALID", "manifest_write", RegistryError, Reason.CONFLICT, False),
         (400, "", "manifest_write", RegistryError, Reason.OTHER, False),

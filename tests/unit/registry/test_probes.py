@@ -69,3 +69,55 @@ async def test_what_the_configuration_says_is_not_asked(script: Script) -> None:
         assert await client.prove_checks_manifests(TEAM) is False
         assert await client.prove_checks_digests(TEAM) is True
     assert not script.seen
+
+
+async def test_an_index_without_its_child_is_taken_or_not_and_never_tagged(
+    script: Script, client: RegistryClient
+) -> None:
+    script.on("PUT", MANIFESTS, error(404, "MANIFEST_BLOB_UNKNOWN"))
+    assert await client.prove_sparse_index(TEAM) is False
+    assert await client.prove_sparse_index(TEAM) is False
+    (put,) = script.asked("PUT")
+    assert len(json.loads(put.body)["manifests"]) == 1
+    assert client.capabilities.holds(Capability.CHECKS_MANIFESTS) is None
+    async with client_for(script.url) as other:
+        script.on("PUT", MANIFESTS, Say(201))
+        script.on("DELETE", MANIFESTS, Say(202))
+        assert await other.prove_sparse_index(TEAM) is True
+    assert script.asked("DELETE")[0].target == script.asked("PUT")[-1].target
+    async with client_for(script.url) as third:
+        script.on("PUT", MANIFESTS, error(400, "MANIFEST_INVALID"))
+        assert await third.prove_sparse_index(TEAM) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "proven"),
+    [
+        (error(400, "DIGEST_INVALID"), False),
+        (error(405, "UNSUPPORTED"), False),
+        (error(404, "MANIFEST_UNKNOWN"), None),
+        (Say(202), None),
+        (error(403, "DENIED"), None),
+    ],
+)
+async def test_that_no_tags_are_removed_is_found_out_with_one_that_never_was(
+    script: Script, client: RegistryClient, answer: Say, *, proven: bool | None
+) -> None:
+    script.on("DELETE", "/v2/team/app/manifests/replicator-check-", answer)
+    assert await client.prove_tag_delete(TEAM) is proven
+    assert [seen.method for seen in script.seen] == ["DELETE"]
+
+
+async def test_a_referrers_api_is_found_out_with_one_read(script: Script, client: RegistryClient) -> None:
+    index = {"Content-Type": "application/vnd.oci.image.index.v1+json"}
+    script.on("GET", "/v2/team/app/referrers/sha256:", Say(200, index, b'{"schemaVersion":2,"manifests":[]}'))
+    assert await client.prove_referrers(TEAM) is True
+    assert await client.prove_referrers(TEAM) is True
+    assert len(script.seen) == 1
+    async with client_for(script.url) as other:
+        script.on("GET", "/v2/", Say(404))
+        assert await other.prove_referrers(TEAM) is False
+    async with client_for(script.url) as third:
+        script.on("GET", "/v2/", Say(503))
+        with pytest.raises(RegistryError):
+            await third.prove_referrers(TEAM)
