@@ -14,15 +14,13 @@ from replicator.plan import SMALL, BlobStep, Way
 from replicator.registry.upload_requests import UploadSession
 from replicator.replication.blob_body import BlobBody
 from replicator.replication.claims import Claim
+from replicator.replication.mounting import LEADER_LIMIT, Mounting
 from replicator.replication.ports import Source
 from replicator.replication.slots import Slots
 from replicator.replication.subscription import Subscription
 from replicator.replication.together import together
 from replicator.replication.tools import Tools
 from replicator.replication.waiting import wait_within
-
-LEADER_LIMIT = 600.0
-"""Longest wait for another worker's upload of the same blob, seconds; then the blob is sent again."""
 
 
 @dataclass(slots=True)
@@ -49,6 +47,7 @@ class Bringer:
         self._target = target
         self._tally = tally
         self._claim = claim
+        self._mounting = Mounting(tools, target, claim)
         self.learned: list[Digest] = []
         self.surplus: list[UploadSession] = []
 
@@ -197,7 +196,7 @@ class Bringer:
         session: UploadSession | None = None
         worth_it = [one for one in candidates if self._tools.mounts.may_work(one, self._target)]
         for repository in worth_it[:1]:
-            session = await self._mount(blob, repository)
+            session = await self._mounting.mount(blob, repository)
             if session is None:
                 return BlobResult.MOUNTED
         if candidates and not asked and blob.size > SMALL and await self._is_there_all_the_same(step, session):
@@ -220,39 +219,6 @@ class Bringer:
         if there and session is not None:
             self.surplus.append(session)
         return there
-
-    async def _mount(self, blob: Descriptor, repository: Repository) -> UploadSession | None:
-        """Return None when the blob was mounted, else the session to send it in; what it shows is remembered."""
-        replica, mounts = self._tools.replica, self._tools.mounts
-        unnamed = self._who_brought(blob.digest, repository)
-        session = await replica.mount_blob(self._target, blob, repository)
-        if session is None:
-            mounts.worked(unreferenced=unnamed is not None and unnamed.has_sent(blob.digest))
-            return None
-        if unnamed is None:
-            mounts.refused(repository, self._target)
-            return session
-        # Perhaps it mounts only what a manifest names. We are behind the other one, so it does not wait for us.
-        await replica.cancel_upload(session)
-        await self._until_it_left(blob.digest, unnamed)
-        session = await replica.mount_blob(self._target, blob, repository)
-        if session is None:
-            mounts.worked_after_manifest()
-        else:
-            mounts.refused(repository, self._target)
-        return session
-
-    def _who_brought(self, digest: Digest, repository: Repository) -> Claim | None:
-        """Return the claim ahead of ours that brought the blob to `repository` and has yet to put its manifests."""
-        ahead = self._claim.ahead(digest)
-        return next((one for one in ahead if one.repository == repository and one.has_brought(digest)), None)
-
-    async def _until_it_left(self, digest: Digest, leader: Claim) -> None:
-        until = self._tools.clock.monotonic() + LEADER_LIMIT
-        while leader in self._claim.ahead(digest):
-            left = until - self._tools.clock.monotonic()
-            if left <= 0 or not await wait_within(self._tools.clock, left, self._claim.changed(digest)):
-                return
 
     def _slots(self, blob: Descriptor) -> Slots:
         return self._tools.small_slots if blob.size <= SMALL else self._tools.slots

@@ -7,7 +7,10 @@ from replicator.model import Repository
 from replicator.registry.capabilities import Capabilities, Capability
 
 REFUSALS_THAT_PROVE = 3
-"""Pairs of repositories between which mounting must fail, with none where it works, until it is given up."""
+"""Pairs of repositories between which mounting must fail, with none where it works, until it is given up.
+
+No repository may be part of all of them: its rights alone, or a rule about it alone, would then teach it wrongly.
+"""
 _REFUSED_FOR = 3600.0
 _REMEMBERED = 10_000
 
@@ -20,6 +23,7 @@ class Mounts:
         self._clock = clock
         self._refused: OrderedDict[tuple[Repository, Repository], float] = OrderedDict()
         self._in_a_row = 0
+        self._in_all: frozenset[Repository] = frozenset()
 
     @property
     def hopeless(self) -> bool:
@@ -55,11 +59,14 @@ class Mounts:
         self._capabilities.learn(Capability.MOUNT_UNREFERENCED, holds=False)
 
     def refused(self, source: Repository, target: Repository) -> None:
-        """Take note of a mount of a blob that `source` is known to hold, and that the registry did not do."""
+        """Take note of a mount that the registry did not do of a blob that it was shown to hold in `source`."""
         self._refused[source, target] = self._clock.monotonic() + _REFUSED_FOR
         self._refused.move_to_end((source, target))
         if len(self._refused) > _REMEMBERED:
             self._refused.popitem(last=False)
+        pair = frozenset({source, target})
+        self._in_all = pair if self._in_a_row == 0 else self._in_all & pair
         self._in_a_row += 1
-        if self._in_a_row >= REFUSALS_THAT_PROVE and self._capabilities.holds(Capability.MOUNT) is not True:
+        proven = self._in_a_row >= REFUSALS_THAT_PROVE and not self._in_all
+        if proven and self._capabilities.holds(Capability.MOUNT) is not True:
             self._capabilities.learn(Capability.MOUNT, holds=False)

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 import pytest
 
 from replicator import manifest
-from replicator.errors import ContentError, RegistryError, ReplicatorError
+from replicator.errors import AccessDenied, ContentError, Reason, RegistryError, ReplicatorError
 from replicator.manifest import Closure
 from replicator.model import Digest, RawManifest, Reference, Repository, parse_repository, parse_tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.plan import SMALL, Facts, make_plan
-from replicator.replication.bring import LEADER_LIMIT, Tally
+from replicator.registry.capabilities import Capability
+from replicator.replication.bring import Tally
 from replicator.replication.copy import Copy
+from replicator.replication.mounting import LEADER_LIMIT
 from replicator.replication.mounts import Mounts
 from replicator.replication.one_shot import NoLocations
 from replicator.replication.pacing import Pacing
@@ -42,6 +44,10 @@ class Remembered(NoLocations):
     async def remember_blobs(self, replica: str, repository: Repository, digests: Sequence[Digest]) -> None:
         assert replica == "eu"
         self.kept.setdefault(repository, set()).update(digests)
+
+    async def forget_blobs(self, replica: str, repository: Repository) -> None:
+        assert replica == "eu"
+        self.kept.pop(repository, None)
 
 
 @dataclass
@@ -162,6 +168,75 @@ async def test_a_refused_mount_costs_no_second_session(lane: Lane) -> None:
     assert lane.sent(SHARED.digest) == 1
     assert lane.replica.sessions == len(ONE.blobs()), "the one that the mount opened is used"
     assert lane.replica.complete(THERE, TAG)
+
+
+def _elsewhere(count: int) -> list[Repository]:
+    return [Repository(f"elsewhere/{number}") for number in range(count)]
+
+
+async def _refuse_mounts(lane: Lane, pairs: Sequence[tuple[Repository, Repository]], *, held: bool) -> None:
+    """Copy ONE for each pair of repositories, SHARED being said to be in the first of it, and mounted by nobody."""
+    lane.replica.mounts = False
+    for source, target in pairs:
+        if held:
+            lane.replica.hold_blob(source, SHARED)
+        lane.replica.lose(target, SHARED.digest)
+        lane.tools.presence.forget(target)
+        for one in (*_elsewhere(9), HERE, THERE, ELSEWHERE):
+            lane.tools.presence.forget(one)
+        await lane.copy(ONE, target, facts=Facts(locations={SHARED.digest: (source,)}))
+
+
+async def test_three_refused_mounts_of_what_is_there_prove_that_nothing_is_mounted(lane: Lane) -> None:
+    a, b, c, d = _elsewhere(4)
+    await _refuse_mounts(lane, [(a, b), (b, c)], held=True)
+    assert lane.replica.capabilities.holds(Capability.MOUNT) is None
+    await _refuse_mounts(lane, [(c, d)], held=True)
+    assert lane.replica.capabilities.holds(Capability.MOUNT) is False
+
+
+async def test_refused_mounts_of_what_is_gone_prove_nothing_and_it_is_believed_no_more(
+    lane: Lane,
+) -> None:
+    """The store knew the blob there; since then the replica collected garbage."""
+    a, b, c, d, e = _elsewhere(5)
+    for source in (a, b, c, d):
+        lane.locations.kept[source] = {SHARED.digest}
+    await _refuse_mounts(lane, [(a, e), (b, HERE), (c, ELSEWHERE), (d, THERE)], held=False)
+    assert lane.replica.count(Op.MOUNT, SHARED.digest) == 4
+    assert lane.replica.capabilities.holds(Capability.MOUNT) is None
+    assert not {a, b, c, d} & lane.locations.kept.keys()
+    lane.replica.mounts = True
+    lane.replica.hold_blob(a, SHARED)
+    lane.replica.lose(e, SHARED.digest)
+    lane.tools.presence.forget(e)
+    await lane.copy(TWO, e, facts=Facts(locations={SHARED.digest: (a,)}))
+    assert lane.tallies[TWO.digest].mounted == SHARED.size, "the pair was not given up either"
+
+
+async def test_refused_mounts_from_where_we_may_not_read_prove_nothing(lane: Lane) -> None:
+    async def deny(call: Call) -> None:
+        if call.op is Op.HAS and call.repository in sources:
+            raise AccessDenied("no", registry="eu", reason=Reason.AUTH, status=403)
+
+    a, b, c, d, *targets = _elsewhere(8)
+    sources = {a, b, c, d}
+    lane.replica.hook = deny
+    await _refuse_mounts(lane, list(zip((a, b, c, d), targets, strict=True)), held=True)
+    assert lane.replica.count(Op.MOUNT, SHARED.digest) == 4
+    assert lane.replica.capabilities.holds(Capability.MOUNT) is None
+    assert lane.replica.cancelled == 0
+
+
+@pytest.mark.parametrize("alike", ["source", "target"])
+async def test_refused_mounts_of_one_repository_alone_prove_nothing_about_the_others(lane: Lane, alike: str) -> None:
+    one, *others = _elsewhere(5)
+    pairs = [(one, other) if alike == "source" else (other, one) for other in others]
+    await _refuse_mounts(lane, pairs, held=True)
+    assert lane.replica.count(Op.MOUNT, SHARED.digest) == len(pairs)
+    assert lane.replica.capabilities.holds(Capability.MOUNT) is None
+    await _refuse_mounts(lane, [(others[0], others[1])], held=True)
+    assert lane.replica.capabilities.holds(Capability.MOUNT) is False
 
 
 async def test_a_blob_under_way_is_waited_for_without_a_slot_and_then_mounted(lane: Lane) -> None:

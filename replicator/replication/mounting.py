@@ -1,0 +1,73 @@
+"""One mount on a replica, and what its answer shows: of the registry, of two repositories, or of nothing (U1)."""
+
+from replicator.errors import ContentError, RegistryError
+from replicator.model import Descriptor, Digest, Repository
+from replicator.registry.upload_requests import UploadSession
+from replicator.replication.claims import Claim
+from replicator.replication.tools import Tools
+from replicator.replication.waiting import wait_within
+
+LEADER_LIMIT = 600.0
+"""Longest wait for another worker's upload of the same blob, seconds; then the blob is sent again."""
+
+
+class Mounting:
+    """Mounts blobs into `target` for the copy that holds `claim`."""
+
+    def __init__(self, tools: Tools, target: Repository, claim: Claim) -> None:
+        self._tools = tools
+        self._target = target
+        self._claim = claim
+
+    async def mount(self, blob: Descriptor, repository: Repository) -> UploadSession | None:
+        """Return None when the blob was mounted, else the session to send it in; what it shows is remembered."""
+        replica, mounts = self._tools.replica, self._tools.mounts
+        unnamed = self._who_brought(blob.digest, repository)
+        session = await replica.mount_blob(self._target, blob, repository)
+        if session is None:
+            mounts.worked(unreferenced=unnamed is not None and unnamed.has_sent(blob.digest))
+            return None
+        if unnamed is None:
+            return await self._refused(blob, repository, session)
+        # Perhaps it mounts only what a manifest names. We are behind the other one, so it does not wait for us.
+        await replica.cancel_upload(session)
+        await self._until_it_left(blob.digest, unnamed)
+        session = await replica.mount_blob(self._target, blob, repository)
+        if session is None:
+            mounts.worked_after_manifest()
+            return None
+        return await self._refused(blob, repository, session)
+
+    async def _refused(self, blob: Descriptor, repository: Repository, session: UploadSession) -> UploadSession:
+        """Take note of a refused mount. Where `repository` lost the blob, or we may not read it, that shows nothing.
+
+        Where it is not there any more, nothing that was believed of that repository is believed further.
+        """
+        tools = self._tools
+        shown: bool | None = tools.presence.proven(repository, blob.digest)
+        if not shown:
+            try:
+                shown = await tools.replica.has_blob(repository, blob)
+            except (RegistryError, ContentError):
+                shown = None
+            except BaseException:
+                await tools.replica.cancel_upload(session)
+                raise
+        if shown:
+            tools.mounts.refused(repository, self._target)
+        elif shown is False:
+            tools.presence.forget(repository)
+            await tools.locations.forget_blobs(tools.replica.name, repository)
+        return session
+
+    def _who_brought(self, digest: Digest, repository: Repository) -> Claim | None:
+        """Return the claim ahead of ours that brought the blob to `repository` and has yet to put its manifests."""
+        ahead = self._claim.ahead(digest)
+        return next((one for one in ahead if one.repository == repository and one.has_brought(digest)), None)
+
+    async def _until_it_left(self, digest: Digest, leader: Claim) -> None:
+        until = self._tools.clock.monotonic() + LEADER_LIMIT
+        while leader in self._claim.ahead(digest):
+            left = until - self._tools.clock.monotonic()
+            if left <= 0 or not await wait_within(self._tools.clock, left, self._claim.changed(digest)):
+                return
