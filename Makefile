@@ -26,8 +26,8 @@ $(READY): pyproject.toml constraints.txt tests/tools/make-venv.sh
 	@tests/tools/make-venv.sh $(VENV)
 
 .PHONY: tools
-tools: ## the programs that tests run: docker-registry, skopeo, strace; two more registries, if there is a Go
-	@tests/tools/get-programs.sh docker-registry skopeo strace
+tools: ## the programs that tests run: docker-registry, skopeo, strace, Prometheus; two more registries, if there is a Go
+	@tests/tools/get-programs.sh docker-registry skopeo strace prometheus
 	@tests/tools/build-programs.sh distribution3 ociregistry
 
 .PHONY: format

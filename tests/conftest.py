@@ -29,7 +29,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def tools() -> None:
     """Fail, and say what to install, where a program that the tests run is missing."""
-    for name in ("docker-registry", "skopeo", "setpriv"):
+    for name in ("docker-registry", "skopeo", "setpriv", "prometheus", "promtool"):
         require_tool(name)
 
 

@@ -94,7 +94,8 @@ class Process:
         return self.log.read_text(errors="replace")[-_TAIL:]
 
 
-_DEBIAN_PACKAGES = {"docker-registry": "docker-registry", "skopeo": "skopeo", "setpriv": "util-linux"}
+_DEBIAN_PACKAGES = {"promtool": "prometheus", "setpriv": "util-linux"}
+"""Packages that are not called like the program."""
 
 
 def require_tool(name: str) -> str:

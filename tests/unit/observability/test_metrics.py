@@ -1,5 +1,6 @@
 """What each method of Metrics does to the page that Prometheus reads."""
 
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from replicator.model import Operation
 from replicator.observability.labels import LaneState, WebhookResult
 from replicator.observability.metrics import Metrics, Scope
 from tests.support.fake_clock import FakeClock
+from tests.support.processes import require_tool
 
 SCOPE = Scope(replicas=("eu", "us"), sources=("primary",), endpoints=("hook",), objective_lag=900.0, version="1.2.3")
 SYNCED = "replicator_replica_synced_through_timestamp_seconds"
@@ -226,3 +228,16 @@ def test_openmetrics_is_spoken_to_those_who_ask_for_it(page: Page) -> None:
 def test_the_version_and_the_process_are_told(page: Page) -> None:
     assert page.value("replicator_build_info", version="1.2.3") == 1
     assert page.value("process_resident_memory_bytes") is not None
+
+
+@pytest.mark.parametrize("accept", ["", "text/plain;version=0.0.4"])
+def test_promtool_finds_nothing_to_say_about_the_page(page: Page, accept: str) -> None:
+    page.metrics.summary(Reading(5_000.0, {}))
+    page.metrics.request_finished("eu", Operation.PING, 200, 0.1)
+    checked = subprocess.run(
+        [require_tool("promtool"), "check", "metrics"],
+        input=page.metrics.exposition(accept)[0],
+        capture_output=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stderr, checked.stdout) == (0, b"", b"")
