@@ -30,6 +30,12 @@ class ReplicaFamilies:
             ["replica", "reason"],
             registry=registry,
         )
+        self.parked = Gauge(
+            "replicator_replica_parked_updates",
+            "Owed updates that soon trying again cannot help; they are tried about hourly.",
+            ["replica"],
+            registry=registry,
+        )
         self.updates = Counter(
             "replicator_updates_total", "Updates that became owed.", ["replica", "kind"], registry=registry
         )
@@ -183,11 +189,21 @@ class IntakeFamilies:
             "When the store last committed; 0 before the first commit.",
             registry=registry,
         )
+        self.last_read = Gauge(
+            "replicator_store_last_read_timestamp_seconds",
+            "When the store last told what is owed; 0 before the first reading.",
+            registry=registry,
+        )
         self.leases_held = Gauge("replicator_leases_held", "Updates this daemon holds a lease on.", registry=registry)
         self.leases_lost = Counter(
             "replicator_leases_lost_total", "Leases that another took over before the work ended.", registry=registry
         )
         self.objective = Gauge(
             "replicator_objective_lag_seconds", "The lag that the configuration allows.", registry=registry
+        )
+        self.objective_ratio = Gauge(
+            "replicator_objective_ratio",
+            "The share of minutes in which a replica's lag must be within the objective, 0 to 1.",
+            registry=registry,
         )
         self.build = Info("replicator_build", "The version that runs.", registry=registry)

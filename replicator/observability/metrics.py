@@ -39,12 +39,13 @@ _Family = TypeVar("_Family", bound=MetricWrapperBase)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """The names of the configuration that labels may hold, the objective in seconds, and the running version."""
+    """The names of the configuration that labels may hold, the objective, and the running version."""
 
     replicas: tuple[str, ...]
     sources: tuple[str, ...] = ("primary",)
     endpoints: tuple[str, ...] = ()
     objective_lag: float = 900.0
+    objective_percent: float = 99.9
     version: str = "unknown"
 
     @classmethod
@@ -55,6 +56,7 @@ class Scope:
             sources=(settings.primary.name,),
             endpoints=tuple(endpoint.name for endpoint in settings.webhooks.endpoints),
             objective_lag=settings.objective.lag,
+            objective_percent=settings.objective.percent,
             version=version,
         )
 
@@ -65,6 +67,11 @@ class ReplicaSummary(Protocol):
     @property
     def owed(self) -> int:
         """Updates that are owed, parked and failing ones included."""
+        ...
+
+    @property
+    def parked(self) -> int:
+        """Owed updates that are tried about hourly."""
         ...
 
     @property
@@ -104,9 +111,11 @@ class Metrics:
         self._intake = intake = IntakeFamilies(self._registry)
         ProcessCollector(registry=self._registry)
         intake.objective.set(scope.objective_lag)
+        intake.objective_ratio.set(scope.objective_percent / 100)
         intake.build.info({"version": scope.version})
         names = scope.replicas
         self._pending = _children(replica.pending, names)
+        self._parked = _children(replica.parked, names)
         self._failing = _children(replica.failing, names, Reason)
         self._updates = _children(replica.updates, names, UpdateKind)
         self._completed = _children(replica.completed, names, UpdateResult)
@@ -167,10 +176,12 @@ class Metrics:
 
     def summary(self, summary: Summary) -> None:
         """Take over a reading of the store: lag, owed and failing updates. Replicas not configured are left out."""
+        self._intake.last_read.set(summary.read_at)
         for name in self._scope.replicas:
             found = summary.replicas.get(name)
             oldest = None if found is None else found.since
             self._pending[name,].set(0 if found is None else found.owed)
+            self._parked[name,].set(0 if found is None else found.parked)
             for reason in Reason:
                 self._failing[name, reason].set(0 if found is None else found.failing.get(reason, 0))
             # A change from the future must not look as if the replica were ahead of the reading.
@@ -264,8 +275,6 @@ class Metrics:
         self._intake.commit_duration.observe(seconds)
         self._intake.commit_rows.observe(operations)
         self._intake.last_commit.set(self._clock.now())
-
-    # Exposition
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the page and its content type; OpenMetrics where the Accept header asks for it, else plain text."""

@@ -202,7 +202,7 @@ class Objective(Section):
     """What counts as late in metrics and alerts."""
 
     lag: Duration = Field(900.0, gt=0, description="A change must be on a replica within this time.")
-    percent: float = Field(99.9, gt=0, le=100, description="For this part of all changes.")
+    percent: float = Field(99.9, gt=0, le=100, description="For this part of the time, each replica.")
 
 
 class Shutdown(Section):

@@ -43,6 +43,7 @@ class Owed:
     """What a store says of one replica."""
 
     owed: int = 0
+    parked: int = 0
     failing: Mapping[Reason, int] = field(default_factory=dict)
     since: float | None = None
 
@@ -82,6 +83,16 @@ def test_synced_through_is_the_oldest_owed_change_and_the_reading_when_nothing_i
     assert page.value("replicator_replica_failing_updates", replica="eu", reason="timeout") == 2
 
 
+def test_parked_updates_are_told_and_when_the_store_was_read(page: Page) -> None:
+    assert page.value("replicator_store_last_read_timestamp_seconds") == 0
+    page.metrics.summary(Reading(5_000.0, {"eu": Owed(owed=3, parked=2, since=1_000.0)}))
+    assert page.value("replicator_replica_parked_updates", replica="eu") == 2
+    assert page.value("replicator_replica_parked_updates", replica="us") == 0
+    assert page.value("replicator_store_last_read_timestamp_seconds") == 5_000
+    page.metrics.summary(Reading(6_000.0, {}))
+    assert page.value("replicator_replica_parked_updates", replica="eu") == 0
+
+
 def test_a_healed_replica_has_no_failing_updates_left(page: Page) -> None:
     page.metrics.summary(Reading(1.0, {"eu": Owed(owed=1, failing={Reason.TLS: 1}, since=0.5)}))
     page.metrics.summary(Reading(2.0, {}))
@@ -119,6 +130,10 @@ def test_updates_are_counted_by_how_they_ended_and_their_lag_is_observed(page: P
 def test_the_default_objective_is_a_bucket_of_the_lag(page: Page) -> None:
     assert page.value("replicator_update_lag_seconds_bucket", replica="eu", le="900.0") == 0
     assert page.value("replicator_objective_lag_seconds") == 900
+
+
+def test_the_objective_is_told_as_a_share(page: Page) -> None:
+    assert page.value("replicator_objective_ratio") == pytest.approx(0.999)
 
 
 @pytest.mark.parametrize("how", ["mounted", "existed", "shared"])
