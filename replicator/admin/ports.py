@@ -6,7 +6,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from replicator.model import Change, Descriptor, Digest, Intent, IntentKey, Recorded, Reference, Repository
+from replicator.model import Change, Descriptor, Digest, Intent, IntentKey, Policy, Recorded, Reference, Repository
 from replicator.store.rows import Row, StoreSummary
 
 
@@ -134,4 +134,8 @@ class Routes(Protocol):
 
     def replicas_for(self, repository: Repository, reference: Reference) -> tuple[str, ...]:
         """Return the replicas that a rule sends `reference` to."""
+        ...
+
+    def policy(self, replica: str, repository: Repository, reference: Reference) -> Policy:
+        """Return what of the reference the replica is to hold."""
         ...

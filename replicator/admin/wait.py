@@ -1,7 +1,8 @@
 """The gate before a deploy: wait until a digest is complete on replicas, even if its tag moves on meanwhile.
 
-A replica is complete when its row is clean with that digest, or, where the row speaks of another digest or there
-is no row, when the replica itself serves the digest. Waits are woken by the store; a slow poll is the net below.
+A replica is complete when its row is clean with that digest under the present rules, or, where the row speaks of
+another digest or there is none, when the replica itself serves the digest. Where the rule sends referrers along, that
+does not tell: a row, of the digest if need be, must be settled. The store wakes waits; a slow poll is the net below.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +17,7 @@ from replicator.admin.ports import Presence, Source
 from replicator.admin.reference import ref_text
 from replicator.admin.targets import targets
 from replicator.errors import ContentError, RegistryError, ReplicatorError
-from replicator.model import Digest, IntentKey, Reference, Repository, shown
+from replicator.model import Change, ChangeKind, Digest, IntentKey, Reference, Repository, shown
 from replicator.store.rows import Row
 
 
@@ -68,15 +69,26 @@ class WaitLimits:
 
 @dataclass(slots=True, kw_only=True)
 class _Wish:
-    """One replica's part of a wait: what is wanted there and what has been done for it."""
+    """One replica's part of a wait: what is wanted there under which rule, and what has been done for it.
+
+    `alone`: the rule sends nothing along. `followed`: a row of the digest itself was owed while this wait looked.
+    """
 
     key: IntentKey
     digest: Digest
+    fingerprint: str
+    alone: bool
     asks: list[IntentKey]
+    followed: bool = False
     complete: bool = False
     waiting_for: str = "nothing looked at yet"
     next_stat: float = 0.0
     bell: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def by_digest(self) -> IntentKey:
+        """The row that asks for the digest, whatever the tag names by now."""
+        return IntentKey(self.key.replica, self.key.repository, self.digest)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -142,7 +154,7 @@ class Waits:
                 group.start_soon(self._cancel_when_stopping, scope)
                 digest = await self._resolve(job)
                 if digest is not None:
-                    job.wishes = [_wish(name, repository, reference, digest) for name in replicas]
+                    job.wishes = [self._wish(name, job, digest) for name in replicas]
                     await self._fulfil_all(job)
                 group.cancel_scope.cancel()
         result = _result(job.wishes) if job.wishes else job.failure
@@ -197,14 +209,31 @@ class Waits:
         if row is not None:
             wish.waiting_for = describe(row)
             if not row.owed and row.have == wish.digest:
-                return True
+                if row.fingerprint == wish.fingerprint:
+                    return True
+                await self._ask(wish)  # it was settled under other rules
+                return False
             if row.owed and row.want in {None, wish.digest}:
                 # The reference is asked for already; should it move on, only the digest is left to ask for.
-                wish.asks = [IntentKey(wish.key.replica, wish.key.repository, wish.digest)]
+                wish.asks = [] if wish.key == wish.by_digest else [wish.by_digest]
+                wish.followed = wish.key == wish.by_digest
                 return False
+        if not wish.alone and not await self._is_settled(wish):
+            return False
         await self._clock.sleep(wish.next_stat - self._clock.monotonic())
         wish.next_stat = self._clock.monotonic() + self._limits.stat_every
         if await self._presence.holds(wish.key.replica, wish.key.repository, wish.digest):
+            return True
+        await self._ask(wish)
+        return False
+
+    async def _is_settled(self, wish: _Wish) -> bool:
+        """Say whether a row of the digest was owed and is not any more; it is dropped when all of it is there."""
+        row = await self._store.row(wish.by_digest)
+        if row is not None and row.owed:
+            wish.waiting_for, wish.followed = describe(row), True
+            return False
+        if wish.followed:
             return True
         await self._ask(wish)
         return False
@@ -216,7 +245,20 @@ class Waits:
         key = wish.asks[0]
         await self._changes.tell(key.repository, key.reference, (key.replica,), digest=wish.digest)
         wish.asks.pop(0)
+        wish.followed = key == wish.by_digest
         wish.waiting_for = f"asked for by {key.reference}"
+
+    def _wish(self, replica: str, job: _Wait, digest: Digest) -> _Wish:
+        key = IntentKey(replica, job.repository, job.reference)
+        change = Change(kind=ChangeKind.PUSH, repository=job.repository, reference=job.reference, digest=digest)
+        routed = {intent.key: intent.fingerprint for intent in self._routes.route(change, self._clock.now())}
+        return _Wish(
+            key=key,
+            digest=digest,
+            fingerprint=routed.get(key, ""),
+            alone=not self._routes.policy(replica, job.repository, job.reference).referrers,
+            asks=[key] if job.reference == digest else [key, IntentKey(replica, job.repository, digest)],
+        )
 
     @contextmanager
     def _registered(self, wish: _Wish) -> Iterator[None]:
@@ -245,11 +287,6 @@ def describe(row: Row) -> str:
     return f"{state}: {row.reason}: {shown(row.message, 300)}"
 
 
-def _wish(replica: str, repository: Repository, reference: Reference, digest: Digest) -> _Wish:
-    key = IntentKey(replica, repository, reference)
-    return _Wish(key=key, digest=digest, asks=list(dict.fromkeys([key, IntentKey(replica, repository, digest)])))
-
-
 def _result(wishes: Sequence[_Wish]) -> WaitResult:
     replicas = tuple(
         Awaited(
@@ -257,7 +294,7 @@ def _result(wishes: Sequence[_Wish]) -> WaitResult:
         )
         for wish in wishes
     )
-    missing = [item.replica for item in replicas if not item.complete]
+    missing = ", ".join(item.replica for item in replicas if not item.complete)
     verdict = Verdict.PENDING if missing else Verdict.COMPLETE
-    message = f"not complete in time on {', '.join(missing)}" if missing else "complete"
+    message = f"not complete in time on {missing}" if missing else "complete"
     return WaitResult(verdict=verdict, message=message, digest=wishes[0].digest, replicas=replicas)

@@ -140,8 +140,7 @@ def settings(**more: Any) -> Settings:
             ReplicaSettings(name="eu", url="https://eu.example.com", labels={"region": "eu-west-1"}),
             ReplicaSettings(name="us", url="https://us.example.com"),
         ),
-        rules=(Rule(repositories=("team/**",)), Rule(repositories=("eu/**",), replicas=("eu",))),
-        **more,
+        **{"rules": (Rule(repositories=("team/**",)), Rule(repositories=("eu/**",), replicas=("eu",)))} | more,
     )
 
 

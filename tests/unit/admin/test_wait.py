@@ -8,9 +8,11 @@ import pytest
 from replicator.admin.wait import Verdict, WaitLimits, WaitResult, Waits
 from replicator.errors import Reason, RegistryError
 from replicator.model import Digest, IntentKey, Repository, Tag
+from replicator.routing import Router
+from replicator.settings.schema import Rule
 from replicator.store.outcome import Parked, Retry
 from tests.support.eventually import eventually
-from tests.unit.admin.scene import APP, Scene
+from tests.unit.admin.scene import APP, Scene, settings
 
 V1 = Tag("v1")
 OLD, NEW, NEWER = Digest.of(b"old"), Digest.of(b"new"), Digest.of(b"newer")
@@ -130,6 +132,84 @@ async def test_a_digest_that_the_tag_left_behind_is_brought_by_digest(scene: Sce
         await scene.settle("eu", NEW, NEW)
 
     assert (await _waiting(scene, move_on)).verdict is Verdict.COMPLETE
+
+
+async def _wants(scene: Scene, digest: Digest) -> bool:
+    row = await scene.store.row(IntentKey("eu", APP, V1))
+    return row is not None and row.want == digest
+
+
+@pytest.fixture
+def with_referrers(scene: Scene) -> Scene:
+    """Let the rule send signatures along; the image is there by its digest long before they are."""
+    scene.router = Router(settings(rules=(Rule(referrers=True),)))
+    scene.holdings.held = {("eu", NEW)}
+    return scene
+
+
+async def test_where_referrers_travel_an_image_that_is_there_is_waited_for_until_its_row_is_settled(
+    with_referrers: Scene,
+) -> None:
+    scene = with_referrers
+    scene.primary.names[V1] = NEW
+    assert (await scene.waits().wait(APP, V1, ["eu"], 0)).verdict is Verdict.PENDING
+    assert await scene.owed() == {f"eu {APP}:v1"}
+
+    async def copy() -> None:
+        await scene.settle("eu", V1, NEW)
+
+    assert (await _waiting(scene, copy)).verdict is Verdict.COMPLETE
+    assert scene.holdings.asked == []
+
+
+async def test_where_referrers_travel_a_tag_that_moved_on_leaves_its_digest_to_be_settled(
+    with_referrers: Scene,
+) -> None:
+    """What was put by digest before the copy was cut short may lack what refers to it."""
+    scene = with_referrers
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEWER)
+
+    async def copy() -> None:
+        await eventually(lambda: _wants(scene, NEW), what="the tag is asked for")
+        await scene.settle("eu", V1, NEWER)
+        await scene.until_owed(f"eu {APP}@{NEW}")
+        assert scene.holdings.asked == []
+        await scene.settle("eu", NEW, NEW)
+
+    assert (await _waiting(scene, copy)).verdict is Verdict.COMPLETE
+    assert scene.counts.owed == [("eu", "digest")]
+
+
+async def test_where_referrers_travel_a_digest_is_asked_for_once_and_complete_when_its_row_is_gone(
+    with_referrers: Scene,
+) -> None:
+    scene = with_referrers
+    scene.primary.names[NEW] = NEW
+    waits, results = scene.waits(NEVER_POLLED), []
+
+    async def wait() -> None:
+        results.append(await waits.wait(APP, NEW, ["eu"], 20.0))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(wait)
+        await scene.until_owed(f"eu {APP}@{NEW}")
+        await scene.settle("eu", NEW, NEW)
+    assert results[0].verdict is Verdict.COMPLETE
+    assert scene.counts.owed == [("eu", "digest")]
+
+
+async def test_a_row_that_was_settled_under_other_rules_is_asked_for_anew(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+    await scene.settle("eu", V1, NEW)
+    scene.router = Router(settings(rules=(Rule(platforms=("linux/amd64",)),)))
+
+    async def copy() -> None:
+        await scene.until_owed(f"eu {APP}:v1")
+        await scene.settle("eu", V1, NEW)
+
+    assert (await _waiting(scene, copy)).verdict is Verdict.COMPLETE
 
 
 async def test_a_digest_gone_from_the_primary_is_asked_for_once(scene: Scene) -> None:

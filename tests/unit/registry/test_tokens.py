@@ -154,6 +154,23 @@ async def test_a6_a_token_is_never_used_for_another_repository(script: Script) -
     assert [seen.authorization for seen in script.asked("HEAD", "/v2/other")] == ["Bearer repository.other/app.pull"]
 
 
+async def test_a6_a_wider_token_is_never_used_for_a_read(script: Script) -> None:
+    """Not to save a request either: some registries answer 403 to a token that can do more than is asked."""
+
+    async def by_scope(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"token": request.query["scope"].replace(":", ".").replace(",", "-")})
+
+    script.on("GET", "/token", by_scope)
+    accepted = error(202, "", Location="/up")
+    script.on("POST", "/v2/team/app/", demand("repository.team/app.pull-push", accepted, bearer("/token")))
+    script.on("HEAD", "/v2/team/app/", demand("repository.team/app.pull", Say(404), bearer("/token")))
+    async with client_for(script.url) as client:
+        await client.start_upload(TEAM)
+        await client.has_blob(TEAM, BLOB)
+    assert [seen.authorization for seen in script.asked("HEAD")] == ["Bearer repository.team/app.pull"]
+    assert [query(seen.target)["scope"] for seen in script.asked("GET", "/token")] == [[f"{PULL},push"], [PULL]]
+
+
 class Gate:
     """Holds token requests until opened, and knows how many came and are inside."""
 
