@@ -64,6 +64,11 @@ class RegistryClient:
         self._uploads = Uploads(parts.exchange, self._blobs, parts.capabilities, resumer)
         self._listing = Listing(parts.exchange, parts.capabilities)
 
+    @property
+    def latency(self) -> float:
+        """How long the quickest answers took of late, seconds; 0 as long as there was none."""
+        return self._transport.latency
+
     async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
         """Return what `reference` names; None only when the registry itself says that it does not exist."""
         return await self._manifests.stat(repository, reference)

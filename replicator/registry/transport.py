@@ -31,6 +31,8 @@ from replicator.registry.tls import TlsContexts
 
 _LONGEST_FIELD = 32 * 1024
 _DNS_SECONDS = 30
+_FADES = 1.02
+"""How fast a quick answer is forgotten: by this factor with each that comes after it."""
 _SMALL = 64 * 1024
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _SUCCESS = range(200, 300)
@@ -128,7 +130,10 @@ class Answer:
 
 
 class Transport:
-    """Sends requests of one configured registry over its own connections."""
+    """Sends requests of one configured registry over its own connections.
+
+    `latency`: seconds to the head of the quickest answers of late, 0 as long as there was none.
+    """
 
     def __init__(self, wiring: Wiring) -> None:
         self._wiring = wiring
@@ -140,6 +145,7 @@ class Transport:
             bandwidth=wiring.bandwidth,
         )
         self._opened: aiohttp.ClientSession | None = None
+        self.latency = 0.0
 
     @property
     def max_connections(self) -> int:
@@ -215,12 +221,15 @@ class Transport:
                 response = await self._response(request, body, seconds, headers)
         except TRANSPORT_ERRORS as error:
             permit.leave()
-            self._observe(request, 0, started)
+            self._observe(request, 0, wiring.clock.monotonic() - started)
             raise no_answer(self._registry, request, error) from showable(error)
         except BaseException:
             permit.leave()
             raise
-        self._observe(request, response.status, started)
+        taken = wiring.clock.monotonic() - started
+        self._observe(request, response.status, taken)
+        if longest is not None:
+            self.latency = min(self.latency * _FADES, taken) if self.latency else taken
         return Answer(wiring, request, response, permit, seconds=seconds)
 
     async def _response(
@@ -238,9 +247,8 @@ class Transport:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=wiring.timeouts.connect, sock_read=seconds),
         )
 
-    def _observe(self, request: Request, status: int, started: float) -> None:
+    def _observe(self, request: Request, status: int, seconds: float) -> None:
         if self._wiring.observer is not None:
-            seconds = self._wiring.clock.monotonic() - started
             self._wiring.observer.request_finished(self._registry, request.operation, status, seconds)
 
     def _vet(self, request: Request) -> None:

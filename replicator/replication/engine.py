@@ -31,6 +31,10 @@ from replicator.store.rows import StoreSummary
 REPORT_EVERY = 5.0
 """Seconds between readings of the store for the metrics."""
 _BLOBS_MAX = 8
+_BLOBS_MAX_FAR = 16
+"""On a long line each connection is slow, and half of the time is waiting: measured in docs/performance.md."""
+_FAR = 0.02
+"""Seconds of the quickest answers from which on a registry is far away."""
 _RESERVED_CONNECTIONS = 2
 
 _log = structlog.get_logger(__name__)
@@ -50,6 +54,11 @@ class EngineStore(IntentStore, UploadStore, Protocol):
 
 class Registry(Source, Replica, Protocol):
     """A registry client, which can be both ends."""
+
+    @property
+    def latency(self) -> float:
+        """How long the quickest answers took of late, seconds; 0 as long as there was none."""
+        ...
 
 
 class Engine:
@@ -102,20 +111,23 @@ class Engine:
     def _lane(self, replica: ReplicaSettings, cache: ManifestCache, rng: random.Random) -> Lane:
         settings = self._settings
         policy = RetryPolicy(first=settings.retry.first, max=settings.retry.max, park_after=settings.retry.park_after)
-        registry = self._registries[replica.name]
+        registry, source = self._registries[replica.name], self._registries[replica.source]
+
+        def blobs() -> int:
+            return blobs_at_once(settings, replica, latency=max(registry.latency, source.latency))
+
         tools = Tools(
             replica=registry,
             presence=Presence(self._clock),
             mounts=Mounts(registry.capabilities, self._clock),
             locations=self._store,
             reads=self._reads,
-            slots=Slots(blobs_at_once(settings, replica), self._clock),
+            slots=Slots(blobs, self._clock),
             small_slots=Slots(SMALL_AT_ONCE, self._clock),
             metrics=self._metrics,
             clock=self._clock,
             uploads=KeptUploads(self._store),
         )
-        source = self._registries[replica.source]
         worker = Worker(
             tools,
             source=source,
@@ -153,11 +165,12 @@ class Engine:
             await self._clock.sleep(REPORT_EVERY)
 
 
-def blobs_at_once(settings: Settings, replica: ReplicaSettings) -> int:
-    """Return how many blobs a lane sends at once.
+def blobs_at_once(settings: Settings, replica: ReplicaSettings, *, latency: float) -> int:
+    """Return how many blobs a lane sends at once, where the farther of both ends answers in `latency` seconds.
 
     Few enough that all lanes together, each reading alone because it is slow, leave connections to the primary free:
     a slow replica must not take what another needs (G6).
     """
     share = (settings.primary.max_connections - _RESERVED_CONNECTIONS) // len(settings.replicas)
-    return max(1, min(_BLOBS_MAX, share, replica.max_connections - 1))
+    most = _BLOBS_MAX_FAR if latency >= _FAR else _BLOBS_MAX
+    return max(1, min(most, share, replica.max_connections - 1))

@@ -36,10 +36,10 @@ class Place:
 
 
 class Slots:
-    """`total` blobs at a time, with room kept for those that are urgent."""
+    """`total` blobs at a time, which may change meanwhile, with room kept for those that are urgent."""
 
-    def __init__(self, total: int, clock: Clock) -> None:
-        self._total = total
+    def __init__(self, total: int | Callable[[], int], clock: Clock) -> None:
+        self._total = total if callable(total) else lambda: total
         self._held: Counter[Priority] = Counter()
         self._turns = Turns()
         self._turnstile = Turnstile(clock, self._serve)
@@ -85,4 +85,4 @@ class Slots:
         return Place(self, ticket.priority)
 
     def _may_go(self, ticket: Ticket) -> bool:
-        return has_room(self._total, self._held, ticket.priority)
+        return has_room(self._total(), self._held, ticket.priority)

@@ -19,6 +19,7 @@ from replicator.registry.client import RegistryClient
 from replicator.registry.http import Timeouts
 from replicator.registry.urgency import Urgency, urgent
 from replicator.settings.registries import Tls
+from tests.support.fake_clock import FakeClock
 from tests.support.ports import Port
 from tests.unit.registry.scripted import (
     BLOB,
@@ -33,6 +34,7 @@ from tests.unit.registry.scripted import (
     error,
     manifest_answer,
     password,
+    plain,
     read_blob,
     run_script,
     say_json,
@@ -421,3 +423,22 @@ async def test_connections_are_used_again(script: Script) -> None:
             await client.send_blob(TEAM, BLOB, whole_body)
             assert await read_blob(client) == DATA
     assert len(peers) == 1
+
+
+async def test_the_latency_is_that_of_the_quickest_answers_of_late(fake_clock: FakeClock) -> None:
+    async with run_script() as script, client_for(script.url, clock=fake_clock) as client:
+        waits = iter([0.5, 0.04, 0.5, *[0.5] * 200])
+
+        async def answer(_: web.Request) -> web.StreamResponse:
+            fake_clock.advance(next(waits))
+            return web.Response(body=PING.body, headers=plain(PING.headers))
+
+        script.on("GET", "/v2/$", answer)
+        seen = [client.latency]
+        for _ in range(3):
+            await client.ping()
+            seen.append(client.latency)
+        assert seen == [0.0, pytest.approx(0.5), pytest.approx(0.04), pytest.approx(0.04, rel=0.1)]
+        for _ in range(200):
+            await client.ping()
+        assert client.latency == pytest.approx(0.5), "a line that has become slow shows in time"

@@ -78,6 +78,7 @@ class ModelRegistry:
     name: str
     capabilities: Capabilities = field(default_factory=lambda: Capabilities(SystemClock()))
     max_connections: int = 32
+    latency: float = 0.0
     serves_ranges: bool = True
     strict: bool = False
     mounts: bool = True
