@@ -32,7 +32,8 @@ REPORT_EVERY = 5.0
 """Seconds between readings of the store for the metrics."""
 _BLOBS_MAX = 8
 _BLOBS_MAX_FAR = 16
-"""On a long line each connection is slow, and half of the time is waiting: measured in docs/performance.md."""
+_BLOBS_OF_ALL = 32
+"""On a long line each connection is slow, and half of the time is waiting; memory bounds what all lanes may send."""
 _FAR = 0.02
 """Seconds of the quickest answers from which on a registry is far away."""
 _RESERVED_CONNECTIONS = 2
@@ -172,5 +173,6 @@ def blobs_at_once(settings: Settings, replica: ReplicaSettings, *, latency: floa
     a slow replica must not take what another needs (G6).
     """
     share = (settings.primary.max_connections - _RESERVED_CONNECTIONS) // len(settings.replicas)
-    most = _BLOBS_MAX_FAR if latency >= _FAR else _BLOBS_MAX
+    far = max(_BLOBS_MAX, min(_BLOBS_MAX_FAR, _BLOBS_OF_ALL // len(settings.replicas)))
+    most = far if latency >= _FAR else _BLOBS_MAX
     return max(1, min(most, share, replica.max_connections - 1))
