@@ -70,8 +70,8 @@ class ModelRegistry:
 
     `strict`: a manifest whose content is missing is refused. `mounts`: it mounts blobs, `mounts_unreferenced`: also
     those that no manifest of the other repository names, `mounts_anonymously`: also without being told from where.
-    `chunk`: bytes a read gives at a time; `empty_pieces` come between them, and `tamper` may change them. Without `tells_of_short_bodies` a read ends in peace however few
-    bytes it gave.
+    `chunk`: bytes a read gives at a time; `empty_pieces` come between them, and `tamper` may change them. Without
+    `tells_of_short_bodies` a read ends in peace however few bytes it gave.
     """
 
     name: str
