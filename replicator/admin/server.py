@@ -9,6 +9,7 @@ import anyio
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from anyio import to_thread
 
 from replicator.admin.access import Access
 from replicator.admin.answers import BadRequest, answer, failure, page
@@ -144,6 +145,7 @@ class _Handlers:
 
     def __init__(self, settings: Settings, ports: AdminPorts, changes: Changes, waits: Waits) -> None:
         self._ports = ports
+        self._writing = anyio.CapacityLimiter(1)
         self._waits = waits
         self._health = Health(store=ports.store, intake_open=ports.intake_open, clock=ports.clock)
         self._changes = changes
@@ -175,7 +177,9 @@ class _Handlers:
                 self._ports.metrics.summary(await self._ports.store.summary())
             except StoreError as error:
                 _log.warning(AdminEvent.ADMIN_STORE_UNREADABLE, error=str(error))
-        return page(*self._ports.metrics.exposition(request.headers.get("Accept", "")))
+        # A page of many replicas takes tens of milliseconds to write, in which webhooks must be answered.
+        accept = request.headers.get("Accept", "")
+        return page(*await to_thread.run_sync(self._ports.metrics.exposition, accept, limiter=self._writing))
 
     async def status(self, request: web.Request) -> web.Response:
         query = status_query(request, self._names)

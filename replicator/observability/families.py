@@ -24,6 +24,12 @@ class ReplicaFamilies:
         self.pending = Gauge(
             "replicator_replica_pending_updates", "Updates the replica is owed.", ["replica"], registry=registry
         )
+        self.pending_bytes = Gauge(
+            "replicator_replica_pending_bytes",
+            "Bytes of blobs that owed updates lack on the replica, as far as their manifests were read.",
+            ["replica"],
+            registry=registry,
+        )
         self.failing = Gauge(
             "replicator_replica_failing_updates",
             "Owed updates whose last attempt failed, parked ones included.",
@@ -120,6 +126,12 @@ class TransferFamilies:
             "From sending a request to a registry until its answer was handled.",
             ["op"],
             buckets=REQUEST_BUCKETS,
+            registry=registry,
+        )
+        self.skew = Gauge(
+            "replicator_registry_clock_skew_seconds",
+            "Seconds that the registry's clock is ahead of ours, by the Date of its answers.",
+            ["peer"],
             registry=registry,
         )
 

@@ -85,7 +85,13 @@ def operation_label(operation: str) -> str:
 
 def code_class(status: int) -> str:
     """Return the class of an HTTP status, `2xx` to `5xx`, and `none` when no answer came (status 0)."""
-    return f"{status // 100}xx" if 100 <= status < 600 else "none"  # noqa: PLR2004 -- the range of HTTP statuses
+    return _CLASSES.get(status // 100, NO_ANSWER)
 
 
+NO_ANSWER = "none"
+_CLASSES = {hundred: f"{hundred}xx" for hundred in (2, 3, 4, 5)}
+CODE_CLASSES = (*_CLASSES.values(), NO_ANSWER)
+"""All that `code_class` returns; an answer of another class is none that a client is given."""
 _OPERATIONS = frozenset(Operation)
+OPERATION_LABELS = (*Operation, OTHER_OPERATION)
+"""All that `operation_label` returns."""

@@ -4,24 +4,24 @@ Labels are bounded: names from the configuration and the words of observability/
 endpoint or word raises KeyError, since it is a mistake of the caller. Safe to call from any thread.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
 
 from replicator.clock import Clock
 from replicator.errors import Reason
 from replicator.model import RequestKind
+from replicator.observability.exposition import page
 from replicator.observability.families import IntakeFamilies, LimitFamilies, ReplicaFamilies, TransferFamilies
 from replicator.observability.labels import (
+    CODE_CLASSES,
     DEDUPLICATED,
+    OPERATION_LABELS,
     AttemptResult,
     BlobResult,
     LaneState,
@@ -32,6 +32,7 @@ from replicator.observability.labels import (
     code_class,
     operation_label,
 )
+from replicator.observability.summary import Summary
 from replicator.settings.schema import Settings
 
 _Family = TypeVar("_Family", bound=MetricWrapperBase)
@@ -61,44 +62,6 @@ class Scope:
         )
 
 
-class ReplicaSummary(Protocol):
-    """What the store says of one replica: `since` is when its oldest owed change happened, None when clean."""
-
-    @property
-    def owed(self) -> int:
-        """Updates that are owed, parked and failing ones included."""
-        ...
-
-    @property
-    def parked(self) -> int:
-        """Owed updates that are tried about hourly."""
-        ...
-
-    @property
-    def failing(self) -> Mapping[Reason, int]:
-        """Owed updates whose last attempt failed, by reason."""
-        ...
-
-    @property
-    def since(self) -> float | None:
-        """Unix seconds of the oldest owed change."""
-        ...
-
-
-class Summary(Protocol):
-    """One reading of the store, taken at `read_at` (Unix seconds)."""
-
-    @property
-    def read_at(self) -> float:
-        """When the store was read."""
-        ...
-
-    @property
-    def replicas(self) -> Mapping[str, ReplicaSummary]:
-        """What each replica is owed; one that is missing is owed nothing."""
-        ...
-
-
 class Metrics:
     """All metrics of one daemon, on a registry of their own."""
 
@@ -115,6 +78,7 @@ class Metrics:
         intake.build.info({"version": scope.version})
         names = scope.replicas
         self._pending = _children(replica.pending, names)
+        self._pending_bytes = _children(replica.pending_bytes, names)
         self._parked = _children(replica.parked, names)
         self._failing = _children(replica.failing, names, Reason)
         self._updates = _children(replica.updates, names, UpdateKind)
@@ -134,7 +98,8 @@ class Metrics:
         self._ack = _children(intake.ack, scope.endpoints)
         self._delay = _children(intake.delay, scope.endpoints)
         self._peers = frozenset(scope.sources) | frozenset(names)
-        self._requests: dict[tuple[str, ...], tuple[Counter, Histogram]] = {}
+        self._requests = _children(transfer.requests, sorted(self._peers), OPERATION_LABELS, CODE_CLASSES)
+        self._durations = _children(transfer.request_duration, OPERATION_LABELS)
         limits = LimitFamilies(self._registry)
         self._window = _children(limits.window, sorted(self._peers), RequestKind)
         self._refused = _children(limits.refused, sorted(self._peers), RequestKind)
@@ -187,6 +152,13 @@ class Metrics:
             # A change from the future must not look as if the replica were ahead of the reading.
             synced = summary.read_at if oldest is None else min(oldest, summary.read_at)
             self._replica.synced_through.labels(name).set(synced)
+
+    def pending_bytes_from(self, replica: str, total: Callable[[], int]) -> None:
+        """Have `total` asked, at each reading of the page, for the bytes that the replica is known to lack.
+
+        From a thread that is not that of the event loop.
+        """
+        self._pending_bytes[replica,].set_function(total)
 
     # Lanes and leases
 
@@ -243,18 +215,15 @@ class Metrics:
 
     def request_finished(self, registry: str, operation: str, status: int, seconds: float) -> None:
         """Count a request to a registry; status 0 when no answer came."""
-        labels = registry, operation_label(operation), code_class(status)
-        children = self._requests.get(labels)
-        if children is None:
-            if registry not in self._peers:
-                raise KeyError(registry)
-            transfer = self._transfer
-            # Kept, since finding a child by its labels costs more than counting.
-            children = transfer.requests.labels(*labels), transfer.request_duration.labels(labels[1])
-            self._requests[labels] = children
-        counter, duration = children
-        counter.inc()
-        duration.observe(seconds)
+        operation = operation_label(operation)
+        self._requests[registry, operation, code_class(status)].inc()
+        self._durations[operation,].observe(seconds)
+
+    def clock_read(self, registry: str, skew: float) -> None:
+        """Say how many seconds the registry's clock is ahead of ours."""
+        if registry not in self._peers:
+            raise KeyError(registry)
+        self._transfer.skew.labels(registry).set(skew)
 
     def window_set(self, registry: str, kind: str, size: int) -> None:
         """Say how many requests of a kind (a RequestKind) may be under way at a registry."""
@@ -278,20 +247,7 @@ class Metrics:
 
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the page and its content type; OpenMetrics where the Accept header asks for it, else plain text."""
-        encode, content_type = choose_encoder(accept)
-        return encode(_WithoutCreated(self._registry)), content_type
-
-
-class _WithoutCreated(Collector):
-    """A registry without the `_created` series, which double the page and which nothing here reads."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self._registry = registry
-
-    def collect(self) -> Iterable[Metric]:
-        for family in self._registry.collect():
-            family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
-            yield family
+        return page(self._registry, accept)
 
 
 def _children(family: _Family, *values: Iterable[str]) -> dict[tuple[str, ...], _Family]:

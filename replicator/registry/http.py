@@ -59,6 +59,10 @@ class HttpObserver(Protocol):
         """Take note of an answer to `operation`; `status` 0 means that none came."""
         ...
 
+    def clock_read(self, registry: str, skew: float) -> None:
+        """Take note of how many seconds the registry's clock is ahead of ours, roughly."""
+        ...
+
     def window_set(self, registry: str, kind: str, size: int) -> None:
         """Take note of how many requests of a kind may be under way."""
         ...

@@ -27,6 +27,7 @@ from replicator.registry.progress import Arrivals
 from replicator.registry.reach import Reach
 from replicator.registry.read_sizes import CHUNK, READ_BUFFER, read_in_large_pieces
 from replicator.registry.resolver import VettingResolver
+from replicator.registry.skew import SkewWatch
 from replicator.registry.tls import TlsContexts
 
 _LONGEST_FIELD = 32 * 1024
@@ -144,6 +145,7 @@ class Transport:
             seconds=wiring.timeouts.write,
             bandwidth=wiring.bandwidth,
         )
+        self._skew = SkewWatch(wiring.clock)
         self._opened: aiohttp.ClientSession | None = None
         self.latency = 0.0
 
@@ -221,13 +223,13 @@ class Transport:
                 response = await self._response(request, body, seconds, headers)
         except TRANSPORT_ERRORS as error:
             permit.leave()
-            self._observe(request, 0, wiring.clock.monotonic() - started)
+            self._observe(request, None, wiring.clock.monotonic() - started)
             raise no_answer(self._registry, request, error) from showable(error)
         except BaseException:
             permit.leave()
             raise
         taken = wiring.clock.monotonic() - started
-        self._observe(request, response.status, taken)
+        self._observe(request, response, taken)
         if longest is not None:
             self.latency = min(self.latency * _FADES, taken) if self.latency else taken
         return Answer(wiring, request, response, permit, seconds=seconds)
@@ -247,9 +249,16 @@ class Transport:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=wiring.timeouts.connect, sock_read=seconds),
         )
 
-    def _observe(self, request: Request, status: int, seconds: float) -> None:
-        if self._wiring.observer is not None:
-            self._wiring.observer.request_finished(self._registry, request.operation, status, seconds)
+    def _observe(self, request: Request, response: aiohttp.ClientResponse | None, seconds: float) -> None:
+        observer = self._wiring.observer
+        if observer is None:
+            return
+        status = 0 if response is None else response.status
+        observer.request_finished(self._registry, request.operation, status, seconds)
+        if response is not None and request.target.origin == self._wiring.reach.origin:
+            skew = self._skew.read(Fields(response.headers), seconds)
+            if skew is not None:
+                observer.clock_read(self._registry, skew)
 
     def _vet(self, request: Request) -> None:
         # Numbers are never resolved, so the resolver cannot refuse them.

@@ -5,7 +5,7 @@ until its upload has ended, or, where a registry mounts only what a manifest nam
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from replicator.model import Descriptor, Digest, Repository
@@ -25,11 +25,15 @@ from replicator.replication.waiting import wait_within
 
 @dataclass(slots=True)
 class Tally:
-    """Bytes of blobs of one copy, by how the replica came to hold them; `sent` counts every byte on the wire."""
+    """Bytes of blobs of one job, by how the replica came to hold them; `sent` counts every byte on the wire.
+
+    `missing` are the blobs that it does not hold yet, by size, of all that the job has planned.
+    """
 
     sent: int = 0
     mounted: int = 0
     present: int = 0
+    missing: dict[Digest, int] = field(default_factory=dict)
 
 
 class Bringer:
@@ -88,6 +92,7 @@ class Bringer:
     def settled(self, blob: Descriptor, how: BlobResult) -> None:
         """Account for a blob that the replica holds now."""
         self._tools.metrics.blob_settled(self._tools.replica.name, how, blob.size)
+        self._tally.missing.pop(blob.digest, None)
         if how is BlobResult.MOUNTED:
             self._tally.mounted += blob.size
         elif how is not BlobResult.COPIED:

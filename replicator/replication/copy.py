@@ -30,6 +30,7 @@ class Copy:
 
         `publishing` is true from then on: an error after that leaves the outcome of the put unknown.
         """
+        self.tally.missing.update((step.blob.digest, step.blob.size) for step in plan.blobs)
         with self._tools.claims.enter(self._target, [step.blob.digest for step in plan.blobs]) as claim:
             bringer = Bringer(self._tools, self._source, self._repository, self._target, self.tally, claim)
             for blob in plan.present:

@@ -3,10 +3,11 @@
 import structlog
 
 from replicator.clock import Clock
-from replicator.model import Lease
+from replicator.model import IntentKey, Lease
 from replicator.observability.labels import AttemptResult, LaneState, UpdateResult
 from replicator.observability.metrics import Metrics
 from replicator.replication.events import ReplicationEvent
+from replicator.replication.pending import PendingBytes
 from replicator.replication.worker import Job
 from replicator.store.outcome import Done, Parked, Result, Retry
 
@@ -20,31 +21,37 @@ class Journal:
         self._replica = replica
         self._metrics = metrics
         self._clock = clock
+        self._pending = PendingBytes()
+        metrics.pending_bytes_from(replica, self._pending.total)
 
     def state(self, state: LaneState, window: int) -> None:
         """Tell what the lane is doing, and how many references it may work on at once."""
         self._metrics.lane_state(self._replica, state)
         self._metrics.lane_window(self._replica, window)
 
-    def leased(self, count: int) -> None:
-        """Tell of leases taken."""
-        self._metrics.leases_taken(count)
+    def begun(self, job: Job) -> None:
+        """Tell of a lease taken."""
+        self._metrics.leases_taken(1)
+        self._pending.begun(job.lease.key, job.tally)
 
     def released(self, job: Job) -> None:
         """Tell of a lease given back unfinished."""
         self._metrics.leases_ended(1)
+        self._pending.failed(job.lease.key)
         if job.superseded:
             self._metrics.update_settled(self._replica, UpdateResult.SUPERSEDED, None)
             self._line(ReplicationEvent.REFERENCE_SUPERSEDED, job.lease)
 
     def fenced(self, lease: Lease) -> None:
         """Tell of a lease that another took over before it was settled."""
+        self._pending.failed(lease.key)
         self._metrics.leases_ended(1, lost=True)
         self._metrics.attempt(self._replica, AttemptResult.FENCED)
         _log.warning(ReplicationEvent.LEASE_LOST, replica=self._replica, key=str(lease.key))
 
-    def unsettled(self, error: str) -> None:
+    def unsettled(self, lease: Lease, error: str) -> None:
         """Tell of an outcome that the store could not take."""
+        self._pending.failed(lease.key)
         self._metrics.leases_ended(1, lost=True)
         _log.error(ReplicationEvent.SETTLE_FAILED, replica=self._replica, error=error)
 
@@ -52,6 +59,8 @@ class Journal:
         """Tell of a reference that is equal now; a second look that found nothing new is not worth a line."""
         lease = job.lease
         self._metrics.leases_ended(1)
+        covered = (IntentKey(lease.key.replica, lease.key.repository, digest) for digest in outcome.covered)
+        self._pending.done([lease.key, *covered])
         if lease.look:
             return
         lag = None if lease.since is None else max(0.0, self._clock.now() - lease.since)
@@ -74,6 +83,7 @@ class Journal:
         """Tell of a failed attempt and when the next one is."""
         parked = isinstance(outcome, Parked)
         self._metrics.leases_ended(1)
+        self._pending.failed(job.lease.key)
         self._metrics.attempt(self._replica, AttemptResult.PARKED if parked else AttemptResult.RETRY)
         _log.warning(
             ReplicationEvent.REFERENCE_PARKED if parked else ReplicationEvent.REFERENCE_FAILED,

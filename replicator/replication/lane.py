@@ -128,7 +128,6 @@ class Lane:
             _log.error(ReplicationEvent.LEASE_FAILED, replica=self._kit.name, error=str(error))
             await self._kit.clock.sleep(_STORE_PAUSE)
             return True
-        self._journal.leased(len(leases))
         for lease in leases:
             job = Job(lease, held_until=asked + LEASE_SECONDS)
             former = self._jobs.get(lease.key)
@@ -136,6 +135,7 @@ class Lane:
                 # Its lease has run out, for example while the machine slept: it must not put any more.
                 former.scope.cancel()
             self._jobs[lease.key] = job
+            self._journal.begun(job)
             group.start_soon(self._do, job)
         return bool(leases)
 
@@ -211,7 +211,7 @@ class Lane:
         except StoreError as error:
             # The row stays owed and its lease runs out: the work is done again, which finds everything present.
             self._last_error = str(error)
-            self._journal.unsettled(str(error))
+            self._journal.unsettled(job.lease, str(error))
         finally:
             if self._jobs.get(job.lease.key) is job:
                 del self._jobs[job.lease.key]

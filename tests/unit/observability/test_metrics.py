@@ -68,6 +68,8 @@ def test_every_series_of_configured_names_exists_at_zero(page: Page) -> None:
         assert page.value("replicator_replica_failing_updates", replica="us", reason=reason) == 0
     assert page.value("replicator_update_lag_seconds_count", replica="eu") == 0
     assert page.value("replicator_source_read_bytes_total", source="primary") == 0
+    assert page.value("replicator_http_requests_total", peer="us", op="blob_read", code_class="5xx") == 0
+    assert page.value("replicator_http_request_duration_seconds_count", op="other") == 0
 
 
 def test_no_lag_is_told_before_the_store_was_read(page: Page) -> None:
@@ -256,3 +258,20 @@ def test_promtool_finds_nothing_to_say_about_the_page(page: Page, accept: str) -
         check=False,
     )
     assert (checked.returncode, checked.stderr, checked.stdout) == (0, b"", b"")
+
+
+def test_pending_bytes_are_asked_for_at_each_reading_of_the_page(page: Page) -> None:
+    sizes = [7]
+    page.metrics.pending_bytes_from("eu", lambda: sizes[-1])
+    assert page.value("replicator_replica_pending_bytes", replica="eu") == 7
+    sizes.append(5)
+    assert page.value("replicator_replica_pending_bytes", replica="eu") == 5
+    assert page.value("replicator_replica_pending_bytes", replica="us") == 0
+
+
+def test_the_skew_of_a_registry_is_told_once_it_is_known(page: Page) -> None:
+    assert page.value("replicator_registry_clock_skew_seconds", peer="primary") is None
+    page.metrics.clock_read("primary", -2.5)
+    assert page.value("replicator_registry_clock_skew_seconds", peer="primary") == -2.5
+    with pytest.raises(KeyError):
+        page.metrics.clock_read("elsewhere", 0.0)

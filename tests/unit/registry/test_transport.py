@@ -335,10 +335,14 @@ class Counted:
 
     def __init__(self) -> None:
         self.finished: list[tuple[str, str, int]] = []
+        self.skews: list[tuple[str, float]] = []
 
     def request_finished(self, registry: str, operation: str, status: int, seconds: float) -> None:
         assert seconds >= 0
         self.finished.append((registry, operation, status))
+
+    def clock_read(self, registry: str, skew: float) -> None:
+        self.skews.append((registry, skew))
 
     def window_set(self, registry: str, kind: str, size: int) -> None:
         assert (registry, kind in set(RequestKind), size >= 1) == ("replica", True, True)
