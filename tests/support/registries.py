@@ -68,6 +68,7 @@ class RegistryOptions(TypedDict, total=False):
     sparse_index: bool  # False; True takes an index without its children (Distribution 3 only)
     cache: bool  # False: blob descriptors are looked up in the storage each time
     relative_urls: bool  # False: Location names the Host that the client used
+    debug: str | None  # host:port of the debug listener, which has /metrics and /debug/vars; none
     fast: bool  # True: storage in shared memory where there is one
 
 
@@ -209,6 +210,8 @@ class DockerRegistry(Registry):
             },
             "health": {"storagedriver": {"enabled": False}},
         }
+        if options.get("debug") is not None:
+            config["http"]["debug"] = {"addr": options["debug"], "prometheus": {"enabled": True, "path": "/metrics"}}
         config |= self._auth()
         if not options.get("validation", True):
             config["validation"] = {"disabled": True}
