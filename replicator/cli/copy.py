@@ -42,7 +42,8 @@ def copy(invocation: Invocation, ref: str, replicas: tuple[str, ...], tag: str |
     """Copy REF from the primary now and say what was sent.
 
     REF is repository:tag or repository@digest. Without --replica: to all replicas that a rule sends REF to; with it,
-    whatever the rules say. Works beside a running daemon.
+    also where none does. The platforms and referrers of a replica's rule count; with no rule, all platforms are
+    copied and no referrers. Works beside a running daemon.
     """
     settings = invocation.settings()
     try:
@@ -59,12 +60,12 @@ def copy(invocation: Invocation, ref: str, replicas: tuple[str, ...], tag: str |
         print_json({"copies": [_document(name, results[name]) for name in names]})
     else:
         _show(names, results)
-    if any(isinstance(result, ReplicatorError) for result in results.values()):
+    if not all(isinstance(result, CopyReport) and not result.set_aside for result in results.values()):
         click.get_current_context().exit(Exit.NO)
 
 
 async def _copy_to_all(settings: Settings, job: _Job) -> dict[str, CopyReport | ReplicatorError]:
-    clock = SystemClock()
+    clock, router = SystemClock(), Router(settings)
     metrics = Metrics(Scope(replicas=tuple(item.name for item in settings.replicas)), clock=clock)
     results: dict[str, CopyReport | ReplicatorError] = {}
     async with (
@@ -74,7 +75,13 @@ async def _copy_to_all(settings: Settings, job: _Job) -> dict[str, CopyReport | 
     ):
 
         async def copy_to(name: str, prefix: str) -> None:
-            order = Order(repository=job.repository, reference=job.reference, published=job.published, prefix=prefix)
+            order = Order(
+                repository=job.repository,
+                reference=job.reference,
+                published=job.published,
+                prefix=prefix,
+                policy=router.policy(name, job.repository, job.reference),
+            )
             try:
                 results[name] = await copy_reference(
                     order, source=clients[PRIMARY], replica=clients[name], reads=reads, metrics=metrics, clock=clock
@@ -101,6 +108,7 @@ def _document(name: str, result: CopyReport | ReplicatorError) -> dict[str, obje
         "bytes_mounted": result.bytes_mounted,
         "bytes_present": result.bytes_present,
         "seconds": round(result.seconds, 3),
+        "set_aside": list(result.set_aside),
     }
 
 
@@ -115,3 +123,6 @@ def _show(names: Sequence[str], results: dict[str, CopyReport | ReplicatorError]
             sizes = map(bytes_text, amounts)
             rows.append((name, str(result.result), *sizes, f"{result.seconds:.2f}", str(result.digest)))
     print_table(("REPLICA", "RESULT", "SENT", "MOUNTED", "PRESENT", "SECONDS", "DIGEST OR ERROR"), rows)
+    for name, result in results.items():
+        for problem in () if isinstance(result, ReplicatorError) else result.set_aside:
+            click.echo(f"{name}: not brought: {problem}", err=True)

@@ -1,29 +1,23 @@
 """Bring what belongs to an image to one replica, and have it listed there; what is refused never holds the image.
 
-One that cannot be brought gets a row of its own, where it is tried again, parked and shown; the image goes on.
+One that cannot be brought is set aside, in the daemon into a row of its own; the image goes on.
 """
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 
-import structlog
-
 from replicator.errors import ContentError, RegistryError
 from replicator.manifest import Closure
-from replicator.model import Digest, Intent, IntentKey, Lease, RawManifest, Recorded, Reference, Repository
-from replicator.observability.labels import UpdateKind
+from replicator.model import Digest, Lease, RawManifest, Reference, Repository
+from replicator.replication.asides import Asides
 from replicator.replication.companions import Companion, Found
-from replicator.replication.events import ReplicationEvent
-from replicator.replication.ports import IntentStore
 from replicator.replication.referrer_lists import ReferrerLists
 from replicator.replication.together import together
 from replicator.replication.tools import Tools
 
 PATIENCE = 2
 """Failed attempts for which an image waits for companions whose trouble may pass; then it goes on without them."""
-
-_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +32,9 @@ class Errand:
 class Attacher:
     """Attaches companions on one replica."""
 
-    def __init__(self, tools: Tools, store: IntentStore, lists: ReferrerLists) -> None:
+    def __init__(self, tools: Tools, asides: Asides, lists: ReferrerLists) -> None:
         self._tools = tools
-        self._store = store
+        self._asides = asides
         self._lists = lists
 
     async def attach(self, errand: Errand, found: Found) -> tuple[Digest, ...]:
@@ -50,7 +44,7 @@ class Attacher:
         registry's doing.
         """
         for reference, error in found.unusable.items():
-            await self._set_aside(errand, reference, error)
+            await self._asides.set_aside(errand.lease, reference, error)
         arrived: list[Digest] = []
         for level in found.levels:
             groups = [
@@ -74,7 +68,7 @@ class Attacher:
         except (RegistryError, ContentError) as error:
             _raise_if_worth_waiting(errand, error)
             for one in members:
-                await self._set_aside(errand, one.reference, error)
+                await self._asides.set_aside(errand.lease, one.reference, error)
             return ()
 
     async def _brought(
@@ -90,17 +84,16 @@ class Attacher:
         return brought
 
     async def _bring(self, errand: Errand, companion: Companion, *, listed: bool) -> bool:
-        """Return whether the companion is there now; one that is not has a row of its own."""
+        """Return whether the companion is there now; one that is not was set aside."""
         if await self._is_there(errand, companion, listed=listed):
             return True
-        row = await self._store.row(_key(errand, companion.reference))
-        if row is not None and row.parked:
+        if await self._asides.is_given_up(errand.lease, companion.reference):
             return False
         try:
             await errand.copy(companion.closure, companion.reference)
         except (RegistryError, ContentError) as error:
             _raise_if_worth_waiting(errand, error)
-            await self._set_aside(errand, companion.reference, error)
+            await self._asides.set_aside(errand.lease, companion.reference, error)
             return False
         return True
 
@@ -113,31 +106,6 @@ class Attacher:
                 return False  # where a registry has come to list by itself, it lists what is put again
         held = await self._tools.replica.stat_manifest(errand.target, reference)
         return held is not None and held.digest == digest
-
-    async def _set_aside(self, errand: Errand, reference: Reference, error: RegistryError | ContentError) -> None:
-        """Give a companion a row of its own, unless it has one that is owed."""
-        key, lease, now = _key(errand, reference), errand.lease, self._tools.clock.now()
-        row = await self._store.row(key)
-        if row is not None and row.owed:
-            return
-        _log.warning(
-            ReplicationEvent.REFERRER_SET_ASIDE, reference=str(reference), reason=error.reason, error=str(error)
-        )
-        intent = Intent(
-            key=key,
-            digest=reference if isinstance(reference, Digest) else None,
-            since=now,
-            due_at=now,
-            priority=lease.priority,
-            fingerprint=lease.fingerprint,
-        )
-        if await self._store.record([intent]) == (Recorded.ACCEPTED,):
-            kind = UpdateKind.DIGEST if isinstance(reference, Digest) else UpdateKind.TAG
-            self._tools.metrics.update_owed(key.replica, kind)
-
-
-def _key(errand: Errand, reference: Reference) -> IntentKey:
-    return IntentKey(errand.lease.key.replica, errand.lease.key.repository, reference)
 
 
 def _raise_if_worth_waiting(errand: Errand, error: RegistryError | ContentError) -> None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from replicator import manifest as manifests
 from replicator.manifest import Closure
 from replicator.model import Digest, Lease, Policy, RawManifest, Reference
+from replicator.replication.asides import Asides
 from replicator.replication.attach import Attacher, Errand
 from replicator.replication.closure_copy import ClosureCopy, Destination
 from replicator.replication.companions import Found, find_companions, find_listed
 from replicator.replication.copy import Copy
 from replicator.replication.image_platform import is_of_other_platform
-from replicator.replication.ports import IntentStore, Source
+from replicator.replication.ports import Source
 from replicator.replication.referrer_lists import ReferrerLists
 from replicator.replication.survey import ManifestCache, read_closure
 from replicator.replication.tools import Tools
@@ -44,13 +45,13 @@ class Delivery:
     """Delivers from one source to one replica."""
 
     def __init__(
-        self, tools: Tools, source: Source, *, store: IntentStore, cache: ManifestCache, rng: random.Random
+        self, tools: Tools, source: Source, *, asides: Asides, cache: ManifestCache, rng: random.Random
     ) -> None:
         self._source = source
         self._cache = cache
         self._copier = ClosureCopy(tools, source)
         lists = ReferrerLists(tools.replica, tools.clock, rng)
-        self._attacher = Attacher(tools, store, lists)
+        self._attacher = Attacher(tools, asides, lists)
 
     async def is_left_out(self, order: Order, top: RawManifest) -> bool:
         """Say whether the policy leaves `top` out: an untagged image of another platform, a child of some index.

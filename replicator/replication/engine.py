@@ -10,6 +10,7 @@ import structlog
 from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.observability.metrics import Metrics
+from replicator.replication.asides import RowAsides
 from replicator.replication.delivery import Delivery
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.kept_uploads import KeptUploads
@@ -81,6 +82,7 @@ class Engine:
         self._registries = registries
         self._metrics = metrics
         self._clock = clock
+        self._asides = RowAsides(store, metrics, clock)
         self._reads = SharedReads(clock=clock, on_read=metrics.source_bytes_read)
         self._tags = TagReads(clock)
         # Told before the lanes are: a lane that leases a change must not be given what was read before it.
@@ -136,7 +138,7 @@ class Engine:
             store=self._store,
             tags=self._tags,
             policies=self._router,
-            delivery=Delivery(tools, source, store=self._store, cache=cache, rng=rng),
+            delivery=Delivery(tools, source, asides=self._asides, cache=cache, rng=rng),
             policy=policy,
             rng=rng,
         )

@@ -1,20 +1,24 @@
 """Copy one reference to one replica now, in the foreground and without a store: the command `copy`."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from replicator.clock import Clock
-from replicator.model import Digest, Reference, Repository, parse_repository
+from replicator.errors import ContentError, RegistryError
+from replicator.model import Digest, IntentKey, Lease, Policy, RawManifest, Reference, Repository, parse_repository
 from replicator.observability.metrics import Metrics
-from replicator.plan import make_plan
+from replicator.referrers import is_fallback_tag
 from replicator.replication.bring import Tally
-from replicator.replication.copy import Copy
+from replicator.replication.closure_copy import Destination, never_mind
+from replicator.replication.delivery import Delivery
+from replicator.replication.delivery import Order as Wanted
 from replicator.replication.mounts import Mounts
 from replicator.replication.ports import Replica, Source
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.slots import Slots
-from replicator.replication.survey import ManifestCache, read_closure, recall
+from replicator.replication.survey import ManifestCache
 from replicator.replication.tools import SMALL_AT_ONCE, Tools
 from replicator.store.outcome import Result
 
@@ -23,7 +27,10 @@ _BLOBS_AT_ONCE = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyReport:
-    """What one copy did; bytes are of blobs, `seconds` from start to the reference being put."""
+    """What one copy did; bytes are of blobs, `seconds` from start to the reference being put.
+
+    `set_aside` tells what belongs to the image and could not be brought, and why.
+    """
 
     replica: str
     repository: Repository
@@ -34,6 +41,7 @@ class CopyReport:
     bytes_mounted: int
     bytes_present: int
     seconds: float
+    set_aside: tuple[str, ...] = ()
 
 
 class NoLocations:
@@ -53,12 +61,33 @@ class NoLocations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What to copy: `reference` of `repository` at the source, to `prefix` + `repository` under `published`."""
+    """What to copy: `reference` of `repository` at the source, to `prefix` + `repository` under `published`.
+
+    `policy` says what of it, and what belongs to it.
+    """
 
     repository: Repository
     reference: Reference
     published: Reference
     prefix: str = ""
+    policy: Policy = Policy()  # noqa: RUF009 -- frozen
+
+
+class _Told:
+    """Keeps what was set aside, to be told when the copy has ended; there is no row that could try it again."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    async def is_given_up(self, lease: Lease, reference: Reference) -> bool:
+        """Return False: nothing was tried before."""
+        del lease, reference
+        return False
+
+    async def set_aside(self, lease: Lease, reference: Reference, error: RegistryError | ContentError) -> None:
+        """Keep it."""
+        del lease
+        self.problems.append(f"{reference}: {error}")
 
 
 async def copy_reference(
@@ -67,27 +96,30 @@ async def copy_reference(
     """Carry out `order`. Raises NotFound when the source has no such reference, else RegistryError, ContentError."""
     started = clock.monotonic()
     target = parse_repository(order.prefix + order.repository)
-    top = await source.read_manifest(order.repository, order.reference)
-    held = await replica.stat_manifest(target, order.published)
+    tools = Tools(
+        replica=replica,
+        presence=Presence(clock),
+        mounts=Mounts(replica.capabilities, clock),
+        locations=NoLocations(),
+        reads=reads,
+        slots=Slots(_BLOBS_AT_ONCE, clock),
+        small_slots=Slots(SMALL_AT_ONCE, clock),
+        metrics=metrics,
+        clock=clock,
+    )
+    told = _Told()
+    rng = random.Random()  # noqa: S311 -- jitter, not a secret
+    delivery = Delivery(tools, source, asides=told, cache=ManifestCache(), rng=rng)
     tally = Tally()
-    result = Result.ALREADY_PRESENT
-    if held is None or held.digest != top.digest:
-        tools = Tools(
-            replica=replica,
-            presence=Presence(clock),
-            mounts=Mounts(replica.capabilities, clock),
-            locations=NoLocations(),
-            reads=reads,
-            slots=Slots(_BLOBS_AT_ONCE, clock),
-            small_slots=Slots(SMALL_AT_ONCE, clock),
-            metrics=metrics,
-            clock=clock,
-        )
-        closure = await read_closure(source, order.repository, top, ManifestCache())
-        facts = await recall(tools, target, closure)
-        copy = Copy(tools, source, order.repository, target, tally)
-        await copy.run(make_plan(closure, order.published, facts), _always)
-        result = Result.COPIED
+    top = await source.read_manifest(order.repository, order.reference)
+    wanted = Wanted(
+        lease=_lease(order, replica.name, top.digest),
+        policy=order.policy,
+        where=Destination(repository=order.repository, target=target, tally=tally),
+        may_publish=never_mind,
+        on_copy=lambda _: None,
+    )
+    result = await _carried_out(delivery, wanted, top, replica)
     return CopyReport(
         replica=replica.name,
         repository=target,
@@ -98,8 +130,38 @@ async def copy_reference(
         bytes_mounted=tally.mounted,
         bytes_present=tally.present,
         seconds=clock.monotonic() - started,
+        set_aside=tuple(told.problems),
     )
 
 
-async def _always() -> None:
-    """Publish without asking: there is no lease to lose."""
+async def _carried_out(delivery: Delivery, wanted: Wanted, top: RawManifest, replica: Replica) -> Result:
+    """Do as a worker of the daemon does."""
+    reference = wanted.lease.key.reference
+    if is_fallback_tag(reference) and not wanted.policy.referrers:
+        return Result.LEFT_OUT
+    if is_fallback_tag(reference):
+        # The replica's list of referrers is its own: what the primary's names is added to it.
+        delivered = await delivery.complete_list(wanted, top)
+    elif await delivery.is_left_out(wanted, top):
+        return Result.LEFT_OUT
+    else:
+        held = await replica.stat_manifest(wanted.where.target, reference)
+        there = held is not None and held.digest == top.digest
+        delivered = await (delivery.complete if there else delivery.deliver)(wanted, top)
+    return Result.COPIED if delivered.copied else Result.ALREADY_PRESENT
+
+
+def _lease(order: Order, replica: str, digest: Digest) -> Lease:
+    """Return what stands for the row that there is not."""
+    return Lease(
+        key=IntentKey(replica, order.repository, order.published),
+        generation=0,
+        epoch=0,
+        digest=digest,
+        have=None,
+        since=None,
+        attempts=0,
+        failing_since=None,
+        look=False,
+        looks=0,
+    )

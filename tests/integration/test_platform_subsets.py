@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from tests.integration.commands import command, copied
 from tests.integration.site import Site, run_site
 from tests.support.eventually import eventually
 from tests.support.images import make_image, make_index, push, read_manifest, tag_digest
@@ -18,10 +19,12 @@ RULES = {"rules": [{"platforms": ["linux/amd64", "linux/arm64/v8"]}]}
 
 
 @contextlib.asynccontextmanager
-async def site_with_distribution3(folder: Path, *, sparse: bool) -> AsyncIterator[tuple[Site, str]]:
+async def site_with_distribution3(
+    folder: Path, *, sparse: bool, running: bool = True
+) -> AsyncIterator[tuple[Site, str]]:
     async with (
         run_distribution3(folder, name="three", sparse_index=sparse) as registry,
-        run_site(folder, replicas=(), through={"eu": registry.url}, sections=RULES) as site,
+        run_site(folder, replicas=(), through={"eu": registry.url}, running=running, sections=RULES) as site,
     ):
         yield site, registry.url
 
@@ -39,6 +42,24 @@ async def test_the_index_is_the_same_and_only_the_chosen_children_are_there(tmp_
             assert await tag_digest(url, REPO, image.digest) == image.digest
         await eventually(lambda: _owed(site) == 0, within=15.0, what="nothing is owed")
         assert await tag_digest(url, REPO, S390.digest) is None
+
+
+async def test_the_command_copy_brings_the_chosen_children_alone(tmp_path: Path) -> None:
+    async with site_with_distribution3(tmp_path, sparse=True, running=False) as (site, url):
+        await push(site.primary.url, REPO, "v1", APP)
+        assert await copied(site, f"{REPO}:v1") == ["copied"]
+        assert await read_manifest(url, REPO, "v1") == (APP.media_type, APP.body)
+        assert await tag_digest(url, REPO, AMD.digest) == AMD.digest
+        assert await tag_digest(url, REPO, S390.digest) is None
+        assert await copied(site, f"{REPO}@{S390.digest}") == ["left_out"]
+        assert await copied(site, f"{REPO}@{S390.digest}", "eu") == ["left_out"]
+        assert await tag_digest(url, REPO, S390.digest) is None
+    async with site_with_distribution3(tmp_path, sparse=False, running=False) as (site, url):
+        await push(site.primary.url, REPO, "v1", APP)
+        refused = await command(site, "copy", f"{REPO}:v1")
+        assert refused.exit_code == 1
+        assert "platforms: all" in refused.stdout
+        assert await tag_digest(url, REPO, "v1") is None
 
 
 async def test_a_replica_that_wants_all_children_refuses_once_and_says_what_to_do(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from replicator import referrers
 from replicator.model import Digest, RawManifest
+from tests.integration.commands import command, copied
 from tests.integration.events import post_push
 from tests.integration.site import Site, arrival, run_site
 from tests.support.eventually import eventually
@@ -125,6 +126,59 @@ async def test_signatures_travel_whenever_they_are_pushed(tmp_path: Path, primar
         assert await post_push(site.hook_url, REPO, None, later.digest) == 202
         await arrives(site, app, own, before, later)
         assert await listed(target, app) == {str(one.digest) for one in (own, before, later)}
+
+
+@pytest.mark.parametrize(("primary", "replica"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
+async def test_the_command_copy_brings_what_belongs_to_an_image_where_its_rule_says_so(
+    tmp_path: Path, primary: Kind, replica: Kind
+) -> None:
+    """Also to an image that is there already; and the replica's own stay listed."""
+    app = make_index([make_image("amd"), make_image("arm", platform="linux/arm64")])
+    signature, sbom, own = about(app, "signature"), about(app, "sbom"), about(app, "replicas.own")
+    async with run_site(
+        tmp_path,
+        replicas=("eu",),
+        kinds={"primary": primary, "eu": replica},
+        notifies=False,
+        running=False,
+        sections=EVERYTHING,
+    ) as site:
+        source, target = site.primary.url, site.url("eu")
+        await push(target, REPO, None, app)
+        await attach(target, app, own)
+        await push(source, REPO, "v1", app)
+        await attach(source, app, signature)
+        assert await copied(site, f"{REPO}:v1") == ["copied"]
+        assert await tag_digest(target, REPO, "v1") == app.digest
+        assert await listed(target, app) == {str(one.digest) for one in (own, signature)}
+        await attach(source, app, sbom)
+        assert await copied(site, f"{REPO}:v1") == ["copied"]
+        assert await listed(target, app) == {str(one.digest) for one in (own, signature, sbom)}
+        await fetch_closure(target, REPO, sbom.digest, deep=True)
+        assert await copied(site, f"{REPO}:v1") == ["already_present"]
+        if await tag_digest(source, REPO, referrers.fallback_tag(app.digest)) is not None:
+            later = about(app, "later")
+            await attach(source, app, later)
+            assert await copied(site, f"{REPO}:{referrers.fallback_tag(app.digest)}", "eu") == ["copied"]
+            assert await listed(target, app) == {str(one.digest) for one in (own, signature, sbom, later)}
+
+
+async def test_the_command_copy_says_what_it_could_not_bring(tmp_path: Path) -> None:
+    """One that is no manifest as it should be is told, by a code of 1 too; the image goes on without it."""
+    app = make_image("amd")
+    entry = {"mediaType": app.media_type, "digest": str(app.digest), "size": len(app.body)}
+    odd = make_image("odd", (500,), docker=True, extra={"schemaVersion": 2, "subject": entry, "layers": "none"})
+    async with run_site(
+        tmp_path, replicas=("eu",), kinds={"primary": "oci"}, notifies=False, running=False, sections=EVERYTHING
+    ) as site:
+        await push(site.primary.url, REPO, "v1", app)
+        await push(site.primary.url, REPO, None, odd)
+        result = await command(site, "copy", f"{REPO}:v1", "--json")
+        assert result.exit_code == 1, result.output
+        (told,) = json.loads(result.stdout)["copies"]
+        assert told["result"] == "copied"
+        assert [problem.partition(": ")[0] for problem in told["set_aside"]] == [str(odd.digest)]
+        assert await tag_digest(site.url("eu"), REPO, "v1") == app.digest
 
 
 async def test_the_primarys_own_events_are_enough(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from replicator.errors import StoreError
 from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Reference, Repository, Tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.capabilities import Capabilities
+from replicator.replication.asides import RowAsides
 from replicator.replication.delivery import Delivery
 from replicator.replication.engine import Engine
 from replicator.replication.mounts import Mounts
@@ -300,6 +301,7 @@ async def running_bench(
             metrics=rig.metrics,
             clock=rig.clock,
         )
+        asides = RowAsides(rig.store, rig.metrics, rig.clock)
         tags = TagReads(rig.clock)
         rig.store.listen(tags.changed)
         worker = Worker(
@@ -309,7 +311,7 @@ async def running_bench(
             store=rig.store,
             tags=tags,
             policies=Router(rig.settings),
-            delivery=Delivery(tools, rig.source, store=rig.store, cache=ManifestCache(), rng=random.Random(0)),
+            delivery=Delivery(tools, rig.source, asides=asides, cache=ManifestCache(), rng=random.Random(0)),
             policy=RetryPolicy(),
             rng=random.Random(0),
         )
