@@ -12,6 +12,7 @@ from replicator.model import Descriptor, Digest, Repository
 from replicator.observability.labels import BlobResult
 from replicator.plan import SMALL, BlobStep, Way
 from replicator.registry.upload_requests import UploadSession
+from replicator.registry.urgency import current, urgent
 from replicator.replication.blob_body import BlobBody
 from replicator.replication.claims import Claim
 from replicator.replication.mounting import LEADER_LIMIT, Mounting
@@ -62,13 +63,18 @@ class Bringer:
         """
         if _comes_whole(blob):
             return None
-        return self._tools.reads.subscribe(self._source, self._repository, blob, self._tools.standing)
+        with urgent(self._claim.urgency(blob.digest)):
+            return self._tools.reads.subscribe(self._source, self._repository, blob, self._tools.standing)
 
     async def bring(self, step: BlobStep, read: Subscription | None) -> None:
         """Return when the replica holds the blob. Raises ContentError, RegistryError.
 
         `read` is its subscription, None for a small blob.
         """
+        with urgent(self._claim.urgency(step.blob.digest)):
+            await self._bring(step, read)
+
+    async def _bring(self, step: BlobStep, read: Subscription | None) -> None:
         digest = step.blob.digest
         shared = read
         if read is not None and self._leaders(digest):
@@ -116,6 +122,8 @@ class Bringer:
         until = clock.monotonic() + LEADER_LIMIT
         while leaders := self._leaders(digest):
             changed = self._claim.changed(digest)
+            for one in leaders:
+                one.hurry(digest, current().priority)
             brought = [one for one in leaders if one.has_brought(digest)]
             ours = [one for one in leaders if one.repository == self._target]
             if any(one in brought for one in ours):

@@ -2,7 +2,8 @@
 
 A copy takes its place in the lines of all its blobs at once and keeps it until its manifests are put. It may wait for
 those ahead of it and never for one behind, so waiting follows one total order and cannot go round in a circle. When
-one that is ahead fails or is cancelled it leaves its lines, and the next in line brings the blob.
+one that is ahead fails or is cancelled it leaves its lines, and the next in line brings the blob. Whoever is waited
+for becomes as urgent as those who wait.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from replicator.model import Digest, Repository
+from replicator.model import Digest, Priority, Repository
+from replicator.registry.urgency import Urgency, current
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +34,7 @@ class Claim:
         self.number = number
         self.repository = repository
         self._lines = lines
+        self._urgencies = {digest: Urgency(current().priority) for digest in lines}
         self._brought: set[Digest] = set()
         self._sent: set[Digest] = set()
 
@@ -43,6 +46,19 @@ class Claim:
     def changed(self, digest: Digest) -> anyio.Event:
         """Return what is set at the next change in the line of `digest`."""
         return self._lines[digest].changed
+
+    def urgency(self, digest: Digest) -> Urgency:
+        """Return how urgent it is to bring that blob."""
+        return self._urgencies[digest]
+
+    def hurry(self, digest: Digest, priority: Priority) -> None:
+        """Make bringing that blob at least as urgent."""
+        self._urgencies[digest].raise_to(priority)
+
+    def hurry_all(self, priority: Priority) -> None:
+        """Make bringing every blob at least as urgent: somebody waits for the manifests."""
+        for urgency in self._urgencies.values():
+            urgency.raise_to(priority)
 
     def has_brought(self, digest: Digest) -> bool:
         """Say whether the replica has the blob in this claim's repository, although no manifest may name it yet."""

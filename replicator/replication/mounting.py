@@ -3,6 +3,7 @@
 from replicator.errors import ContentError, RegistryError
 from replicator.model import Descriptor, Digest, Repository
 from replicator.registry.upload_requests import UploadSession
+from replicator.registry.urgency import current
 from replicator.replication.claims import Claim
 from replicator.replication.tools import Tools
 from replicator.replication.waiting import wait_within
@@ -67,6 +68,7 @@ class Mounting:
 
     async def _until_it_left(self, digest: Digest, leader: Claim) -> None:
         until = self._tools.clock.monotonic() + LEADER_LIMIT
+        leader.hurry_all(current().priority)
         while leader in self._claim.ahead(digest):
             left = until - self._tools.clock.monotonic()
             if left <= 0 or not await wait_within(self._tools.clock, left, self._claim.changed(digest)):

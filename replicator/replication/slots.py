@@ -50,6 +50,11 @@ class Slots:
         """How many are held now."""
         return self._held.total()
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for one."""
+        return len(self._turns)
+
     def take_at_once(self) -> Place | None:
         """Return a slot if there is one free for what is as urgent as the calling task's work."""
         ticket = Ticket(current())

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import anyio
 
 from replicator.errors import AccessDenied, ContentError, NotFound, ReplicatorError
-from replicator.model import Descriptor, Digest, Priority, Repository
-from replicator.registry.urgency import Urgency, current, urgent
+from replicator.model import Descriptor, Digest, Repository
+from replicator.registry.urgency import Urgency, current
 from replicator.replication.ports import Source
 from replicator.replication.source_stream import Room, SourceStream
 
@@ -23,7 +23,7 @@ _KEPT_BYTES = 4 * 1024 * 1024
 class _Read:
     repository: Repository
     began: float
-    urgency: Urgency = field(default_factory=lambda: Urgency(Priority.LOW))
+    urgency: Urgency = field(default_factory=current)
     done: anyio.Event = field(default_factory=anyio.Event)
     data: bytes | None = None
     error: ReplicatorError | None = None
@@ -65,10 +65,8 @@ class SmallReads:
 
     async def _read(self, key: _Key, source: Source, repository: Repository, blob: Descriptor) -> bytes:
         read = self._under_way[key] = _Read(repository, self._room.clock.monotonic())
-        read.urgency.raise_to(current().priority)
         try:
-            with urgent(read.urgency):
-                read.data = data = await self._whole(source, repository, blob)
+            read.data = data = await self._whole(source, repository, blob)
         except ReplicatorError as error:
             read.error = error
             raise

@@ -32,7 +32,8 @@ class Subscription:
         self._told_of_bytes: Callable[[], None] | None = None
         self.urgency = current()
         read.subscribers.add(self)
-        read.urgency.raise_to(self.urgency.priority)
+        self._hurry()
+        self.urgency.watch(self, self._hurry)
 
     @property
     def lag(self) -> int:
@@ -66,6 +67,7 @@ class Subscription:
 
     def close(self) -> None:
         """Give up the rest; the read ends when nobody is left."""
+        self.urgency.unwatch(self)
         if self in self._read.subscribers:
             self._read.subscribers.discard(self)
             self._read.let_waiting_go()
@@ -111,7 +113,10 @@ class Subscription:
     def _move_to(self, read: BlobRead) -> None:
         former, self._read = self._read, read
         read.subscribers.add(self)
-        read.urgency.raise_to(self.urgency.priority)
+        self._hurry()
         former.subscribers.discard(self)
         former.notify()
         self.passing()
+
+    def _hurry(self) -> None:
+        self._read.urgency.raise_to(self.urgency.priority)

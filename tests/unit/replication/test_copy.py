@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from replicator import manifest
 from replicator.errors import AccessDenied, ContentError, Reason, RegistryError, ReplicatorError
 from replicator.manifest import Closure
-from replicator.model import Digest, RawManifest, Reference, Repository, parse_repository, parse_tag
+from replicator.model import Digest, Priority, RawManifest, Reference, Repository, parse_repository, parse_tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.plan import SMALL, Facts, make_plan
 from replicator.registry.capabilities import Capability
+from replicator.registry.urgency import Urgency, urgent
 from replicator.replication.bring import Tally
 from replicator.replication.copy import Copy
 from replicator.replication.mounting import LEADER_LIMIT
@@ -267,6 +268,32 @@ async def test_a_blob_under_way_to_the_same_repository_is_there_when_it_ends(lan
     assert lane.sent(SHARED.digest) == 1
     assert lane.replica.count(Op.MOUNT) == 0
     assert lane.tallies[TWO.digest].present == SHARED.size
+
+
+async def test_whoever_is_waited_for_by_the_urgent_is_as_urgent(lane: Lane) -> None:
+    """A push of a new image waits for a base layer that a backfill has in its queue: no longer than it must."""
+    lane.tools = replace(lane.tools, slots=Slots(1, lane.clock))
+    occupant, earlier = (make_image(name, [make_blob(name, 500_000)]) for name in ("occupant", "earlier"))
+    for content in (occupant, earlier):
+        lane.source.hold(HERE, content)
+    gate = Gate(Op.GOT, occupant.layers[0].digest)
+    lane.replica.hook = faults(gate)
+    with urgent(Urgency(Priority.LOW)):
+        first = asyncio.create_task(lane.copy(occupant, THERE))
+        await gate.reached.wait()
+        low = [
+            asyncio.create_task(lane.copy(content, THERE, reference=parse_tag(f"low-{number}")))
+            for number, content in enumerate([earlier, ONE])
+        ]
+        await eventually(lambda: lane.tools.slots.waiting == 2, what="both wait for a slot")
+    with urgent(Urgency(Priority.HIGH)):
+        high = asyncio.create_task(lane.copy(TWO, ELSEWHERE))
+    await eventually(lambda: lane.sent(TWO.layers[1].digest) == 1, what="all but the shared layer is there")
+    gate.opened.set()
+    await asyncio.gather(first, high, *low)
+    sent = [call.reference for call in lane.replica.calls if call.op is Op.SENT]
+    assert sent.index(SHARED.digest) < sent.index(earlier.layers[0].digest)
+    assert lane.sent(SHARED.digest) == 1
 
 
 @pytest.mark.parametrize("end", ["cancelled", "failed"])
