@@ -1,0 +1,44 @@
+"""Byte counters grow while a blob is on its way, whichever end is slow, not when it has arrived."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from tests.integration.site import run_site
+from tests.support.content import make_image
+from tests.support.eventually import eventually
+from tests.support.faults import Throttle
+from tests.support.images import push, tag_digest
+
+MIB = 1024 * 1024
+IMAGE = make_image("slow", [24 * MIB])
+RATE = 8.0 * MIB
+"""Bytes per second: the blob takes 3 s, and is far more than sockets hold."""
+
+
+@pytest.mark.parametrize("slow", ["primary", "eu"])
+async def test_bytes_are_counted_as_they_are_read_and_sent(tmp_path: Path, slow: str) -> None:
+    (layer,) = IMAGE.layers
+    readings: list[tuple[float, float]] = []
+    async with run_site(tmp_path, replicas=("eu",), proxied=[slow]) as site:
+        site.lines[slow].add(Throttle(path="/blobs/", times=None, down=RATE, up=RATE))
+        await push(site.primary.url, "team/slow", "v1", IMAGE)
+
+        async def read_until_it_is_there() -> bool:
+            page = site.daemon.metrics()
+            read = page.value("replicator_source_read_bytes_total", source="primary")
+            sent = page.value("replicator_copied_bytes_total", replica="eu")
+            if page.value("replicator_inflight_transfers", replica="eu"):
+                readings.append((read, sent))
+            done = page.value("replicator_updates_completed_total", replica="eu", result="copied")
+            return bool(done)
+
+        await eventually(read_until_it_is_there, within=30, what="the image is copied")
+        assert await tag_digest(site.url("eu"), "team/slow", "v1") == IMAGE.digest
+        whole = layer.size + IMAGE.config.size
+        assert site.daemon.metric("replicator_source_read_bytes_total", source="primary") == whole
+        assert site.daemon.metric("replicator_copied_bytes_total", replica="eu") == whole
+    for counts in zip(*readings, strict=True):
+        assert all(earlier <= later for earlier, later in pairwise(counts))
+        assert len({count for count in counts if 0 < count < layer.size}) >= 4, counts
