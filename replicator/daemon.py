@@ -2,15 +2,15 @@
 
 Open: store, registries, lanes, admin listener, webhook listener. On SIGTERM or SIGINT: no new leases, copies in
 flight get the grace period, leases are given back; webhooks are answered until then; then the listeners close, the
-store last. A second signal ends the grace period.
+store last. A second signal stops at once. SIGHUP reads the configuration anew.
 """
 
 import random
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -18,20 +18,21 @@ import anyio
 import structlog
 
 from replicator import __version__
-from replicator.admin.presence import RegistryPresence
 from replicator.admin.server import AdminPorts, build_admin, serve_admin
 from replicator.allocator import keep_freed_memory
 from replicator.clock import Clock, SystemClock
 from replicator.intake.listener import listening
 from replicator.intake.receiver import build_receiver
 from replicator.observability.logs import configure_logs
-from replicator.observability.metrics import Metrics, Scope
-from replicator.registry.client import RegistryClient, open_registry
-from replicator.replication.engine import Engine
-from replicator.routing import Router
-from replicator.settings.registries import PrimarySettings, ReplicaSettings
+from replicator.observability.metrics import Metrics
+from replicator.reload import Reloader
+from replicator.replication.together import first_error
+from replicator.secret_watch import SecretWatch
+from replicator.service import Service
 from replicator.settings.schema import Settings
 from replicator.store.sqlite import SqliteStore
+from replicator.world import Ground, build_world, scope_of
+from replicator.worlds import Worlds
 
 _log = structlog.get_logger(__name__)
 
@@ -59,82 +60,138 @@ class _Intake:
             self.open = False
 
 
-async def run_daemon(settings: Settings, *, config_path: Path) -> None:
-    """Run until SIGTERM or SIGINT. Raises SettingsError or StoreError when it cannot start."""
+@dataclass(slots=True)
+class _Orders:
+    """What signals have told: to stop, to stop `at_once`, to read the configuration anew."""
+
+    stop: anyio.Event = field(default_factory=anyio.Event)
+    at_once: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    reload: anyio.Event = field(default_factory=anyio.Event)
+
+    async def follow(self, signals: AsyncIterator[signal.Signals]) -> None:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                self.reload.set()
+                continue
+            _log.info(DaemonEvent.DAEMON_STOPPING, signal=number.name, at_once=self.stop.is_set())
+            if self.stop.is_set():
+                self.at_once.cancel()
+            self.stop.set()
+
+
+async def run_daemon(
+    settings: Settings, *, config_path: Path, load: Callable[[], Settings], environ: Mapping[str, str]
+) -> None:
+    """Run until SIGTERM or SIGINT; `load` reads the configuration again for SIGHUP.
+
+    Raises SettingsError or StoreError when it cannot start.
+    """
     keep_freed_memory()
     clock = SystemClock()
     configure_logs(settings.log, sys.stderr, clock=clock)
-    metrics = Metrics(Scope.of(settings, version=__version__), clock=clock)
-    async with AsyncExitStack() as stack:
-        store = await SqliteStore.open(settings.store.sqlite_path, clock=clock, observer=metrics)
-        stack.push_async_callback(store.close)
-        registries = _open_registries(settings, stack, clock, metrics)
-        engine = Engine(
-            settings=settings,
-            store=store,
-            registries=registries,
-            metrics=metrics,
-            clock=clock,
-            rng=random.Random(),  # noqa: S311 -- jitter, not a secret
-        )
-        router = Router(settings)
-        hooks, intake = settings.webhooks.listen, _Intake()
-        admin = build_admin(
-            settings,
-            AdminPorts(
+    orders, service = _Orders(), Service(environ, clock)
+    # From the first moment to the last: a signal too early or too late must not end the process out of order.
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(orders.follow, signals)
+                with orders.at_once:
+                    await _Life(settings, clock, service, orders, load).run(config_path)
+                group.cancel_scope.cancel()
+        except BaseExceptionGroup as errors:
+            raise first_error(errors) from errors
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # All is done: one that comes while the interpreter ends must not change the exit code.
+        signal.signal(number, signal.SIG_IGN)
+    _log.info(DaemonEvent.DAEMON_STOPPED)
+
+
+class _Life:
+    """One life of the daemon, from the opening of the store to its closing."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock, service: Service, orders: _Orders, load: Callable[[], Settings]
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._service = service
+        self._orders = orders
+        self._load = load
+
+    async def run(self, config_path: Path) -> None:
+        settings, clock = self._settings, self._clock
+        metrics = Metrics(scope_of(settings), clock=clock)
+        metrics.config_loaded(valid=True)
+        async with AsyncExitStack() as stack:
+            store = await SqliteStore.open(settings.store.sqlite_path, clock=clock, observer=metrics)
+            stack.push_async_callback(store.close)
+            ground = Ground(
                 store=store,
-                lanes=engine,
-                source=registries[settings.primary.name],
-                presence=RegistryPresence(registries, {one.name: one.repository_prefix for one in settings.replicas}),
-                routes=router,
-                metrics=metrics,
-                intake_open=lambda: intake.open,
                 clock=clock,
-            ),
+                rng=random.Random(),  # noqa: S311 -- jitter, not a secret
+                metrics=metrics,
+            )
+            worlds = Worlds(build_world(settings, ground))
+            stack.push_async_callback(worlds.close)
+            await self._open_listeners(stack, worlds, ground)
+            _log.info(
+                DaemonEvent.DAEMON_STARTED,
+                version=__version__,
+                config=str(config_path),
+                webhooks=str(settings.webhooks.listen),
+                admin=str(settings.admin.listen),
+                replicas=[one.name for one in settings.replicas],
+            )
+            self._service.ready()
+            await self._work(worlds, ground)
+
+    async def _open_listeners(self, stack: AsyncExitStack, worlds: Worlds, ground: Ground) -> None:
+        intake, at = _Intake(), self._settings
+        ports = AdminPorts(
+            store=ground.store,
+            lanes=worlds,
+            source=worlds,
+            presence=worlds,
+            routes=worlds,
+            metrics=worlds,
+            intake_open=lambda: intake.open,
+            clock=ground.clock,
         )
-        await stack.enter_async_context(serve_admin(admin, settings.admin.listen.host, settings.admin.listen.port))
-        receiver = build_receiver(
-            settings.webhooks.endpoints, sink=store, router=router, clock=clock, metrics=metrics
-        )
-        await stack.enter_async_context(listening(receiver, hooks.host, hooks.port))
+        admin = build_admin(worlds.settings, ports)
+        await stack.enter_async_context(serve_admin(admin, at.admin.listen.host, at.admin.listen.port))
+        receiver = build_receiver(worlds.doors, clock=ground.clock)
+        await stack.enter_async_context(listening(receiver, at.webhooks.listen.host, at.webhooks.listen.port))
         stack.enter_context(intake.opened())
-        _log.info(
-            DaemonEvent.DAEMON_STARTED,
-            version=__version__,
-            config=str(config_path),
-            webhooks=str(hooks),
-            admin=str(settings.admin.listen),
-            replicas=[one.name for one in settings.replicas],
-        )
-        await _work_until_signalled(engine, settings.shutdown.grace)
-        _log.info(DaemonEvent.DAEMON_STOPPED)
 
+    async def _work(self, worlds: Worlds, ground: Ground) -> None:
+        drained = anyio.Event()
 
-async def _work_until_signalled(engine: Engine, grace: float) -> None:
-    async with anyio.create_task_group() as group:
+        async def copy() -> None:
+            await worlds.run()
+            drained.set()
 
-        async def copy_until_drained() -> None:
-            await engine.run()
+        async with anyio.create_task_group() as group:
+            group.start_soon(copy)
+            group.start_soon(self._service.tell, ground.store, worlds.settings)
+            await self._reload_until_told_to_stop(worlds, ground)
+            grace = worlds.settings().shutdown.grace
+            self._service.stopping(grace)
+            group.start_soon(self._service.extend_for_ever)
+            group.start_soon(worlds.drain, grace)
+            await drained.wait()
             group.cancel_scope.cancel()
 
-        group.start_soon(copy_until_drained)
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            draining = False
-            async for number in signals:
-                _log.info(DaemonEvent.DAEMON_STOPPING, signal=number.name, grace_seconds=0 if draining else grace)
-                if draining:
-                    group.cancel_scope.cancel()
-                draining = True
-                group.start_soon(engine.drain, grace)
+    async def _reload_until_told_to_stop(self, worlds: Worlds, ground: Ground) -> None:
+        reloader = Reloader(worlds, ground, self._service, self._load)
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._reload_when_told, reloader)
+            group.start_soon(SecretWatch(worlds, ground, reloader).run)
+            await reloader.tell_of_strangers()
+            await self._orders.stop.wait()
+            group.cancel_scope.cancel()
 
-
-def _open_registries(
-    settings: Settings, stack: AsyncExitStack, clock: Clock, metrics: Metrics
-) -> dict[str, RegistryClient]:
-    registries: dict[str, RegistryClient] = {}
-    configured: tuple[PrimarySettings | ReplicaSettings, ...] = (settings.primary, *settings.replicas)
-    for registry in configured:
-        client = open_registry(registry, clock=clock, observer=metrics)
-        stack.push_async_callback(client.close)
-        registries[registry.name] = client
-    return registries
+    async def _reload_when_told(self, reloader: Reloader) -> None:
+        while True:
+            await self._orders.reload.wait()
+            self._orders.reload = anyio.Event()
+            await reloader.reload()

@@ -66,13 +66,12 @@ class AdminPorts:
     clock: Clock
 
 
-def build_admin(settings: Settings, ports: AdminPorts) -> web.Application:
-    """Return the application. When it shuts down, open waits end at once."""
+def build_admin(settings: Callable[[], Settings], ports: AdminPorts) -> web.Application:
+    """Return the application; `settings` are asked for each request. When it shuts down, open waits end at once."""
     changes = Changes(store=ports.store, routes=ports.routes, metrics=ports.metrics, clock=ports.clock)
     waits = Waits(source=ports.source, presence=ports.presence, changes=changes)
     handlers = _Handlers(settings, ports, changes, waits)
-    access = Access(token=settings.admin.token, listen_host=settings.admin.listen.host)
-    app = web.Application(middlewares=[_errors, _guard(access)], client_max_size=BODY_MAX)
+    app = web.Application(middlewares=[_errors, _guard(settings)], client_max_size=BODY_MAX)
     app.add_routes(handlers.routes())
 
     async def stop_waits(_app: web.Application) -> None:
@@ -103,9 +102,11 @@ async def serve_admin(app: web.Application, host: str, port: int) -> AsyncIterat
             await runner.cleanup()
 
 
-def _guard(access: Access) -> Middleware:
+def _guard(settings: Callable[[], Settings]) -> Middleware:
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        admin = settings().admin
+        access = Access(token=admin.token, listen_host=admin.listen.host)
         try:
             refusal = access.refusal(
                 request.path,
@@ -143,14 +144,20 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 class _Handlers:
     """One method per endpoint."""
 
-    def __init__(self, settings: Settings, ports: AdminPorts, changes: Changes, waits: Waits) -> None:
+    def __init__(self, settings: Callable[[], Settings], ports: AdminPorts, changes: Changes, waits: Waits) -> None:
+        self._settings = settings
         self._ports = ports
         self._writing = anyio.CapacityLimiter(1)
         self._waits = waits
         self._health = Health(store=ports.store, intake_open=ports.intake_open, clock=ports.clock)
         self._changes = changes
-        self._labels = {replica.name: replica.labels for replica in settings.replicas}
-        self._names = Names(primary_url=settings.primary.url, replicas=frozenset(self._labels))
+
+    @property
+    def _names(self) -> Names:
+        settings = self._settings()
+        return Names(
+            primary_url=settings.primary.url, replicas=frozenset(replica.name for replica in settings.replicas)
+        )
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -183,7 +190,8 @@ class _Handlers:
 
     async def status(self, request: web.Request) -> web.Response:
         query = status_query(request, self._names)
-        return answer(200, await read_status(self._ports.store, self._labels, self._ports.lanes, query))
+        labels = {replica.name: replica.labels for replica in self._settings().replicas}
+        return answer(200, await read_status(self._ports.store, labels, self._ports.lanes, query))
 
     async def wait(self, request: web.Request) -> web.Response:
         query = wait_query(request, self._names)

@@ -10,7 +10,7 @@ from replicator.intake import authentication
 from replicator.intake.authentication import Gate
 from replicator.intake.deliveries import Deliveries, Means
 from replicator.intake.formats import distribution
-from replicator.intake.ports import Decoder
+from replicator.intake.ports import Decoder, WebhookMetrics
 from replicator.settings.credentials import EndpointAuth
 from replicator.settings.schema import Endpoint
 
@@ -25,6 +25,7 @@ class Door:
     max_body: int
     gate: Gate | None
     deliveries: Deliveries
+    metrics: WebhookMetrics
 
 
 def open_doors(endpoints: Sequence[Endpoint], means: Means) -> Mapping[str, Door]:
@@ -48,6 +49,7 @@ def _open(endpoint: Endpoint, means: Means) -> Door:
         name=endpoint.name,
         max_body=endpoint.max_body,
         gate=gate_of(endpoint.auth, means.clock),
+        metrics=means.metrics,
         deliveries=Deliveries(
             endpoint.name,
             decode=_DECODERS[endpoint.format],

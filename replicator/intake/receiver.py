@@ -4,7 +4,7 @@ A sender such as Distribution sends a refused event again for ever, ahead of all
 answered 2xx, whatever it holds; only what may succeed later, or what the operator has to see, gets another answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -17,13 +17,11 @@ from replicator.errors import StoreError
 from replicator.intake import answers
 from replicator.intake.answers import Refused
 from replicator.intake.authentication import Verdict
-from replicator.intake.deliveries import LARGE_BODY, Means, Taken
-from replicator.intake.doors import Door, open_doors
-from replicator.intake.ports import IntentSink, Routing, WebhookMetrics
+from replicator.intake.deliveries import LARGE_BODY, Taken
+from replicator.intake.doors import Door
 from replicator.intake.throttle import Throttle
 from replicator.observability.events import LogEvent
 from replicator.observability.labels import WebhookResult
-from replicator.settings.schema import Endpoint
 
 BODY_SECONDS: Final = 15.0
 """A sender that needs longer than this for its body is turned away."""
@@ -31,21 +29,19 @@ LARGE_AT_ONCE: Final = 4
 """How many large bodies are in memory at a time; others wait before theirs is read."""
 
 
-def build_receiver(
-    endpoints: Sequence[Endpoint],
-    *,
-    sink: IntentSink,
-    router: Routing,
-    clock: Clock,
-    metrics: WebhookMetrics,
-    body_seconds: float = BODY_SECONDS,
-) -> web.Application:
-    """Return the application that takes deliveries for `endpoints`; a body may take `body_seconds` to come.
+Doors = Mapping[str, Door]
+"""The endpoints by path (intake.doors.open_doors)."""
 
-    A 2xx is answered only after `sink` has everything on disk. To be served by intake.listener.listening.
+
+def build_receiver(
+    doors: Callable[[], Doors], *, clock: Clock, body_seconds: float = BODY_SECONDS
+) -> web.Application:
+    """Return the application that takes deliveries at `doors`; a body may take `body_seconds` to come.
+
+    `doors` is asked for each request, so that they may be exchanged while it runs. A 2xx is answered only after all
+    is on disk. To be served by intake.listener.listening.
     """
-    means = Means(sink=sink, router=router, metrics=metrics, clock=clock)
-    receiver = _Receiver(open_doors(endpoints, means), means, body_seconds)
+    receiver = _Receiver(doors, clock, body_seconds)
     # How large a body may be differs by endpoint and is held while reading, not by the framework.
     application = web.Application(client_max_size=0)
     application.router.add_route("*", "/{anything:.*}", receiver.handle)
@@ -56,18 +52,17 @@ def build_receiver(
 class _Receiver:
     """Answers requests. Knows HTTP, and leaves what a delivery means to its door."""
 
-    def __init__(self, doors: Mapping[str, Door], means: Means, body_seconds: float) -> None:
+    def __init__(self, doors: Callable[[], Doors], clock: Clock, body_seconds: float) -> None:
         self._doors = doors
-        self._clock = means.clock
-        self._metrics = means.metrics
+        self._clock = clock
         self._body_seconds = body_seconds
-        self._throttle = Throttle(means.clock)
+        self._throttle = Throttle(clock)
         self._large = anyio.CapacityLimiter(LARGE_AT_ONCE)
         self._log = structlog.get_logger()
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
-        door = self._doors.get(request.rel_url.raw_path)
+        door = self._doors().get(request.rel_url.raw_path)
         if door is None:
             return answers.no_endpoint().response()
         if request.method != hdrs.METH_POST:
@@ -92,11 +87,11 @@ class _Receiver:
             except StoreError as error:
                 raise Refused(answers.no_commit(error.retry_after)) from error
             finally:
-                self._metrics.webhook_answered(door.name, self._clock.monotonic() - started)
+                door.metrics.webhook_answered(door.name, self._clock.monotonic() - started)
 
     def _refuse(self, door: Door, request: web.Request, refusal: answers.Refusal) -> web.Response:
         if refusal.counted is not None:
-            self._metrics.webhook_events(door.name, refusal.counted)
+            door.metrics.webhook_events(door.name, refusal.counted)
         self._warn(door, refusal.event, status=refusal.status, reason=refusal.word, remote=request.remote)
         return refusal.response()
 

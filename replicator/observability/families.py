@@ -1,6 +1,11 @@
 """The metric families: every name, type, label and bucket, in one place; docs/metrics.md says what they mean."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from collections.abc import Iterable
+from contextlib import suppress
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+
+from replicator.observability.exposition import page
 
 LAG_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 14400, 86400)
 """Seconds; 900 is the default objective."""
@@ -219,3 +224,45 @@ class IntakeFamilies:
             registry=registry,
         )
         self.build = Info("replicator_build", "The version that runs.", registry=registry)
+
+
+class ConfigFamilies:
+    """What is told of the configuration file."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.valid = Gauge(
+            "replicator_config_last_reload_successful",
+            "1 when the configuration file, as last read, is the one in effect; 0 when it was refused.",
+            registry=registry,
+        )
+        self.loaded_at = Gauge(
+            "replicator_config_last_reload_success_timestamp_seconds",
+            "When the configuration in effect was read.",
+            registry=registry,
+        )
+
+
+class Families:
+    """All of them on one registry, and the page that Prometheus reads."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self.replica = ReplicaFamilies(registry)
+        self.transfer = TransferFamilies(registry)
+        self.limits = LimitFamilies(registry)
+        self.intake = IntakeFamilies(registry)
+        self.config = ConfigFamilies(registry)
+        self.groups = (self.replica, self.transfer, self.limits, self.intake, self.config)
+        ProcessCollector(registry=registry)
+
+    def forget(self, label: str, values: Iterable[str]) -> None:
+        """End all series whose `label` has one of these values."""
+        families = [family for group in self.groups for family in vars(group).values()]
+        for value in values:
+            for family in families:
+                with suppress(ValueError):  # this family has no such label
+                    family.remove_by_labels({label: value})
+
+    def exposition(self, accept: str) -> tuple[bytes, str]:
+        """Return the page and its content type; OpenMetrics where the Accept header asks for it, else plain text."""
+        return page(self._registry, accept)

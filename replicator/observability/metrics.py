@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TypeVar
 
-from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from replicator.clock import Clock
 from replicator.errors import Reason
 from replicator.model import RequestKind
-from replicator.observability.exposition import page
-from replicator.observability.families import IntakeFamilies, LimitFamilies, ReplicaFamilies, TransferFamilies
+from replicator.observability.families import Families
 from replicator.observability.labels import (
     CODE_CLASSES,
     DEDUPLICATED,
@@ -63,16 +62,22 @@ class Scope:
 
 
 class Metrics:
-    """All metrics of one daemon, on a registry of their own."""
+    """All metrics of one daemon under one configuration; `rescoped` gives those under the next one."""
 
-    def __init__(self, scope: Scope, *, clock: Clock, registry: CollectorRegistry | None = None) -> None:
+    def __init__(
+        self,
+        scope: Scope,
+        *,
+        clock: Clock,
+        registry: CollectorRegistry | None = None,
+        families: Families | None = None,
+    ) -> None:
         self._scope = scope
         self._clock = clock
-        self._registry = registry if registry is not None else CollectorRegistry()
-        self._replica = replica = ReplicaFamilies(self._registry)
-        self._transfer = transfer = TransferFamilies(self._registry)
-        self._intake = intake = IntakeFamilies(self._registry)
-        ProcessCollector(registry=self._registry)
+        self._families = families or Families(registry if registry is not None else CollectorRegistry())
+        self._replica = replica = self._families.replica
+        self._transfer = transfer = self._families.transfer
+        self._intake = intake = self._families.intake
         intake.objective.set(scope.objective_lag)
         intake.objective_ratio.set(scope.objective_percent / 100)
         intake.build.info({"version": scope.version})
@@ -100,7 +105,7 @@ class Metrics:
         self._peers = frozenset(scope.sources) | frozenset(names)
         self._requests = _children(transfer.requests, sorted(self._peers), OPERATION_LABELS, CODE_CLASSES)
         self._durations = _children(transfer.request_duration, OPERATION_LABELS)
-        limits = LimitFamilies(self._registry)
+        limits = self._families.limits
         self._window = _children(limits.window, sorted(self._peers), RequestKind)
         self._refused = _children(limits.refused, sorted(self._peers), RequestKind)
         self._waited = _children(limits.waited, sorted(self._peers), RequestKind)
@@ -245,9 +250,28 @@ class Metrics:
         self._intake.commit_rows.observe(operations)
         self._intake.last_commit.set(self._clock.now())
 
+    # The configuration
+
+    def config_loaded(self, *, valid: bool) -> None:
+        """Say whether the file that was just read is the configuration from now on."""
+        self._families.config.valid.set(valid)
+        if valid:
+            self._families.config.loaded_at.set(self._clock.now())
+
+    def rescoped(self, scope: Scope) -> "Metrics":
+        """Return the metrics of another configuration, on the same series; call `forget` on them afterwards."""
+        return Metrics(scope, clock=self._clock, families=self._families)
+
+    def forget(self, former: Scope) -> None:
+        """End the series of names that `former` has and this scope has not; work of theirs goes on uncounted."""
+        own = self._scope
+        self._families.forget("replica", set(former.replicas) - set(own.replicas))
+        self._families.forget("endpoint", set(former.endpoints) - set(own.endpoints))
+        self._families.forget("peer", set(former.replicas) - self._peers)
+
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the page and its content type; OpenMetrics where the Accept header asks for it, else plain text."""
-        return page(self._registry, accept)
+        return self._families.exposition(accept)
 
 
 def _children(family: _Family, *values: Iterable[str]) -> dict[tuple[str, ...], _Family]:

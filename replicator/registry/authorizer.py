@@ -80,6 +80,11 @@ class Authorizer:
         if sent.startswith(_BEARER):
             self._tokens.drop(sent.removeprefix(_BEARER))
 
+    def forget(self) -> None:
+        """Forget what came of the credentials so far: they are others now."""
+        self._denied.clear()
+        self._tokens.forget()
+
     def failed(self, scopes: tuple[Scope, ...]) -> None:
         """Take note that a fresh login did not help, so that the next few seconds do not repeat it."""
         _remember(self._denied, scope_rules.merge(scopes), self._clock.monotonic() + _DENIED_FOR)

@@ -196,6 +196,10 @@ class RegistryClient:
         if not is_from_registry(reply) and not reply.body.lstrip().startswith(b"{"):
             raise self._exchange.unexpected(request, reply, "but not as a registry; is the URL right?")
 
+    def credentials_changed(self) -> None:
+        """Log in anew from now on: a refusal of the former credentials says nothing about these."""
+        self._exchange.credentials_changed()
+
     async def close(self) -> None:
         """End all connections."""
         await self._transport.close()

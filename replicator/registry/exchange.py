@@ -41,6 +41,10 @@ class Exchange:
         """Configuration name."""
         return self.reach.registry
 
+    def credentials_changed(self) -> None:
+        """Log in anew, whatever came of it before."""
+        self._authorizer.forget()
+
     @contextlib.asynccontextmanager
     async def open(self, request: Request, *, follow: bool = True) -> AsyncIterator[Answer]:
         """Send a request, log in and `follow` redirects (reads only); the answer is closed at the end."""

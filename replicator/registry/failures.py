@@ -25,6 +25,16 @@ def no_answer(registry: str, request: Request, error: Exception) -> RegistryErro
     )
 
 
+def given_up(registry: str) -> RegistryError:
+    """Return the error for a request to connections that were closed meanwhile, as a new configuration does."""
+    return RegistryError(
+        f"{registry}: this connection was given up for another configuration",
+        registry=registry,
+        reason=Reason.NETWORK,
+        temporary=True,
+    )
+
+
 def showable(error: Exception) -> Exception | None:
     """Return `error` as a cause to chain, or None when its text could hold a secret."""
     return None if isinstance(error, _LEAKY) else error

@@ -108,6 +108,13 @@ class Tokens:
             if slot.token == token:
                 slot.token = ""
 
+    def forget(self) -> None:
+        """Forget all tokens and all refusals: the credentials are others now."""
+        for slot in self._slots.values():
+            slot.token, slot.trouble = "", _Trouble()
+        for server in self._realms.values():
+            server.proven, server.trouble = False, _Trouble()
+
     def _slot(self, key: TokenKey) -> _Slot:
         slot = self._slots.setdefault(key, _Slot())
         self._slots.move_to_end(key)

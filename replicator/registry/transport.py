@@ -18,7 +18,7 @@ from replicator.errors import Reason, RegistryError
 from replicator.registry.addresses import is_literal, is_public
 from replicator.registry.answers import ERROR_BODY, Fields, Reply, retry_after, unexpected, wants_pause
 from replicator.registry.bandwidth import Bandwidth
-from replicator.registry.failures import TRANSPORT_ERRORS, no_answer, showable
+from replicator.registry.failures import TRANSPORT_ERRORS, given_up, no_answer, showable
 from replicator.registry.gate import Gate, Permit
 from replicator.registry.http import HttpObserver, Request, Timeouts
 from replicator.registry.kinds import kind_of
@@ -34,7 +34,6 @@ _LONGEST_FIELD = 32 * 1024
 _DNS_SECONDS = 30
 _FADES = 1.02
 """How fast a quick answer is forgotten: by this factor with each that comes after it."""
-_SMALL = 64 * 1024
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _SUCCESS = range(200, 300)
 _SERVER_ERRORS = range(500, 600)
@@ -147,6 +146,7 @@ class Transport:
         )
         self._skew = SkewWatch(wiring.clock)
         self._opened: aiohttp.ClientSession | None = None
+        self._closed = False
         self.latency = 0.0
 
     @property
@@ -205,7 +205,8 @@ class Transport:
         raise no_answer(self._registry, request, TimeoutError())
 
     async def close(self) -> None:
-        """End all connections."""
+        """End all connections; who still asks gets a RegistryError."""
+        self._closed = True
         if self._opened is not None:
             await self._opened.close()
 
@@ -274,6 +275,8 @@ class Transport:
             )
 
     def _session(self) -> aiohttp.ClientSession:
+        if self._closed:
+            raise given_up(self._registry)
         if self._opened is None:
             wiring = self._wiring
             resolver = VettingResolver(

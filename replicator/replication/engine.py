@@ -1,7 +1,7 @@
 """All lanes over one store and one set of registries, their shared source reads, and the figures they report."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import anyio
@@ -9,12 +9,14 @@ import structlog
 
 from replicator.clock import Clock
 from replicator.errors import StoreError
+from replicator.model import IntentKey
 from replicator.observability.metrics import Metrics
 from replicator.replication.asides import RowAsides
 from replicator.replication.delivery import Delivery
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.kept_uploads import KeptUploads
-from replicator.replication.lane import Lane, LaneKit, LaneView
+from replicator.replication.lane import Lane, LaneKit
+from replicator.replication.lane_view import LaneView
 from replicator.replication.mounts import Mounts
 from replicator.replication.ports import IntentStore, Replica, Source, UploadStore
 from replicator.replication.presence import Presence
@@ -64,7 +66,7 @@ class Registry(Source, Replica, Protocol):
 
 
 class Engine:
-    """The part of the daemon that copies; built once, run once."""
+    """The part of the daemon that copies, for one configuration; built once, run once."""
 
     def __init__(
         self,
@@ -85,10 +87,10 @@ class Engine:
         self._asides = RowAsides(store, metrics, clock)
         self._reads = SharedReads(clock=clock, on_read=metrics.source_bytes_read)
         self._tags = TagReads(clock)
-        # Told before the lanes are: a lane that leases a change must not be given what was read before it.
-        store.listen(self._tags.changed)
         cache = ManifestCache()
         self._lanes = {one.name: self._lane(one, cache, rng) for one in settings.replicas}
+        self._retired = False
+        store.listen(self._changed)
 
     def lanes(self) -> Mapping[str, LaneView]:
         """Return each lane as it is now, by its replica's name."""
@@ -96,20 +98,45 @@ class Engine:
 
     async def run(self) -> None:
         """Run every lane until `drain` has ended them or the caller cancels."""
-        async with self._reads, anyio.create_task_group() as reporting:
-            reporting.start_soon(self._report_for_ever)
-            async with anyio.create_task_group() as lanes:
-                for lane in self._lanes.values():
-                    lanes.start_soon(lane.run)
-            reporting.cancel_scope.cancel()
+        try:
+            async with self._reads, anyio.create_task_group() as reporting:
+                reporting.start_soon(self._report)
+                async with anyio.create_task_group() as lanes:
+                    for lane in self._lanes.values():
+                        lanes.start_soon(lane.run)
+                reporting.cancel_scope.cancel()
+        finally:
+            self._store.unlisten(self._changed)
 
     async def drain(self, grace: float) -> None:
         """Take no new work, let copies under way end within `grace` seconds, then cut them short."""
-        for lane in self._lanes.values():
-            lane.drain()
+        self._take_no_more()
         await self._clock.sleep(grace)
+        self.stop_jobs()
+
+    def retire(self) -> None:
+        """Leave new work and the figures to another engine; `run` returns when the copies under way have ended."""
+        self._retired = True
+        self._take_no_more()
+
+    async def try_again(self, replica: str) -> None:
+        """Make all that failed for a replica due now: what it failed of is mended."""
+        await self._lanes[replica].try_again()
+
+    def stop_jobs(self) -> None:
+        """Cut the copies under way short; their leases are given back and their uploads kept."""
         for lane in self._lanes.values():
             lane.stop_jobs()
+
+    def _take_no_more(self) -> None:
+        for lane in self._lanes.values():
+            lane.drain()
+
+    def _changed(self, keys: Sequence[IntentKey]) -> None:
+        # The reads first: a lane that leases a change must not be given what was read before it.
+        self._tags.changed(keys)
+        for lane in self._lanes.values():
+            lane.changed(keys)
 
     def _lane(self, replica: ReplicaSettings, cache: ManifestCache, rng: random.Random) -> Lane:
         settings = self._settings
@@ -153,19 +180,27 @@ class Engine:
         )
         return Lane(kit, worker)
 
-    async def _report_for_ever(self) -> None:
+    async def _report(self) -> None:
         while True:
             try:
-                self._metrics.summary(await self._store.summary())
+                summary = await self._store.summary()
                 missed = await self._store.count_deadline_missed(self._settings.objective.lag)
             except StoreError as error:
                 # The lag gauge freezes, so lag grows: a stuck store must show.
                 _log.error(ReplicationEvent.STORE_SUMMARY_FAILED, error=str(error))
             else:
-                for replica, count in missed.items():
-                    for _ in range(count):
-                        self._metrics.deadline_missed(replica)
+                self._tell(summary, missed)
             await self._clock.sleep(REPORT_EVERY)
+            if self._retired:
+                return
+
+    def _tell(self, summary: StoreSummary, missed: Mapping[str, int]) -> None:
+        if not self._retired:
+            self._metrics.summary(summary)
+        # Rows of replicas that are not configured any more stay in the store and are nobody's lag.
+        for replica in missed.keys() & self._lanes.keys():
+            for _ in range(missed[replica]):
+                self._metrics.deadline_missed(replica)
 
 
 def blobs_at_once(settings: Settings, replica: ReplicaSettings, *, latency: float) -> int:

@@ -21,6 +21,7 @@ from replicator.observability.metrics import Metrics
 from replicator.registry.urgency import Urgency, urgent
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.journal import Journal
+from replicator.replication.lane_view import LaneView
 from replicator.replication.ports import IntentStore
 from replicator.replication.waiting import wait_within
 from replicator.replication.worker import Job, LeaseLost, Worker
@@ -35,16 +36,6 @@ _IDLE = 30.0
 _STORE_PAUSE = 1.0
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneView:
-    """One lane as operators see it; `last_success` in Unix seconds."""
-
-    state: str
-    inflight: int
-    last_error: str
-    last_success: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +66,6 @@ class Lane:
         self._group: TaskGroup | None = None
         self._last_error = ""
         self._last_success: float | None = None
-        kit.store.listen(self._changed)
 
     def view(self) -> LaneView:
         """Return the lane's state now."""
@@ -110,6 +100,11 @@ class Lane:
         """Cut the jobs under way short; their leases are given back, nothing is counted as failed."""
         for job in self._jobs.values():
             job.scope.cancel()
+
+    async def try_again(self) -> None:
+        """Make all that failed due now, parked or not."""
+        await self._make_all_due()
+        self._ring()
 
     # Leasing
 
@@ -263,7 +258,8 @@ class Lane:
 
     # Changes that arrive while a copy runs
 
-    def _changed(self, keys: Sequence[IntentKey]) -> None:
+    def changed(self, keys: Sequence[IntentKey]) -> None:
+        """Take note that rows changed; to be told of every commit, on the event loop."""
         mine = [key for key in keys if key.replica == self._kit.name]
         if not mine:
             return
@@ -292,7 +288,8 @@ class Lane:
         event.set()
 
     def _show(self) -> None:
-        self._journal.state(self._state(), self._kit.workers)
+        if not self._draining:  # the state shown may be that of the lane that comes after
+            self._journal.state(self._state(), self._kit.workers)
 
     def _state(self) -> LaneState:
         return LaneState.OPEN if self._breaker.tripped else LaneState.RUNNING

@@ -187,6 +187,10 @@ class IntentStore(BlobLocations, Protocol):
         """Call back, on the event loop, after rows changed."""
         ...
 
+    def unlisten(self, callback: Callable[[Sequence[IntentKey]], None]) -> None:
+        """Call back no longer."""
+        ...
+
     async def lease(
         self, replica: str, limit: int, seconds: float, *, room: Mapping[Priority, int] | None = None
     ) -> tuple[Lease, ...]:

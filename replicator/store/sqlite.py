@@ -63,6 +63,10 @@ class SqliteStore:
         """Have `callback` called on the event loop with the keys that a commit recorded or settled."""
         self._writer.listen(callback)
 
+    def unlisten(self, callback: Listener) -> None:
+        """Call `callback` no longer."""
+        self._writer.unlisten(callback)
+
     async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
         """Merge changes into their rows, all or none. On return they are committed and synced (G1)."""
         if self._writer.backlog >= BACKLOG:

@@ -78,6 +78,10 @@ class Writer:
         """Have `listener` called on the event loop after each commit that changed intents."""
         self._listeners.append(listener)
 
+    def unlisten(self, listener: Listener) -> None:
+        """Call `listener` no longer."""
+        self._listeners.remove(listener)
+
     def healthy(self) -> bool:
         """Whether the thread lives and takes operations."""
         return not self._closed and self._thread.is_alive()
@@ -186,7 +190,7 @@ class Writer:
         if self._observer is not None and committed.wrote:
             self._observer.committed(committed.seconds, len(committed.batch))
         if committed.changed:
-            for listener in self._listeners:
+            for listener in tuple(self._listeners):
                 listener(committed.changed)
 
     def _give_up(self) -> None:

@@ -18,6 +18,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from replicator.clock import SystemClock
+from replicator.intake.deliveries import Means
+from replicator.intake.doors import open_doors
 from replicator.intake.listener import listening
 from replicator.intake.receiver import build_receiver
 from replicator.observability.logs import configure_logs
@@ -112,9 +114,9 @@ async def intake(folder: Path, replicas: int) -> AsyncIterator[tuple[int, Metric
         configure_logs(Log(format="json"), log, clock=clock)
         store = await SqliteStore.open(folder / "replicator.db", clock=clock, observer=metrics)
         stack.push_async_callback(store.close)
-        application = build_receiver(
-            settings.webhooks.endpoints, sink=store, router=Router(settings), clock=clock, metrics=metrics
-        )
+        means = Means(sink=store, router=Router(settings), metrics=metrics, clock=clock)
+        doors = open_doors(settings.webhooks.endpoints, means)
+        application = build_receiver(lambda: doors, clock=clock)
         yield await stack.enter_async_context(listening(application, "127.0.0.1", 0)), metrics
 
 

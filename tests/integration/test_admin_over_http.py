@@ -87,7 +87,7 @@ async def listening(folder: Path, *, host: str = "127.0.0.1", token: Secret | No
             intake_open=lambda: listener.open_for_webhooks,
             clock=clock,
         )
-        async with serve_admin(build_admin(chosen, ports), "127.0.0.1", 0) as port:
+        async with serve_admin(build_admin(lambda: chosen, ports), "127.0.0.1", 0) as port:
             listener.port = port
             yield listener
 
@@ -454,7 +454,7 @@ async def test_the_document_describes_every_route(tmp_path: Path) -> None:
             intake_open=lambda: True,
             clock=SystemClock(),
         )
-        app = build_admin(settings(), ports)
+        app = build_admin(settings, ports)
         served = {
             (route.method.lower(), route.resource.canonical)
             for route in app.router.routes()

@@ -251,7 +251,7 @@ async def test_commands_ask_the_running_daemon(site: Site, tmp_path: Path) -> No
         clock=clock,
     )
     listen = settings.admin.listen
-    async with serve_admin(build_admin(settings, ports), listen.host, listen.port):
+    async with serve_admin(build_admin(lambda: settings, ports), listen.host, listen.port):
         pending = await site.json("wait", "team/app:v1", "--replica", "us", "--timeout", "0s", code=1)
         assert pending["error"]["code"] == "pending"
         document = await site.json("status", "--owed")

@@ -19,6 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.clock import SystemClock
 from replicator.errors import SettingsError, StoreError
+from replicator.intake.deliveries import Means
+from replicator.intake.doors import open_doors
 from replicator.intake.listener import listening
 from replicator.intake.ports import IntentSink
 from replicator.intake.receiver import build_receiver
@@ -211,9 +213,9 @@ async def running(
     async with AsyncExitStack() as stack:
         store = await SqliteStore.open(tmp_path / "state" / "replicator.db", clock=clock, observer=metrics)
         stack.push_async_callback(store.close)
-        application = build_receiver(
-            doors, sink=sink(store), router=Router(settings), clock=clock, metrics=metrics, body_seconds=body_seconds
-        )
+        means = Means(sink=sink(store), router=Router(settings), metrics=metrics, clock=clock)
+        opened = open_doors(doors, means)
+        application = build_receiver(lambda: opened, clock=clock, body_seconds=body_seconds)
         port = await stack.enter_async_context(listening(application, "127.0.0.1", 0, grace=5.0))
         yield Running(port, store, metrics, log)
 
@@ -626,9 +628,7 @@ async def test_strangers_cannot_fill_the_log(intake: Running) -> None:
 
 
 async def test_an_address_that_is_taken_is_told_as_a_setting_that_is_wrong(intake: Running) -> None:
-    application = build_receiver(
-        (), sink=intake.store, router=Router(SETTINGS), clock=SystemClock(), metrics=intake.metrics
-    )
+    application = build_receiver(dict, clock=SystemClock())
     with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1:{intake.port}"):
         async with listening(application, "127.0.0.1", intake.port):
             raise AssertionError("two cannot listen on one port")
@@ -638,10 +638,3 @@ async def test_the_port_is_free_again_afterwards(tmp_path: Path) -> None:
     async with running(tmp_path) as here:
         assert (await here.send(body_of(push()))).status == 202
     assert refused(here.port)
-
-
-SETTINGS = Settings(
-    version=1,
-    primary=PrimarySettings(url="https://registry.test"),
-    replicas=(ReplicaSettings(name="eu", url="https://eu.test"),),
-)

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import sysconfig
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -15,6 +16,7 @@ import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.eventually import eventually
 from tests.support.ports import Port
 from tests.support.processes import Process
 
@@ -65,14 +67,34 @@ class Daemon:
             "log": {"format": "json"},
             "store": {"url": f"sqlite:///{folder / 'state' / 'replicator.db'}"},
         }
-        whole = {key: {**value, **config.get(key, {})} for key, value in defaults.items()}
+        self._defaults = defaults
         self.config = folder / "replicator.yaml"
-        self.config.write_text(yaml.safe_dump({**config, **whole}, sort_keys=False))
+        whole = self.write_config(config)
         self.log = folder / "daemon.log"
         self.log.touch()
         self._environ = {**os.environ, **(environ or {})}
         self._listen: str = whole["admin"]["listen"]
         self._process: Process | None = None
+
+    def write_config(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the file anew, filled in as at first, and return what it holds."""
+        whole = {key: {**value, **config.get(key, {})} for key, value in self._defaults.items()}
+        self.config.write_text(yaml.safe_dump({**config, **whole}, sort_keys=False))
+        return {**config, **whole}
+
+    async def reload(self, *, within: float = 10.0) -> dict[str, Any]:
+        """Send SIGHUP and return the log line that says what became of it."""
+        before = len(self._reloads())
+        self.process.signal(signal.SIGHUP)
+        await eventually(lambda: len(self._reloads()) > before, within=within, what="the configuration is read anew")
+        return self._reloads()[before]
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the log lines with this name."""
+        return [line for line in self.log_lines() if line.get("event") == name]
+
+    def _reloads(self) -> list[dict[str, Any]]:
+        return [line for line in self.log_lines() if line.get("event") in {"config_reloaded", "config_refused"}]
 
     @property
     def admin_url(self) -> str:

@@ -275,3 +275,21 @@ def test_the_skew_of_a_registry_is_told_once_it_is_known(page: Page) -> None:
     assert page.value("replicator_registry_clock_skew_seconds", peer="primary") == -2.5
     with pytest.raises(KeyError):
         page.metrics.clock_read("elsewhere", 0.0)
+
+
+def test_another_configuration_goes_on_with_the_same_series_and_ends_those_of_names_that_are_gone(page: Page) -> None:
+    before = page.metrics
+    before.attempt("eu", "ok")
+    after = before.rescoped(Scope(replicas=("eu", "new"), endpoints=("hook", "other"), objective_lag=60.0))
+    after.forget(SCOPE)
+    after.attempt("eu", "ok")
+    before.attempt("us", "ok")
+    before.webhook_events("hook", WebhookResult.IGNORED)
+    assert page.value("replicator_attempts_total", replica="eu", result="ok") == 2
+    assert page.value("replicator_attempts_total", replica="new", result="ok") == 0
+    assert page.value("replicator_webhook_events_total", endpoint="other", result="ignored") == 0
+    assert page.value("replicator_webhook_events_total", endpoint="hook", result="ignored") == 1
+    assert page.value("replicator_objective_lag_seconds") == 60
+    assert '"us"' not in page.text()
+    with pytest.raises(KeyError):
+        after.attempt("us", "ok")

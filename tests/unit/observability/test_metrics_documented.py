@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from replicator.errors import Reason
 from replicator.model import Operation
-from replicator.observability.families import IntakeFamilies, LimitFamilies, ReplicaFamilies, TransferFamilies
+from replicator.observability.families import Families
 from replicator.observability.labels import (
     AttemptResult,
     BlobResult,
@@ -34,15 +34,8 @@ def documented() -> dict[str, tuple[str, frozenset[str]]]:
 
 
 def produced() -> dict[str, tuple[str, frozenset[str]]]:
-    registry = CollectorRegistry()
-    wholes = (
-        ReplicaFamilies(registry),
-        TransferFamilies(registry),
-        LimitFamilies(registry),
-        IntakeFamilies(registry),
-    )
     found = {}
-    for family in (each for whole in wholes for each in vars(whole).values()):
+    for family in (each for group in Families(CollectorRegistry()).groups for each in vars(group).values()):
         (described,) = family.describe()
         suffix = {"counter": "_total", "info": "_info"}.get(described.type, "")
         kind = "gauge" if described.type == "info" else described.type

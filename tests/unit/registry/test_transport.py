@@ -446,3 +446,13 @@ async def test_the_latency_is_that_of_the_quickest_answers_of_late(fake_clock: F
         for _ in range(200):
             await client.ping()
         assert client.latency == pytest.approx(0.5), "a line that has become slow shows in time"
+
+
+async def test_a_client_that_was_closed_says_so(script: Script) -> None:
+    """Somebody may have begun to ask when the configuration gave it up."""
+    client = client_for(script.url)
+    await client.close()
+    with pytest.raises(RegistryError, match="another configuration") as raised:
+        await client.ping()
+    assert raised.value.temporary
+    assert script.asked("GET") == []

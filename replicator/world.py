@@ -1,0 +1,102 @@
+"""All that is made of one configuration: clients, rules, endpoints, lanes. Built whole, then used, or thrown away."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from replicator import __version__
+from replicator.admin.presence import RegistryPresence
+from replicator.clock import Clock
+from replicator.intake.deliveries import Means
+from replicator.intake.doors import open_doors
+from replicator.intake.receiver import Doors
+from replicator.observability.metrics import Metrics, Scope
+from replicator.registry.client import RegistryClient, open_registry
+from replicator.replication.engine import Engine
+from replicator.routing import Router
+from replicator.settings.registries import PrimarySettings, RegistrySettings, ReplicaSettings
+from replicator.settings.schema import Settings
+from replicator.store.sqlite import SqliteStore
+
+_AnyRegistry = PrimarySettings | ReplicaSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """What outlives every configuration. `metrics` are only those of the process and its store."""
+
+    store: SqliteStore
+    clock: Clock
+    rng: random.Random
+    metrics: Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """What works under one configuration."""
+
+    settings: Settings
+    registries: Mapping[str, RegistryClient]
+    router: Router
+    doors: Doors
+    presence: RegistryPresence
+    metrics: Metrics
+    engine: Engine
+
+    @property
+    def scope(self) -> Scope:
+        """The names that its metrics have."""
+        return scope_of(self.settings)
+
+
+def scope_of(settings: Settings) -> Scope:
+    """Return the names that metrics have under a configuration."""
+    return Scope.of(settings, version=__version__)
+
+
+def build_world(settings: Settings, ground: Ground, former: World | None = None) -> World:
+    """Return a world that does nothing yet. Raises SettingsError for certificates that cannot be used.
+
+    Clients of registries that the settings describe as those of the `former` world do are taken over, with what they
+    have learned, their connections and their limits. Certificates are read anew.
+    """
+    metrics = ground.metrics.rescoped(scope_of(settings))
+    registries = {
+        registry.name: _taken_over(registry, former) or open_registry(registry, clock=ground.clock, observer=metrics)
+        for registry in configured(settings)
+    }
+    router = Router(settings)
+    means = Means(sink=ground.store, router=router, metrics=metrics, clock=ground.clock)
+    return World(
+        settings=settings,
+        registries=registries,
+        router=router,
+        doors=open_doors(settings.webhooks.endpoints, means),
+        presence=RegistryPresence(registries, {one.name: one.repository_prefix for one in settings.replicas}),
+        metrics=metrics,
+        # Last: from here on the store tells it of changes.
+        engine=Engine(
+            settings=settings,
+            store=ground.store,
+            registries=registries,
+            metrics=metrics,
+            clock=ground.clock,
+            rng=ground.rng,
+        ),
+    )
+
+
+def configured(settings: Settings) -> tuple[_AnyRegistry, ...]:
+    """Return the primary and its replicas."""
+    return (settings.primary, *settings.replicas)
+
+
+def _taken_over(registry: _AnyRegistry, former: World | None) -> RegistryClient | None:
+    if former is None or registry.tls is not None:
+        return None
+    before = next((one for one in configured(former.settings) if one.name == registry.name), None)
+    same = before is not None and all(
+        getattr(before, name) == getattr(registry, name)
+        for name in (*RegistrySettings.model_fields, "max_connections")
+    )
+    return former.registries[registry.name] if same else None
