@@ -17,7 +17,7 @@ endif
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 .PHONY: venv
 venv: $(READY) ## the virtual environment .venv, with everything pinned (PYTHON=... picks the interpreter)
@@ -41,7 +41,7 @@ lint: $(READY) ## ruff: rules and format
 	@$(PY) -m ruff format --check .
 
 .PHONY: types
-types: $(READY) ## mypy, strict, package and tests
+types: $(READY) ## mypy, strict, package, tests and dashboards
 	@$(PY) -m mypy
 
 .PHONY: imports
@@ -70,6 +70,10 @@ bench: $(READY) tools ## measurements, all or ONLY=store; ONLY=copy ARGS='--size
 docs: $(READY) ## write docs/configuration.md from the schema, check all documents against the code
 	@$(PY) -m replicator.settings.reference >docs/configuration.md.new && mv docs/configuration.md.new docs/configuration.md
 	@$(PY) -m pytest -q tests/meta/test_docs.py $(ARGS)
+
+.PHONY: dashboards
+dashboards: $(READY) ## write grafana/dashboards from grafana/*.py
+	@$(PY) -m grafana.generate
 
 .PHONY: pins
 pins: ## write constraints.txt anew, from the newest versions that pyproject.toml allows

@@ -1,0 +1,1 @@
+"""The dashboards, as data; `make dashboards` writes them to grafana/dashboards."""
