@@ -205,5 +205,33 @@ PROCESS = Row(
                 ),
             ),
         ),
+        Panel(
+            number=54,
+            title="Configuration refused",
+            description="1 while the configuration file, as last read, was refused and the former one goes on.",
+            unit="short",
+            width=6,
+            targets=(
+                Target(
+                    f"max by (instance) (1 - {select('replicator_config_last_reload_successful')})", "{{instance}}"
+                ),
+            ),
+            alerts=("ReplicatorReloadFailed",),
+        ),
+        Panel(
+            number=55,
+            title="Configuration in effect for",
+            description="How long ago the configuration in effect was read, at the start or by a reload.",
+            unit="s",
+            kind="stat",
+            width=6,
+            targets=(
+                Target(
+                    "min by (instance) (time() - "
+                    f"{select('replicator_config_last_reload_success_timestamp_seconds')})",
+                    "{{instance}}",
+                ),
+            ),
+        ),
     ),
 )
