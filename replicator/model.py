@@ -220,7 +220,8 @@ class Change:
     """A hint that a reference may have changed, learned from a webhook or an operator.
 
     `digest` is what the sender says the reference names (None when it does not say); `happened_at` is the
-    sender's own time in Unix seconds; `host` the registry it names, unchecked.
+    sender's own time in Unix seconds; `host` the registry it names, unchecked; `event_id` what the sender calls the
+    event, `delivery` what we call all that came with it (correlation.py).
     """
 
     kind: ChangeKind
@@ -230,6 +231,7 @@ class Change:
     happened_at: float | None = None
     host: str | None = None
     event_id: str = ""
+    delivery: str = ""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -250,7 +252,7 @@ class Intent:
     """The wish to make a replica's reference equal to the primary's, as routing asks the store to keep it.
 
     `digest` is the sender's hint. `since` is when the change happened and `due_at` when work may start, both in
-    Unix seconds. `fingerprint` identifies the policy that made the row.
+    Unix seconds. `fingerprint` identifies the policy that made the row, `delivery` what told of the change.
     """
 
     key: IntentKey
@@ -259,6 +261,7 @@ class Intent:
     due_at: float
     priority: Priority = Priority.NORMAL
     fingerprint: str = ""
+    delivery: str = ""
 
 
 class Recorded(StrEnum):
@@ -276,7 +279,7 @@ class Lease:
     `generation` is the change the work answers to; `have` what the replica held when last settled; `look` is true
     when the row is clean and only a second look at the primary is due (DESIGN 3, verify_at); `looks` counts those
     taken since the last change; `since` is the row's dirty_since (None for a look); `attempts` are failures so far,
-    the first of them at `failing_since`.
+    the first of them at `failing_since`; `delivery` is what told of the newest change, "" when that is not known.
     """
 
     key: IntentKey
@@ -291,3 +294,4 @@ class Lease:
     looks: int
     priority: Priority = Priority.NORMAL
     fingerprint: str = ""
+    delivery: str = ""

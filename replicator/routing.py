@@ -87,6 +87,7 @@ class Router:
                 due_at=now + self._untagged_hold if untagged else now,
                 priority=route.priority,
                 fingerprint=route.fingerprint,
+                delivery=change.delivery,
             )
             for replica, route in self._find(change.repository, change.reference)
         )

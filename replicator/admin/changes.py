@@ -26,13 +26,16 @@ class Changes:
         *,
         digest: Digest | None = None,
         priority: Priority | None = None,
+        delivery: str = "",
     ) -> dict[str, Recorded]:
-        """Make `reference` owed, due now, on those of `replicas` that a rule sends it to.
+        """Make `reference` owed, due now, on those of `replicas` that a rule sends it to; `delivery` stands in logs.
 
         Returns what the store made of it, by replica, once it is on disk. Raises StoreError.
         """
         now = self.clock.now()
-        change = Change(kind=ChangeKind.PUSH, repository=repository, reference=reference, digest=digest)
+        change = Change(
+            kind=ChangeKind.PUSH, repository=repository, reference=reference, digest=digest, delivery=delivery
+        )
         intents = [
             replace(intent, due_at=now, priority=intent.priority if priority is None else priority)
             for intent in self.routes.route(change, now)

@@ -32,6 +32,7 @@ from replicator.admin.status import read_status
 from replicator.admin.targets import targets
 from replicator.admin.wait import Verdict, WaitResult, Waits
 from replicator.clock import Clock
+from replicator.correlation import delivery_id
 from replicator.errors import SettingsError, StoreError
 from replicator.settings.schema import Settings
 from replicator.strict_json import Invalid, loads
@@ -211,10 +212,13 @@ class _Handlers:
         where = targets(self._ports.routes, body.repository, body.reference, body.replicas)
         if where.refusal:
             return failure(409, "no_rule", where.refusal)
-        recorded = await self._changes.tell(body.repository, body.reference, where.replicas, priority=body.priority)
+        delivery = delivery_id()
+        recorded = await self._changes.tell(
+            body.repository, body.reference, where.replicas, priority=body.priority, delivery=delivery
+        )
         ref = ref_text(body.repository, body.reference)
         results = {name: str(result) for name, result in recorded.items()}
-        _log.info(AdminEvent.ADMIN_CHANGE, ref=ref, results=results)
+        _log.info(AdminEvent.ADMIN_CHANGE, delivery=delivery, ref=ref, results=results)
         changes = [RecordedChange(replica=name, result=result) for name, result in results.items()]
         return answer(202, ChangesDocument(ref=ref, changes=changes))
 

@@ -2,13 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 from anyio import to_thread
 
 from replicator.clock import Clock
+from replicator.correlation import delivery_id
 from replicator.errors import StoreError
 from replicator.intake.formats.decoded import Decoded
 from replicator.intake.ports import Decoder, IntentSink, Routing, WebhookMetrics
@@ -21,8 +22,9 @@ LARGE_BODY: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What became of the events of one delivery; `first` is the change that log lines name it by."""
+    """What became of the events of one delivery; `first` is the change that its log line tells."""
 
+    delivery: str
     results: Mapping[WebhookResult, int]
     unreadable: str | None = None
     first: Change | None = None
@@ -56,7 +58,9 @@ class Deliveries:
         """Return after all that has to be kept of the delivery is on disk. Raises StoreError: to be sent again."""
         decoded = await self._decoded(body, headers)
         now = self._means.clock.now()
-        routed = [(change, self._route(change, now)) for change in decoded.changes]
+        delivery = delivery_id(decoded.changes[0].event_id if decoded.changes else "")
+        changes = [replace(change, delivery=delivery) for change in decoded.changes]
+        routed = [(change, self._route(change, now)) for change in changes]
         try:
             recorded = await self._record([intent for _, intents in routed for intent in intents])
             if decoded.unreadable:
@@ -65,7 +69,7 @@ class Deliveries:
             events = len(decoded.changes) + len(decoded.irrelevant) + len(decoded.unreadable)
             self._means.metrics.webhook_events(self._endpoint, WebhookResult.UNAVAILABLE, events)
             raise
-        return self._counted(decoded, routed, recorded, now)
+        return self._counted(decoded, routed, recorded, now, delivery)
 
     async def _decoded(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
         if len(body) < LARGE_BODY:
@@ -86,6 +90,7 @@ class Deliveries:
         routed: Sequence[tuple[Change, tuple[Intent, ...]]],
         recorded: Sequence[Recorded],
         now: float,
+        delivery: str,
     ) -> Taken:
         metrics = self._means.metrics
         results: Counter[WebhookResult] = Counter()
@@ -104,6 +109,7 @@ class Deliveries:
             if count:
                 metrics.webhook_events(self._endpoint, result, count)
         return Taken(
+            delivery=delivery,
             results=results,
             unreadable=decoded.unreadable[0].reason if decoded.unreadable else None,
             first=decoded.changes[0] if decoded.changes else None,

@@ -97,14 +97,15 @@ class _Receiver:
 
     def _tell(self, door: Door, taken: Taken) -> None:
         if taken.unreadable is not None:
-            self._warn(door, LogEvent.WEBHOOK_UNREADABLE, reason=taken.unreadable)
+            self._warn(door, LogEvent.WEBHOOK_UNREADABLE, delivery=taken.delivery, reason=taken.unreadable)
         accepted = taken.count(WebhookResult.ACCEPTED)
         write = self._log.info if accepted else self._log.debug
         first = taken.first
         write(
             LogEvent.WEBHOOK_ACCEPTED if accepted else LogEvent.WEBHOOK_NOTHING_NEW,
             endpoint=door.name,
-            delivery=first.event_id if first else "",
+            delivery=taken.delivery,
+            event_id=first.event_id if first else "",
             repository=first.repository if first else "",
             reference=str(first.reference) if first else "",
             **{str(result): count for result, count in taken.results.items() if count},

@@ -34,6 +34,8 @@ from replicator.observability.labels import (
 from replicator.observability.summary import Summary
 from replicator.settings.schema import Settings
 
+EXEMPLAR = "trace_id"
+"""The label of exemplars: what Grafana looks for unless told otherwise."""
 _Family = TypeVar("_Family", bound=MetricWrapperBase)
 
 
@@ -134,11 +136,14 @@ class Metrics:
         """Count one try (an AttemptResult)."""
         self._attempts[replica, result].inc()
 
-    def update_settled(self, replica: str, result: str, lag_seconds: float | None) -> None:
-        """Count an update that ended (an UpdateResult); `lag_seconds` None where nothing was owed (a second look)."""
+    def update_settled(self, replica: str, result: str, lag_seconds: float | None, delivery: str = "") -> None:
+        """Count an update that ended (an UpdateResult); `lag_seconds` None where nothing was owed (a second look).
+
+        `delivery` is the id that also stands in log lines; it becomes the exemplar.
+        """
         self._completed[replica, result].inc()
         if lag_seconds is not None:
-            self._lag[replica,].observe(max(0.0, lag_seconds))
+            self._lag[replica,].observe(max(0.0, lag_seconds), _exemplar(delivery))
 
     def deadline_missed(self, replica: str) -> None:
         """Count an update that has just crossed the objective; the caller sees to it that it does so once."""
@@ -244,9 +249,9 @@ class Metrics:
 
     # Store
 
-    def committed(self, seconds: float, operations: int) -> None:
-        """Note a commit of the store and how many operations it carried."""
-        self._intake.commit_duration.observe(seconds)
+    def committed(self, seconds: float, operations: int, delivery: str = "") -> None:
+        """Note a commit of the store, how many operations it carried, and the id of a delivery among them."""
+        self._intake.commit_duration.observe(seconds, _exemplar(delivery))
         self._intake.commit_rows.observe(operations)
         self._intake.last_commit.set(self._clock.now())
 
@@ -277,3 +282,7 @@ class Metrics:
 def _children(family: _Family, *values: Iterable[str]) -> dict[tuple[str, ...], _Family]:
     # Made ahead, so that every series exists from the start and no other ever can.
     return {labels: family.labels(*labels) for labels in product(*values)}
+
+
+def _exemplar(delivery: str) -> dict[str, str] | None:
+    return {EXEMPLAR: delivery} if delivery else None

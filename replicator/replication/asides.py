@@ -47,7 +47,7 @@ class RowAsides:
         if row is not None and row.owed:
             return
         _log.warning(
-            ReplicationEvent.REFERRER_SET_ASIDE, reference=str(reference), reason=error.reason, error=str(error)
+            ReplicationEvent.REFERRER_SET_ASIDE, referrer=str(reference), reason=error.reason, error=str(error)
         )
         intent = Intent(
             key=key,
@@ -56,6 +56,7 @@ class RowAsides:
             due_at=now,
             priority=lease.priority,
             fingerprint=lease.fingerprint,
+            delivery=lease.delivery,
         )
         if await self._store.record([intent]) == (Recorded.ACCEPTED,):
             kind = UpdateKind.DIGEST if isinstance(reference, Digest) else UpdateKind.TAG

@@ -1,5 +1,8 @@
 """What a lane tells of its work: one log line and the figures for each attempt, in one place."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import structlog
 
 from replicator.clock import Clock
@@ -14,8 +17,27 @@ from replicator.store.outcome import Done, Parked, Result, Retry
 _log = structlog.get_logger(__name__)
 
 
+@contextmanager
+def about(lease: Lease) -> Iterator[None]:
+    """Have every line of the block say what it is about: the reference, and what one finds its whole way by.
+
+    `delivery` is the id of what told of the change, `attempt` counts tries since then, `lease` is the try's own
+    number, never given twice.
+    """
+    key = lease.key
+    with structlog.contextvars.bound_contextvars(
+        delivery=lease.delivery,
+        replica=key.replica,
+        repository=key.repository,
+        reference=str(key.reference),
+        attempt=lease.attempts + 1,
+        lease=lease.epoch,
+    ):
+        yield
+
+
 class Journal:
-    """Tells of one replica's lane in logs and metrics; decides nothing."""
+    """Tells of one replica's lane in logs and metrics, inside `about`; decides nothing."""
 
     def __init__(self, replica: str, metrics: Metrics, clock: Clock) -> None:
         self._replica = replica
@@ -40,20 +62,20 @@ class Journal:
         self._pending.failed(job.lease.key)
         if job.superseded:
             self._metrics.update_settled(self._replica, UpdateResult.SUPERSEDED, None)
-            self._line(ReplicationEvent.REFERENCE_SUPERSEDED, job.lease)
+            _log.info(ReplicationEvent.REFERENCE_SUPERSEDED)
 
     def fenced(self, lease: Lease) -> None:
         """Tell of a lease that another took over before it was settled."""
         self._pending.failed(lease.key)
         self._metrics.leases_ended(1, lost=True)
         self._metrics.attempt(self._replica, AttemptResult.FENCED)
-        _log.warning(ReplicationEvent.LEASE_LOST, replica=self._replica, key=str(lease.key))
+        _log.warning(ReplicationEvent.LEASE_LOST)
 
     def unsettled(self, lease: Lease, error: str) -> None:
         """Tell of an outcome that the store could not take."""
         self._pending.failed(lease.key)
         self._metrics.leases_ended(1, lost=True)
-        _log.error(ReplicationEvent.SETTLE_FAILED, replica=self._replica, error=error)
+        _log.error(ReplicationEvent.SETTLE_FAILED, error=error)
 
     def succeeded(self, job: Job, outcome: Done, seconds: float) -> None:
         """Tell of a reference that is equal now; a second look that found nothing new is not worth a line."""
@@ -65,11 +87,10 @@ class Journal:
             return
         lag = None if lease.since is None else max(0.0, self._clock.now() - lease.since)
         self._metrics.attempt(self._replica, AttemptResult.OK)
-        self._metrics.update_settled(self._replica, outcome.result, lag)
+        self._metrics.update_settled(self._replica, outcome.result, lag, lease.delivery)
         gone = outcome.result is Result.GONE
-        self._line(
+        _log.info(
             ReplicationEvent.REFERENCE_GONE if gone else ReplicationEvent.REFERENCE_REPLICATED,
-            lease,
             digest=None if outcome.digest is None else str(outcome.digest),
             result=outcome.result,
             sent_bytes=job.tally.sent,
@@ -87,20 +108,7 @@ class Journal:
         self._metrics.attempt(self._replica, AttemptResult.PARKED if parked else AttemptResult.RETRY)
         _log.warning(
             ReplicationEvent.REFERENCE_PARKED if parked else ReplicationEvent.REFERENCE_FAILED,
-            replica=self._replica,
-            repository=job.lease.key.repository,
-            reference=str(job.lease.key.reference),
             reason=outcome.reason,
             error=outcome.message,
-            attempts=job.lease.attempts + 1,
             again_in_seconds=round(outcome.at - self._clock.now(), 1),
-        )
-
-    def _line(self, event: ReplicationEvent, lease: Lease, **fields: object) -> None:
-        _log.info(
-            event,
-            replica=self._replica,
-            repository=lease.key.repository,
-            reference=str(lease.key.reference),
-            **fields,
         )

@@ -20,7 +20,7 @@ from replicator.observability.labels import LaneState
 from replicator.observability.metrics import Metrics
 from replicator.registry.urgency import Urgency, urgent
 from replicator.replication.events import ReplicationEvent
-from replicator.replication.journal import Journal
+from replicator.replication.journal import Journal, about
 from replicator.replication.lane_view import LaneView
 from replicator.replication.ports import IntentStore
 from replicator.replication.waiting import wait_within
@@ -183,18 +183,13 @@ class Lane:
                 raise LeaseLost(f"the lease of {lease.key} is about to end")
 
         started = self._kit.clock.monotonic()
-        try:
-            with (
-                job.scope,
-                urgent(Urgency(lease.priority)),
-                structlog.contextvars.bound_contextvars(
-                    replica=lease.key.replica, repository=lease.key.repository, reference=str(lease.key.reference)
-                ),
-            ):
-                outcome = await self._worker.work(job, may_publish)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await self._end(job, outcome, self._kit.clock.monotonic() - started)
+        with about(lease):
+            try:
+                with job.scope, urgent(Urgency(lease.priority)):
+                    outcome = await self._worker.work(job, may_publish)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._end(job, outcome, self._kit.clock.monotonic() - started)
 
     async def _end(self, job: Job, outcome: Outcome | None, seconds: float) -> None:
         job.copying = None

@@ -93,7 +93,7 @@ class Worker:
         except ReplicatorError as error:
             return self._failed(job, error)
         except Exception as error:  # noqa: BLE001 -- the worker's edge: one bad image must not stop its lane
-            _log.exception(ReplicationEvent.ATTEMPT_CRASHED, key=str(job.lease.key))
+            _log.exception(ReplicationEvent.ATTEMPT_CRASHED)
             unexpected = ReplicatorError(f"unexpected {type(error).__name__}; see the log")
             unexpected.temporary = True
             return self._failed(job, unexpected)
@@ -201,6 +201,7 @@ class Worker:
                 due_at=now,
                 priority=lease.priority,
                 fingerprint=lease.fingerprint,
+                delivery=lease.delivery,
             )
             recorded = await self._store.record([intent])
             if recorded == (Recorded.ACCEPTED,):

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from replicator.correlation import pack_delivery
 from replicator.model import Intent, Priority, Recorded
 from replicator.store import statements
 from replicator.store.encoding import pack_digest
@@ -15,6 +16,7 @@ PAGE = 1000
 
 def record(session: Session, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
     """Merge the changes into their rows, in order."""
+    session.delivery = intents[-1].delivery if intents else ""
     recorded = tuple(_record(session, intent) for intent in intents)
     session.mark_changed(
         intent.key for intent, what in zip(intents, recorded, strict=True) if what is not Recorded.KNOWN
@@ -30,6 +32,7 @@ def _record(session: Session, intent: Intent) -> Recorded:
         "new_due": intent.due_at,
         "new_priority": int(intent.priority),
         "new_policy": session.policy(intent.fingerprint),
+        "new_delivery": pack_delivery(intent.delivery),
     }
     # All rows of a statement that returns some must be read: only then is it finished.
     answer = statements.RECORD.run(session.connection, values).fetchall()

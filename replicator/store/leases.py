@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from replicator.correlation import unpack_delivery
 from replicator.model import Digest, IntentKey, Lease, Priority, Repository
 from replicator.store import statements
 from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_digest, unpack_reference
@@ -17,7 +18,8 @@ MESSAGE_LIMIT = 512
 """Characters kept of a failure's message."""
 _HELD = 11  # columns of a candidate row, as statements.DUE_OWED selects them
 _PRIORITY = 12
-_DUE = 13
+_DELIVERY = 13
+_DUE = 14
 
 
 def take(
@@ -90,6 +92,7 @@ def _lease(replica: str, row: Any, epoch: int) -> Lease:
         looks=looks,
         priority=Priority(row[_PRIORITY]),
         fingerprint=fingerprint,
+        delivery=unpack_delivery(row[_DELIVERY]),
     )
 
 

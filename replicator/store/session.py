@@ -14,13 +14,17 @@ _REMEMBERED = 20_000
 
 
 class Session:
-    """The writer thread's own state; nothing else touches it while the thread runs."""
+    """The writer thread's own state; nothing else touches it while the thread runs.
+
+    `delivery` is the id of one that the commit under way keeps, "" while there is none.
+    """
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock, owner: str) -> None:
         self.connection = connection
         self.clock = clock
         self.owner = owner
         self.changed: list[IntentKey] = []
+        self.delivery = ""
         self._numbers: dict[tuple[str, str], int] = {}
 
     def forget_after_rollback(self, changed: int = 0) -> None:

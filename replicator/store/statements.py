@@ -53,6 +53,7 @@ _incoming = insert(intent).values(
     due_at=bindparam("new_due"),
     priority=bindparam("new_priority"),
     policy_id=bindparam("new_policy"),
+    delivery=bindparam("new_delivery"),
 )
 _new = _incoming.excluded
 RECORD = Prepared(
@@ -68,6 +69,7 @@ RECORD = Prepared(
                 (CLEAN, _new.priority), (_new.priority < _row.priority, _new.priority), else_=_row.priority
             ),
             "policy_id": _new.policy_id,
+            "delivery": func.coalesce(_new.delivery, _row.delivery),
             "attempts": _ZERO,
             "looks": _ZERO,
             "failing_since": null(),
@@ -105,6 +107,7 @@ _LEASE_COLUMNS = (
     policy.c.fingerprint,
     _LEASED,
     _row.priority,
+    _row.delivery,
 )
 _named = intent.join(repository, repository.c.id == _row.repository_id).join(policy, policy.c.id == _row.policy_id)
 DUE_OWED = Prepared(
@@ -183,6 +186,9 @@ DONE = Prepared(
             (and_(_NO_NEWER_CHANGE, or_(_look_at.is_(None), _look_at >= _row.doubt_at)), null()), else_=_row.doubt_at
         ),
         looks=case((_NO_NEWER_CHANGE, bindparam("new_looks")), else_=_row.looks),
+        delivery=case(
+            (and_(_NO_NEWER_CHANGE, func.coalesce(_look_at, _row.doubt_at).is_(None)), null()), else_=_row.delivery
+        ),
         **_UNLEASED,
     )
     # Plain columns: SQLite 3.40 answers 0 to any `x IS NULL` in RETURNING of a table WITHOUT ROWID.

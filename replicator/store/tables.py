@@ -67,6 +67,7 @@ intent = Table(
     Column("lease_owner", Text),
     Column("lease_epoch", Integer, nullable=False, server_default=text("0")),
     Column("lease_until", Float, nullable=False, server_default=text("0")),
+    Column("delivery", LargeBinary),
     CheckConstraint("(generation > observed_generation) = (dirty_since IS NOT NULL)", name="intent_owed_since"),
     CheckConstraint("(due_at IS NOT NULL) = (dirty_since IS NOT NULL)", name="intent_owed_due"),
     CheckConstraint("verify_at IS NULL OR dirty_since IS NULL", name="intent_look_clean"),
@@ -75,7 +76,8 @@ intent = Table(
 """One row per replica, repository and reference (DESIGN 4).
 
 `verify_at` stands only on clean rows: when to look again. `doubt_at` waits beside it: a put of unknown outcome may
-land until then, so the row is looked at once more after that, whatever else looks at it before.
+land until then, so the row is looked at once more after that, whatever else looks at it before. `delivery` (16
+bytes) is what told of the newest change; clean rows have none, so a million of them cost nothing more.
 """
 
 OWED: ColumnElement[bool] = intent.c.dirty_since.is_not(None)

@@ -30,8 +30,11 @@ BACKLOG = 10_000
 class StoreObserver(Protocol):
     """What metrics want to know of the store."""
 
-    def committed(self, seconds: float, operations: int) -> None:
-        """Tell of a transaction that wrote: how long it took, sync included, and how many operations it held."""
+    def committed(self, seconds: float, operations: int, delivery: str = "") -> None:
+        """Tell of a transaction that wrote: how long it took, sync included, and how many operations it held.
+
+        `delivery` is the id of one that it keeps, "" when it keeps none.
+        """
         ...
 
 
@@ -52,6 +55,7 @@ class _Committed:
     changed: Sequence[IntentKey]
     wrote: bool
     seconds: float
+    delivery: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,7 @@ class Writer:
     def _commit(self, batch: Sequence[_Job]) -> _Committed:
         session, connection = self._session, self._session.connection
         session.changed.clear()
+        session.delivery = ""
         before = connection.total_changes
         started = session.clock.monotonic()
         answers: list[Any]
@@ -149,7 +154,8 @@ class Writer:
             self._roll_back()
             answers = [_refused(error) for _ in batch]
         seconds = session.clock.monotonic() - started
-        return _Committed(batch, answers, tuple(session.changed), connection.total_changes > before, seconds)
+        wrote = connection.total_changes > before
+        return _Committed(batch, answers, tuple(session.changed), wrote, seconds, session.delivery)
 
     def _answer(self, operation: Callable[[Session], Any]) -> Any:
         session, connection = self._session, self._session.connection
@@ -188,7 +194,7 @@ class Writer:
             else:
                 job.future.set_result(answer)
         if self._observer is not None and committed.wrote:
-            self._observer.committed(committed.seconds, len(committed.batch))
+            self._observer.committed(committed.seconds, len(committed.batch), committed.delivery)
         if committed.changed:
             for listener in tuple(self._listeners):
                 listener(committed.changed)

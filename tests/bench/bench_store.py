@@ -29,9 +29,9 @@ class Commits:
         self.commits = 0
         self.operations = 0
 
-    def committed(self, seconds: float, operations: int) -> None:
+    def committed(self, seconds: float, operations: int, delivery: str = "") -> None:
         """See StoreObserver."""
-        del seconds
+        del seconds, delivery
         self.commits += 1
         self.operations += operations
 

@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.clock import SystemClock
+from replicator.correlation import delivery_id
 from replicator.errors import SettingsError, StoreError
 from replicator.intake.deliveries import Means
 from replicator.intake.doors import open_doors
@@ -612,7 +613,8 @@ async def test_an_accepted_delivery_is_told_at_info_and_others_at_debug(intake: 
         "level": "info",
         "timestamp": "",
         "endpoint": "open",
-        "delivery": "e-1",
+        "delivery": delivery_id("e-1"),
+        "event_id": "e-1",
         "repository": "team/app",
         "reference": "v1",
         "accepted": 1,

@@ -212,7 +212,7 @@ async def test_a_referrer_that_a_replica_refuses_holds_nothing(tmp_path: Path) -
         assert await tag_digest(site.url("eu"), REPO, bad.digest) is None
 
         (aside,) = [line for line in site.daemon.log_lines() if line.get("event") == "referrer_set_aside"]
-        assert aside["reference"] == str(bad.digest)
+        assert (aside["referrer"], aside["reference"]) == (str(bad.digest), "v1")
         owed = site.daemon.metrics().value("replicator_replica_pending_updates", replica="eu")
         assert owed == 1, "the refused one, by itself"
 

@@ -51,11 +51,18 @@ class Life:
         wait: float = 0.0,
         priority: Priority = Priority.NORMAL,
         fingerprint: str = "policy",
+        delivery: str = "",
     ) -> Intent:
         """Return an intent of a change that happens now."""
         now = self.clock.now()
         return Intent(
-            key=key, digest=digest, since=now, due_at=now + wait, priority=priority, fingerprint=fingerprint
+            key=key,
+            digest=digest,
+            since=now,
+            due_at=now + wait,
+            priority=priority,
+            fingerprint=fingerprint,
+            delivery=delivery,
         )
 
 

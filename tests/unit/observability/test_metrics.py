@@ -242,6 +242,18 @@ def test_openmetrics_is_spoken_to_those_who_ask_for_it(page: Page) -> None:
     assert b"_created" not in plain + body
 
 
+def test_lag_and_commits_carry_the_id_of_a_delivery_where_exemplars_are_understood(page: Page) -> None:
+    page.metrics.update_settled("eu", "copied", 7.0, "id-of-one")
+    page.metrics.committed(0.0015, 12, "id-of-two")
+    page.metrics.committed(0.5, 1)
+    body, _ = page.metrics.exposition("application/openmetrics-text; version=1.0.0")
+    carried = {line.partition("{")[0]: line for line in body.decode().splitlines() if " # {" in line}
+    assert len(carried) == 2
+    assert ' # {trace_id="id-of-one"} 7.0' in carried["replicator_update_lag_seconds_bucket"]
+    assert ' # {trace_id="id-of-two"} 0.0015' in carried["replicator_store_commit_duration_seconds_bucket"]
+    assert "trace_id" not in page.text()
+
+
 def test_the_version_and_the_process_are_told(page: Page) -> None:
     assert page.value("replicator_build_info", version="1.2.3") == 1
     assert page.value("process_resident_memory_bytes") is not None

@@ -24,11 +24,13 @@ class Commits:
     def __init__(self) -> None:
         self.operations: list[int] = []
         self.seconds: list[float] = []
+        self.deliveries: list[str] = []
 
-    def committed(self, seconds: float, operations: int) -> None:
+    def committed(self, seconds: float, operations: int, delivery: str = "") -> None:
         """See StoreObserver."""
         self.seconds.append(seconds)
         self.operations.append(operations)
+        self.deliveries.append(delivery)
 
 
 def change(name: str) -> Intent:
