@@ -1,7 +1,9 @@
 """One id for each delivery, which stands in every line and exemplar of what it led to."""
 
+import re
 import uuid
 
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _OTHER_IDS = uuid.UUID("5a7d3f0e-6c43-4f0b-9d0f-0c6f2e1b8a94")
 
 
@@ -12,15 +14,12 @@ def delivery_id(sent: str = "") -> str:
     """
     if not sent:
         return str(uuid.uuid4())
-    try:
-        return str(uuid.UUID(sent))
-    except ValueError:
-        return str(uuid.uuid5(_OTHER_IDS, sent))
+    return sent.lower() if _UUID.fullmatch(sent) else str(uuid.uuid5(_OTHER_IDS, sent))
 
 
 def pack_delivery(delivery: str) -> bytes | None:
     """Return the 16 bytes of an id, None for no id."""
-    return uuid.UUID(delivery).bytes if delivery else None
+    return bytes.fromhex(delivery.replace("-", "")) if delivery else None
 
 
 def unpack_delivery(packed: bytes | None) -> str:
