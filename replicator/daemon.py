@@ -38,7 +38,7 @@ _log = structlog.get_logger(__name__)
 
 
 class DaemonEvent(StrEnum):
-    """Names of the log lines of starting and stopping; each is explained in docs/operations.md."""
+    """Names of the log lines of starting and stopping; each is explained in docs/logs.md."""
 
     DAEMON_STARTED = "daemon_started"
     DAEMON_STOPPING = "daemon_stopping"

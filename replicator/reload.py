@@ -18,7 +18,7 @@ _log = structlog.get_logger(__name__)
 
 
 class ReloadEvent(StrEnum):
-    """Names of the log lines about the configuration; each is explained in docs/operations.md."""
+    """Names of the log lines about the configuration; each is explained in docs/logs.md."""
 
     CONFIG_RELOADED = "config_reloaded"
     CONFIG_REFUSED = "config_refused"

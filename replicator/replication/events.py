@@ -1,4 +1,4 @@
-"""Names of the log lines that replication writes; each is explained in docs/operations.md."""
+"""Names of the log lines that replication writes; each is explained in docs/logs.md."""
 
 from enum import StrEnum
 
