@@ -26,8 +26,8 @@ $(READY): pyproject.toml constraints.txt tests/tools/make-venv.sh
 	@tests/tools/make-venv.sh $(VENV)
 
 .PHONY: tools
-tools: ## the programs that tests run: docker-registry, skopeo, strace, Prometheus; two more registries, if there is a Go
-	@tests/tools/get-programs.sh docker-registry skopeo strace prometheus
+tools: ## the programs that tests run: docker-registry, skopeo, strace, Prometheus, systemd-analyze; two more registries, if there is a Go
+	@tests/tools/get-programs.sh docker-registry skopeo strace prometheus systemd-analyze
 	@tests/tools/build-programs.sh distribution3 ociregistry
 
 .PHONY: format
@@ -54,6 +54,7 @@ test: $(READY) tools lint types imports ## what every change must pass
 
 .PHONY: prove
 prove: $(READY) tools ## the long proof; prints what it showed
+	@tests/tools/get-programs.sh systemd-nspawn podman buildah || echo "what needs them is skipped" >&2
 	@$(PY) -m pytest -m prove -s -v -o timeout=0 --durations=0 $(ARGS)
 
 .PHONY: demo

@@ -50,9 +50,8 @@ class Reloader:
             mistakes = str(error).splitlines()
             _log.error(ReloadEvent.CONFIG_REFUSED, mistakes=mistakes)
             metrics.config_loaded(valid=False)
-            self._service.reloaded(
-                f"the new configuration has {len(mistakes)} mistakes (see the log), the old is used"
-            )
+            told = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+            self._service.reloaded(f"the new configuration has {told} (see the log), the old one is used")
             return
         self._worlds.use(world)
         configure_logs(settings.log, sys.stderr, clock=self._ground.clock)

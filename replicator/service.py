@@ -94,4 +94,4 @@ def status_text(summary: StoreSummary, replicas: tuple[str, ...]) -> str:
         return f"all {len(replicas)} replicas are up to date"
     worst = min(since, key=lambda name: since[name])
     owed = sum(one.owed for one in found.values())
-    return f"{owed} updates owed, {worst} lags {max(0.0, summary.read_at - since[worst]):.0f} s"
+    return f"{owed} owed, {worst} lags {max(0.0, summary.read_at - since[worst]):.0f} s"

@@ -118,6 +118,7 @@ async def run_site(
     kinds: Mapping[str, Kind] | None = None,
     fast: bool = True,
     sections: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Site]:
     """Run a primary, `replicas` and the daemon.
 
@@ -125,6 +126,7 @@ async def run_site(
     replicas by URL. `running` False leaves the daemon stopped, `notifies` False leaves it to the test to post events.
     `kinds` says what "primary" or a replica is, if not a Distribution 2.8; with an "oci" primary `notifies` is False.
     `sections` replace top-level keys of the configuration, `fast` False keeps registries' data on the disk.
+    `environ` is added to the daemon's.
     """
     async with contextlib.AsyncExitStack() as stack:
         hooks = Port()
@@ -156,7 +158,7 @@ async def run_site(
         urls = {name: registry.url for name, registry in (found | {"primary": primary}).items()}
         urls |= {name: line.url for name, line in lines.items()} | dict(through or {})
         config = daemon_config(folder, urls.pop("primary"), urls, hooks=hooks, sections=sections)
-        daemon = Daemon(folder, config)
+        daemon = Daemon(folder, config, environ=environ)
         stack.push_async_callback(daemon.discard)
         if running:
             await daemon.start()

@@ -94,7 +94,7 @@ class Process:
         return self.log.read_text(errors="replace")[-_TAIL:]
 
 
-_DEBIAN_PACKAGES = {"promtool": "prometheus", "setpriv": "util-linux"}
+_DEBIAN_PACKAGES = {"promtool": "prometheus", "setpriv": "util-linux", "systemd-analyze": "systemd"}
 """Packages that are not called like the program."""
 
 

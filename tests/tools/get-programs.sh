@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # get-programs.sh [--or-containers] PROGRAM... : make sure that these programs can be run.
-# A program on PATH is used as it is; the others are installed from the Debian packages of the same names when this
-# user may. With --or-containers a working docker or podman will do instead. Else says what to install, and exits 1.
+# A program on PATH is used as it is; the others are installed from the Debian packages of the same names (or as below)
+# when this user may. With --or-containers a working docker or podman will do instead. Else says what to install, and exits 1.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -11,9 +11,17 @@ if [ "${1:-}" = --or-containers ]; then
     shift
 fi
 
+package_of() {
+    case $1 in
+        systemd-analyze) echo systemd ;;
+        systemd-nspawn) echo systemd-container ;;
+        *) echo "$1" ;;
+    esac
+}
+
 missing=()
 for program in "$@"; do
-    command -v "$program" >/dev/null || missing+=("$program")
+    command -v "$program" >/dev/null || missing+=("$(package_of "$program")")
 done
 if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
 
