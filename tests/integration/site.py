@@ -119,6 +119,7 @@ async def run_site(
     fast: bool = True,
     sections: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
+    debug: str | None = None,
 ) -> AsyncIterator[Site]:
     """Run a primary, `replicas` and the daemon.
 
@@ -127,6 +128,7 @@ async def run_site(
     `kinds` says what "primary" or a replica is, if not a Distribution 2.8; with an "oci" primary `notifies` is False.
     `sections` replace top-level keys of the configuration, `fast` False keeps registries' data on the disk.
     `environ` is added to the daemon's.
+    `debug` is the address of the primary's debug listener, if it is to have one.
     """
     async with contextlib.AsyncExitStack() as stack:
         hooks = Port()
@@ -142,6 +144,7 @@ async def run_site(
             name="primary",
             notifications=[notification] if notifies else [],
             fast=fast,
+            debug=debug,
         )
         found = {
             name: make_registry(chosen.get(name, "distribution2"), folder, name=name, fast=fast) for name in replicas

@@ -294,17 +294,23 @@ RUNNERS: Mapping[Kind, Runner] = {
 
 
 def make_registry(
-    kind: Kind, folder: Path, *, name: str, notifications: Sequence[Notification] = (), fast: bool = True
+    kind: Kind,
+    folder: Path,
+    *,
+    name: str,
+    notifications: Sequence[Notification] = (),
+    fast: bool = True,
+    debug: str | None = None,
 ) -> Registry:
-    """Make a registry that the caller launches and discards. Only a Distribution can notify."""
+    """Make a registry that the caller launches and discards. Only a Distribution can notify or be debugged."""
     match kind:
         case "distribution2":
-            return DockerRegistry(folder, name=name, notifications=notifications, fast=fast)
+            return DockerRegistry(folder, name=name, notifications=notifications, fast=fast, debug=debug)
         case "distribution3":
-            return Distribution3(folder, name=name, notifications=notifications, fast=fast)
+            return Distribution3(folder, name=name, notifications=notifications, fast=fast, debug=debug)
         case "oci":
-            if notifications:
-                raise AssertionError("the OCI 1.1 registry sends no notifications: post the events")
+            if notifications or debug:
+                raise AssertionError("the OCI 1.1 registry sends no notifications and has no debug address")
             return OciRegistry(folder, name=name, fast=fast)
 
 
