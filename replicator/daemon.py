@@ -25,6 +25,7 @@ from replicator.intake.listener import listening
 from replicator.intake.receiver import build_receiver
 from replicator.observability.logs import configure_logs
 from replicator.observability.metrics import Metrics
+from replicator.observability.repeats import tell_held_back
 from replicator.reload import Reloader
 from replicator.replication.together import first_error
 from replicator.secret_watch import SecretWatch
@@ -33,6 +34,8 @@ from replicator.settings.schema import Settings
 from replicator.store.sqlite import SqliteStore
 from replicator.world import Ground, build_world, scope_of
 from replicator.worlds import Worlds
+
+_TELL_EVERY = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -103,6 +106,7 @@ async def run_daemon(
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # All is done: one that comes while the interpreter ends must not change the exit code.
         signal.signal(number, signal.SIG_IGN)
+    tell_held_back(all_of_them=True)
     _log.info(DaemonEvent.DAEMON_STOPPED)
 
 
@@ -173,6 +177,7 @@ class _Life:
         async with anyio.create_task_group() as group:
             group.start_soon(copy)
             group.start_soon(self._service.tell, ground.store, worlds.settings)
+            group.start_soon(self._tell_of_repeats)
             await self._reload_until_told_to_stop(worlds, ground)
             grace = worlds.settings().shutdown.grace
             self._service.stopping(grace)
@@ -195,3 +200,8 @@ class _Life:
             await self._orders.reload.wait()
             self._orders.reload = anyio.Event()
             await reloader.reload()
+
+    async def _tell_of_repeats(self) -> None:
+        while True:
+            await self._clock.sleep(_TELL_EVERY)
+            tell_held_back()

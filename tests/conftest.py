@@ -3,13 +3,14 @@
 import contextlib
 import os
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import hypothesis
 import psutil
 import pytest
 
+from tests.support.canaries import leaks
 from tests.support.fake_clock import FakeClock
 from tests.support.permissive import PermissiveRegistry, run_permissive
 from tests.support.processes import require_tool
@@ -18,6 +19,20 @@ from tests.support.registries import RUNNERS, DockerRegistry, Registry, Runner, 
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("prove", deadline=None, print_blob=True, max_examples=2_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test in which a secret got into what was printed or logged."""
+    del item, call
+    report = yield
+    found = [line for _, text in report.sections for line in leaks(text)]
+    if found and report.passed:
+        report.outcome = "failed"
+        report.longrepr = f"the test put a secret into its output: {found[:3]}"
+    return report
 
 
 @pytest.fixture(scope="session")

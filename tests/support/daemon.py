@@ -16,6 +16,7 @@ import yaml
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.canaries import leaks
 from tests.support.eventually import eventually
 from tests.support.ports import Port
 from tests.support.processes import Process
@@ -141,10 +142,12 @@ class Daemon:
         return code
 
     async def discard(self) -> None:
-        """End for good and give the port back."""
+        """End for good and give the port back. Fails when a secret stands in what any life wrote."""
         if self._process is not None:
             await anyio.to_thread.run_sync(self._process.kill)
         self._admin.release()
+        found = leaks(self.log.read_text(errors="replace"))
+        assert not found, f"the daemon wrote secrets: {found[:3]}"
 
     def metrics(self) -> Scrape:
         """Read /metrics now. Blocks for as long as the daemon takes to answer."""
