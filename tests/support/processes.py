@@ -69,8 +69,11 @@ class Process:
             os.killpg(self.pid, number)
 
     def pause(self) -> None:
-        """Freeze it (SIGSTOP): its sockets stay open and nothing answers."""
+        """Freeze it (SIGSTOP), and return when it is frozen: its sockets stay open and nothing answers."""
         self.signal(signal.SIGSTOP)
+        if self.exit_code is None:
+            # What runs on another core goes on for a moment.
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def resume(self) -> None:
         """Undo `pause`."""
