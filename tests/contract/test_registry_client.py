@@ -31,8 +31,8 @@ from tests.support.permissive import run_permissive
 from tests.support.registries import run_distribution3, run_oci_registry, run_registry
 from tests.support.token_server import User, run_auth_registry
 
-USERS = {"mirror": User(password="secret", access={"*": ("pull", "push", "delete"), "catalog": ()})}
-LOGIN = Credentials(username="mirror", password_file=Secret.of_text("secret"))
+USERS = {"mirror": User(password="secret-canary", access={"*": ("pull", "push", "delete"), "catalog": ()})}
+LOGIN = Credentials(username="mirror", password_file=Secret.of_text("secret-canary"))
 MIB = 1024 * 1024
 TAG = Tag("v1")
 
@@ -52,7 +52,7 @@ async def distribution_with_tokens(folder: Path) -> AsyncIterator[ReplicaSetting
 
 @contextlib.asynccontextmanager
 async def distribution_with_basic(folder: Path) -> AsyncIterator[ReplicaSettings]:
-    async with run_registry(folder, htpasswd={"mirror": "secret"}) as registry:
+    async with run_registry(folder, htpasswd={"mirror": "secret-canary"}) as registry:
         yield ReplicaSettings(name="replica", url=registry.url, credentials=LOGIN)
 
 

@@ -42,7 +42,7 @@ def shown(unit: str) -> dict[str, str]:
 def ask(port: int, method: str, path: str, body: bytes | None = None) -> tuple[int, str]:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
-        connection.request(method, path, body, {"Authorization": "Bearer the-hook"})
+        connection.request(method, path, body, {"Authorization": "Bearer the-hook-canary"})
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:

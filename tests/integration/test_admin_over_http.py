@@ -27,7 +27,7 @@ from tests.unit.admin.scene import APP, Scene, open_scene, settings
 
 V1 = Tag("v1")
 NEW = Digest.of(b"new")
-TOKEN = "right-token"
+TOKEN = "right-token-canary"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -475,7 +475,7 @@ async def test_the_client_reads_what_the_server_says(tmp_path: Path) -> None:
             assert (waited["complete"], waited["error"]["code"]) == (False, "pending")
             with pytest.raises(ApiFailed, match="is not a replica"):
                 await client.wait("team/app:v1", ["none"], 0)
-        async with open_client("127.0.0.1", listener.port, Secret.of_text("wrong")) as client:
+        async with open_client("127.0.0.1", listener.port, Secret.of_text("wrong-canary")) as client:
             with pytest.raises(ApiFailed, match="401"):
                 await client.status(StatusQuery())
 

@@ -233,7 +233,7 @@ class NoLanes:
 async def test_commands_ask_the_running_daemon(site: Site, tmp_path: Path) -> None:
     """With the token of the configuration; the store is the daemon's, and stays locked."""
     token = tmp_path / "token"
-    token.write_text("the-token\n")
+    token.write_text("the-token-canary\n")
     site.document["admin"]["token_file"] = str(token)
     site.write()
     settings, clock = load(site.config, {}), SystemClock()
@@ -259,7 +259,7 @@ async def test_commands_ask_the_running_daemon(site: Site, tmp_path: Path) -> No
         holdings.held = {(name, Digest.of(b"x")) for name in ("eu", "us")}
         complete = await site.run("wait", "team/app:v1", "--replica", "eu")
         assert (complete.exit_code, complete.stdout.splitlines()[0]) == (0, f"team/app:v1 is {Digest.of(b'x')}")
-        token.write_text("another\n")
+        token.write_text("another-canary\n")
         assert "the-token" not in (await site.run("status")).output
     await store.close()
 

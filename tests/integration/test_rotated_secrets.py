@@ -106,12 +106,12 @@ async def test_the_secret_of_an_endpoint(tmp_path: Path) -> None:
                 return answer.status
 
         async def taken() -> bool:
-            return await status("the-next-one") == 202
+            return await status("the-next-canary") == 202
 
         await push(site.primary.url, "team/app", "v1", image)
         assert await status(HOOK_SECRET) == 202
-        assert await status("the-next-one") == 401
-        (tmp_path / "hook-secret").write_text("the-next-one\n")
+        assert await status("the-next-canary") == 401
+        (tmp_path / "hook-secret").write_text("the-next-canary\n")
         await eventually(taken, what="the new one counts")
         assert await status(HOOK_SECRET) == 401
 

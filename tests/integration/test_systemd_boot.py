@@ -66,7 +66,7 @@ def _install(root: Path) -> None:
     secrets = root / "etc/replicator/secrets"
     secrets.mkdir(parents=True)
     secrets.chmod(0o700)
-    (secrets / "hook").write_text("the-hook\n")
+    (secrets / "hook").write_text("the-hook-canary\n")
     for unit, file, state, hooks, admin in (
         ("replicator", "replicator.yaml", "replicator", 8080, 9464),
         ("replicator@second", "second.yaml", "replicator-second", 8081, 9465),

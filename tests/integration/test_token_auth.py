@@ -12,7 +12,7 @@ from tests.support.token_server import AuthRegistry, User, run_auth_registry
 
 _PULLER = User(password="puller-password-canary", access={"*": ("pull",)})
 _PUSHER = User(password="pusher-password-canary", access={"*": ("pull", "push")})
-_CI = User(password="ci", access={"*": ("pull", "push", "delete")})
+_CI = User(password="ci-canary", access={"*": ("pull", "push", "delete")})
 
 
 def _section(folder: Path, where: AuthRegistry, user: str, password: str) -> dict[str, Any]:

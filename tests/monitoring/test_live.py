@@ -113,7 +113,7 @@ async def fail_at_the_door(here: Scene) -> None:
     known = await here.push("team/app", "v11")
     await here.site.arrived("team/app", "v11", known.digest, within=30, on=["us"])
     event = push_event("team/app", "v11", known.digest)
-    assert await here.post(event, secret="wrong") == 401
+    assert await here.post(event, secret="wrong-canary") == 401
     assert await here.post({"action": "push", "target": {"repository": "team/app"}}) == 200
     late = (dt.datetime.now(dt.UTC) - dt.timedelta(minutes=4)).isoformat()
     assert await here.post(*[event | {"timestamp": late}] * 200) == 202

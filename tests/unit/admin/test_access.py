@@ -8,7 +8,7 @@ from replicator.admin.access import OPEN_PATHS, Access
 from replicator.errors import SettingsError
 from replicator.settings.secrets import Secret
 
-_TOKEN = "right-token"
+_TOKEN = "right-token-canary"
 _API = "/api/v1/status"
 
 

@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jwt
 import pytest
 
 from tests.meta.tree import ROOT
 from tests.support.canaries import leaks
 from tests.support.daemon import Daemon
+from tests.support.web import basic
 
 SECRET = "kept-canary"
 
@@ -17,6 +19,17 @@ SECRET = "kept-canary"
 def test_a_line_with_a_secret_is_found() -> None:
     assert leaks(f"one\nwith {SECRET}\nthree") == [f"with {SECRET}"]
     assert leaks("one\ntwo") == []
+
+
+@pytest.mark.parametrize("user", ["", "a", "ab", "abc", "robot$mirror"])
+def test_a_login_that_is_merely_encoded_is_found(user: str) -> None:
+    (header,) = basic(user, SECRET).values()
+    assert leaks(f"sent {header}") == [f"sent {header}"]
+
+
+def test_a_token_is_found() -> None:
+    token = jwt.encode({"sub": "mirror"}, "x" * 32)
+    assert leaks(f"Bearer {token}")
 
 
 async def test_a_daemon_that_wrote_a_secret_fails_its_test(tmp_path: Path) -> None:
