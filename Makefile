@@ -49,7 +49,8 @@ imports: $(READY) ## import-linter: imports point downwards only
 	@$(VENV)/bin/lint-imports --no-logo
 
 .PHONY: test
-test: $(READY) tools lint types imports ## what every change must pass
+test: $(READY) tools ## what every change must pass
+	@$(MAKE) -j2 lint types imports
 	@$(PY) -m pytest -m "not prove" --durations=15 $(ARGS)
 
 .PHONY: prove
