@@ -1,6 +1,7 @@
 """The container files agree with each other, with the daemon's settings, and with the rules for restricted pods.
 
-Nothing is built or started here; docs/containers.md says what that leaves open.
+Nothing is built or started here: tests/integration/test_container_image.py does that, and docs/containers.md says
+what is left open.
 """
 
 import re
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from replicator import __version__
 from replicator.settings.load import load
 from replicator.settings.schema import Settings
 from tests.meta.tree import ROOT
@@ -68,6 +70,7 @@ def test_the_image_runs_the_daemon_as_nobody_in_particular() -> None:
     assert f"USER {USER}:{USER}" in last
     assert 'ENTRYPOINT ["/opt/replicator/bin/replicator"]\nCMD ["run"]' in last
     assert "STOPSIGNAL SIGTERM" in last
+    assert f'org.opencontainers.image.version="{__version__}"' in last
     assert not re.search(r"^RUN (?!\[)|^RUN", last, re.MULTILINE), "no shell and no step is needed in the last stage"
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE)
     ignored = (FOLDER / "Containerfile.containerignore").read_text().split()

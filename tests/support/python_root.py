@@ -42,7 +42,7 @@ def install_project(root: Path, python: str) -> None:
     """Put this project and what it needs at runtime beside an installed `python`, and the command into /usr/local."""
     folder = next((root / python.lstrip("/")).parents[1].glob("lib/python*/site-packages"))
     here = Path(sysconfig.get_path("purelib"))
-    for package in sorted(_needed("replicator")):
+    for package in sorted(requirements("replicator")):
         for path in importlib.metadata.files(package) or ():
             if ".." not in path.parts and (here / path).is_file():
                 (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,8 @@ def install_libraries(root: Path, binary: Path) -> None:
             shutil.copy2(source.resolve(), target)
 
 
-def _needed(package: str) -> set[str]:
+def requirements(package: str) -> set[str]:
+    """Return the installed packages that `package` needs at runtime, directly or through others."""
     found: set[str] = set()
     waiting = [package]
     while waiting:

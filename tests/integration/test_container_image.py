@@ -1,0 +1,229 @@
+"""The shipped Containerfile built by podman and run as it is meant to be, on a base made of this very Python.
+
+No image is pulled and no network used: the base holds this interpreter, pip and wheels of what is installed, and no
+shell. Needs root and podman: where they are not to be had, or no container can run, this is skipped with the reason.
+"""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.python_root import PREFIX, install_libraries, install_python, requirements
+from tests.support.wheelhouse import make_wheels
+
+pytestmark = [pytest.mark.prove, pytest.mark.timeout(600)]
+
+_PROJECT = Path(__file__).parents[2]
+_CONFIG = """version: 1
+primary: {url: "http://127.0.0.1:1"}
+replicas: [{name: eu, url: "http://127.0.0.1:2"}]
+webhooks:
+  listen: 127.0.0.1:8080
+  endpoints:
+    - path: /webhooks/primary
+      auth: {bearer_token_file: /run/secrets/hook}
+admin: {listen: "127.0.0.1:9464"}
+store: {url: "sqlite:////state/replicator.db"}
+shutdown: {grace: 5s}
+sweep: off
+"""
+_LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")
+"""podman's own defaults are higher than what some machines allow."""
+_ASK = """import sys, urllib.request as r
+print(r.urlopen("http://127.0.0.1:9464" + sys.argv[1], timeout=5).status)"""
+_PUSH = """import json, urllib.request as r
+target = {"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 3, "length": 3, "repository": "team/app",
+  "digest": "sha256:" + "a" * 64, "url": "http://primary/v2/team/app/manifests/v1", "tag": "v1"}
+event = {"id": "1", "timestamp": "2026-01-01T00:00:00Z", "action": "push", "target": target}
+fields = {"Authorization": "Bearer the-hook", "Content-Type": "application/vnd.docker.distribution.events.v1+json"}
+body = json.dumps({"events": [event]}).encode()
+print(r.urlopen(r.Request("http://127.0.0.1:8080/webhooks/primary", body, fields)).status)"""
+_WAIT_READY = """import time, urllib.request as r
+end = time.monotonic() + 60
+while time.monotonic() < end:
+    try:
+        print(r.urlopen("http://127.0.0.1:9464/readyz", timeout=5).status)
+        break
+    except OSError:
+        time.sleep(0.1)"""
+_WRITE = """import sys
+for path in sys.argv[1:]:
+    try:
+        open(path, "w").close()
+        print("written")
+    except OSError as error:
+        print(error.errno)"""
+
+
+@dataclass(frozen=True)
+class Podman:
+    """A podman whose images and containers lie in a folder of their own."""
+
+    folder: Path
+    runtime: str
+
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run one podman command; a failure shows what it said."""
+        command = ["podman", "--root", str(self.folder / "root"), "--runroot", str(self.folder / "run")]
+        command += ["--runtime", self.runtime, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+        assert not check or done.returncode == 0, f"{arguments}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
+        return done
+
+    def python(self, program: str, *arguments: str) -> list[str]:
+        """Run a program in the daemon's container, as its user, and return the words it printed."""
+        return self.run("exec", "daemon", "python", "-c", program, *arguments).stdout.split()
+
+    def inspect(self, kind: str, name: str) -> dict[str, Any]:
+        """Return what podman knows of an image or a container."""
+        (found,) = json.loads(self.run(kind, "inspect", name).stdout)
+        return dict(found)
+
+    def clear(self) -> None:
+        """Take away whatever was made, mounts included."""
+        self.run("rm", "--all", "--force", "-t", "0", check=False)
+        self.run("volume", "rm", "--all", "--force", check=False)
+        self.run("rmi", "--all", "--force", check=False)
+
+
+def _make_base(folder: Path) -> Path:
+    """Write the root of an image with `python` and pip, as slim ones have them, and no more; return its tar."""
+    root = folder / "base"
+    python = install_python(root)
+    packages = (root / python.lstrip("/")).parents[1] / "lib" / Path(python).name / "site-packages"
+    shutil.copytree(Path(sysconfig.get_path("purelib")) / "pip", packages / "pip")
+    for name in ("etc", "tmp", "wheels"):
+        (root / name).mkdir(exist_ok=True)
+    (root / "tmp").chmod(0o1777)
+    (root / python.lstrip("/")).with_name("python").symlink_to(Path(python).name)
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/nonexistent\n")
+    (root / "etc/pip.conf").write_text("[global]\nno-index = true\nfind-links = /wheels\n")
+    needed = requirements("replicator")
+    # Such as libgcc_s, which slim images have.
+    for package in needed:
+        for path in importlib.metadata.files(package) or ():
+            if path.suffix == ".so":
+                install_libraries(root, Path(str(path.locate())))
+    make_wheels(root / "wheels", sorted({*needed, "setuptools"}))
+    assert not list(root.rglob("bin/*sh")), "no shell"
+    archive = folder / "base.tar"
+    subprocess.run(["tar", "--owner=0", "--group=0", "-C", str(root), "-cf", str(archive), "."], check=True)
+    return archive
+
+
+def _working_podman(folder: Path) -> Podman:
+    """Return a podman with the base image and a runtime that runs it: the machine's cgroups decide which can."""
+    base, refusals = _make_base(folder), []
+    changes = ("--change", f"ENV LD_LIBRARY_PATH={PREFIX}/lib", "--change", f"ENV PATH={PREFIX}/bin")
+    for runtime in filter(shutil.which, ("crun", "runc")):
+        podman = Podman(folder / runtime, runtime)
+        podman.run("import", *changes, str(base), "localhost/base")
+        words = ("run", "--rm", *_LIMITS, "--network", "none", "localhost/base", "python", "--version")
+        tried = podman.run(*words, check=False)
+        if tried.returncode == 0:
+            return podman
+        refusals.append(tried.stderr[-500:].strip())
+        podman.clear()
+    pytest.skip(f"podman runs no container on this machine: {'; '.join(refusals) or 'neither crun nor runc is here'}")
+
+
+@pytest.fixture(scope="module")
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
+    """Return a podman that holds the image `replicator`, built with the shipped Containerfile."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can build and run an image here")
+    if shutil.which("podman") is None:
+        pytest.skip("podman is not here (Debian package podman)")
+    podman = _working_podman(tmp_path_factory.mktemp("podman"))
+    try:
+        file = str(_PROJECT / "config/container/Containerfile")
+        build = (
+            "build",
+            "--format",
+            "docker",
+            "--pull-never",
+            "--network",
+            "none",
+            "--build-arg",
+            "BASE=localhost/base",
+        )
+        podman.run(*build, *_LIMITS, "-f", file, "-t", "localhost/replicator", str(_PROJECT))
+        yield podman
+    finally:
+        podman.clear()
+
+
+@pytest.fixture
+def daemon(podman: Podman, tmp_path: Path) -> Iterator[Podman]:
+    """Run the daemon's container, locked up as the manifests do it, until the test ends."""
+    (tmp_path / "replicator.yaml").write_text(_CONFIG)
+    (tmp_path / "hook").write_text("the-hook\n")
+    mounts = ["-v", f"{tmp_path}/replicator.yaml:/etc/replicator/replicator.yaml:ro"]
+    mounts += ["-v", f"{tmp_path}/hook:/run/secrets/hook:ro", "-v", "state:/state:U"]
+    locked = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "none")
+    podman.run("run", "--detach", "--name", "daemon", *_LIMITS, *locked, *mounts, "localhost/replicator")
+    try:
+        assert podman.python(_WAIT_READY) == ["200"], podman.run("logs", "daemon").stderr
+        yield podman
+    finally:
+        print(podman.run("logs", "daemon", check=False).stderr)
+        podman.run("rm", "--force", "-t", "0", "daemon", check=False)
+        podman.run("volume", "rm", "--force", "state", check=False)
+
+
+def test_the_image_says_what_it_runs_and_as_whom(podman: Podman) -> None:
+    image = podman.inspect("image", "localhost/replicator")
+    assert image["Config"]["User"] == "65532:65532"
+    assert image["Config"]["Entrypoint"] == ["/opt/replicator/bin/replicator"]
+    assert image["Config"]["Cmd"] == ["run"]
+    assert image["Config"]["StopSignal"] == "SIGTERM"
+    assert image["Config"]["ExposedPorts"].keys() == {"8080/tcp", "9464/tcp"}
+    assert image["Labels"]["org.opencontainers.image.title"] == "replicator"
+    run = ("run", "--rm", *_LIMITS, "--network", "none", "--read-only", "localhost/replicator")
+    assert podman.run(*run, "--version").stdout.split()[-1] == image["Labels"]["org.opencontainers.image.version"]
+    python = (*run[:-1], "--entrypoint", "/opt/replicator/bin/python", "localhost/replicator")
+    assert podman.run(*python, "-m", "pip", check=False).returncode != 0, "no pip beside the daemon"
+
+
+def test_it_runs_as_nobody_with_no_power_and_writes_to_its_store_alone(daemon: Podman) -> None:
+    state = daemon.inspect("container", "daemon")["State"]
+    lines = Path(f"/proc/{state['Pid']}/status").read_text().splitlines()
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    assert (status["Uid"].split(), status["Gid"].split()) == (["65532"] * 4, ["65532"] * 4)
+    assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")} == {0}
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    mounts = Path(f"/proc/{state['Pid']}/mountinfo").read_text().splitlines()
+    (root,) = (line.split() for line in mounts if line.split()[4] == "/")
+    assert "ro" in root[5].split(",")
+    assert daemon.python(_WRITE, "/opt/replicator/new", "/etc/replicator/new", "/state/new") == [
+        "30",
+        "30",
+        "written",
+    ]
+
+
+def test_its_probes_answer_and_its_commands_run_beside_it(daemon: Podman) -> None:
+    assert daemon.python(_ASK, "/healthz") == ["200"]
+    assert daemon.python(_ASK, "/readyz") == ["200"]
+    assert daemon.run("healthcheck", "run", "daemon").returncode == 0
+    assert "eu" in daemon.run("exec", "daemon", "replicator", "status").stdout
+
+
+def test_a_stop_is_clean_and_what_was_taken_is_there_afterwards(daemon: Podman) -> None:
+    assert daemon.python(_PUSH) == ["202"]
+    for _ in range(2):
+        daemon.run("stop", "-t", "60", "daemon")
+        state = daemon.inspect("container", "daemon")["State"]
+        assert (state["Status"], state["ExitCode"], state["OOMKilled"]) == ("exited", 0, False)
+        daemon.run("start", "daemon")
+        assert daemon.python(_WAIT_READY) == ["200"]
+    assert "team/app" in daemon.run("exec", "daemon", "replicator", "status", "--owed").stdout
