@@ -32,7 +32,7 @@ TEAM = parse_repository("team/app")
 LAYER = make_blob("again", 70_000)
 CONTENTS: dict[str, Content] = {
     "image": make_image("plain", [100_000, 3_000]),
-    "large": make_image("large", [5 * MIB + 7]),
+    "large": make_image("large", [9 * MIB + 7]),
     "worth-keeping": make_image("worth keeping", [17 * MIB + 7]),
     "layers-twice": make_image("twice", [LAYER, 10, LAYER, make_blob("empty", 0)]),
     "index": make_index(

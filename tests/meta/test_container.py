@@ -159,10 +159,15 @@ def test_the_sidecar_is_there_before_the_registry_and_hears_it(tmp_path: Path) -
     (daemon,) = pods()["sidecar.yaml"]["initContainers"]
     assert daemon["restartPolicy"] == "Always"
     assert daemon["startupProbe"]["httpGet"]["path"] == "/readyz"
-    (config,) = (one for name, one in documents() if name == "sidecar.yaml" and one["kind"] == "ConfigMap")
-    (endpoint,) = yaml.safe_load(config["data"]["config.yml"])["notifications"]["endpoints"]
+    (config,) = (one for name, one in documents() if name == "sidecar.yaml" and one["kind"] == "Secret")
+    (endpoint,) = yaml.safe_load(config["stringData"]["config.yml"])["notifications"]["endpoints"]
     settings = settings_of("sidecar.yaml", tmp_path)
     assert endpoint["url"] == f"http://{settings.webhooks.listen}{settings.webhooks.endpoints[0].path}"
+
+
+def test_no_login_stands_in_a_config_map() -> None:
+    maps = [yaml.safe_dump(document["data"]) for _, document in documents() if document["kind"] == "ConfigMap"]
+    assert [text for text in maps if "Bearer" in text or "Authorization" in text] == []
 
 
 def test_one_daemon_at_a_time_uses_the_store() -> None:
