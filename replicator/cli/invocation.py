@@ -14,8 +14,6 @@ from replicator.settings.load import load
 from replicator.settings.schema import Settings
 from replicator.settings.units import parse_duration
 
-DEFAULT_CONFIG = Path("/etc/replicator/replicator.yaml")
-
 
 class Exit(IntEnum):
     """How a command ends."""

@@ -8,10 +8,11 @@ from replicator import __version__
 from replicator.cli.check import check
 from replicator.cli.configuration import config
 from replicator.cli.copy import copy
-from replicator.cli.invocation import DEFAULT_CONFIG, Commands, Invocation
+from replicator.cli.invocation import Commands, Invocation
 from replicator.cli.run import run
 from replicator.cli.status import status
 from replicator.cli.wait import wait
+from replicator.settings.document import DEFAULT_CONFIG
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from replicator.model import shown
+from replicator.settings.document import DEFAULT_ADMIN
 from replicator.settings.mistakes import KeyPath, Mistake
 from replicator.settings.registries import PRIMARY
 from replicator.settings.schema import name_of_path
@@ -125,7 +126,7 @@ def _check_servers(data: Any) -> Iterator[Mistake]:
         if isinstance(auth, dict):
             yield from _check_auth((*here, "auth"), auth)
     yield from _not_both(("admin",), admin, "token")
-    if _same_address(webhooks.get("listen", "0.0.0.0:8080"), admin.get("listen", "127.0.0.1:9464")):
+    if _same_address(webhooks.get("listen", "0.0.0.0:8080"), admin.get("listen", DEFAULT_ADMIN)):
         key, other = ("admin", "webhooks") if "listen" in admin else ("webhooks", "admin")
         yield Mistake((key, "listen"), f"is also the address of {other}", "choose another port")
     retry = _mapping(data, "retry")

@@ -5,6 +5,7 @@ Stricter than YAML: one document, text keys, no duplicate keys, no values left e
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -12,6 +13,10 @@ import yaml
 from replicator.model import shown
 from replicator.settings.mistakes import KeyPath, Mistake
 
+DEFAULT_CONFIG = Path("/etc/replicator/replicator.yaml")
+"""Where the file is when nobody names another."""
+DEFAULT_ADMIN = "127.0.0.1:9464"
+"""`admin.listen` of a file that does not say."""
 _MAX_BYTES = 1 << 20
 _MAX_DEPTH = 32
 _MAX_VALUES = 50_000

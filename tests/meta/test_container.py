@@ -70,7 +70,9 @@ def test_the_image_runs_the_daemon_as_nobody_in_particular() -> None:
     assert f"USER {USER}:{USER}" in last
     assert 'ENTRYPOINT ["/opt/replicator/bin/replicator"]\nCMD ["run"]' in last
     assert "STOPSIGNAL SIGTERM" in last
-    assert f'org.opencontainers.image.version="{__version__}"' in last
+    assert f"ARG VERSION={__version__}\n" in last
+    for key, argument in (("source", "SOURCE"), ("revision", "REVISION"), ("version", "VERSION")):
+        assert f'org.opencontainers.image.{key}="${{{argument}}}"' in last
     assert not re.search(r"^RUN (?!\[)|^RUN", last, re.MULTILINE), "no shell and no step is needed in the last stage"
     copied = re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.MULTILINE)
     ignored = (FOLDER / "Containerfile.containerignore").read_text().split()
@@ -168,6 +170,26 @@ def test_the_sidecar_is_there_before_the_registry_and_hears_it(tmp_path: Path) -
 def test_no_login_stands_in_a_config_map() -> None:
     maps = [yaml.safe_dump(document["data"]) for _, document in documents() if document["kind"] == "ConfigMap"]
     assert [text for text in maps if "Bearer" in text or "Authorization" in text] == []
+
+
+@pytest.mark.parametrize("name", sorted(pods()))
+def test_the_secret_holds_a_placeholder_for_each_file_that_is_named(name: str) -> None:
+    (secret,) = (one for file, one in documents() if file == "secret.yaml")
+    assert all(value.startswith("set-me") for value in secret["stringData"].values()), "nothing that is real"
+    (mounted,) = (one["secret"] for one in pods()[name]["volumes"] if one["name"] == "secrets")
+    assert mounted["secretName"] == secret["metadata"]["name"]
+    named = set(re.findall(r"/run/secrets/replicator/([a-z-]+)", configurations()[name]))
+    assert named <= secret["stringData"].keys()
+    if name == "deployment.yaml":
+        assert named == secret["stringData"].keys()
+
+
+def test_webhooks_may_come_over_both_families() -> None:
+    (policy,) = (one for file, one in documents() if file == "network-policy.yaml")
+    webhooks = policy["spec"]["ingress"][0]
+    assert webhooks["ports"] == [{"protocol": "TCP", "port": "webhooks"}]
+    assert {one["ipBlock"]["cidr"] for one in webhooks["from"]} == {"0.0.0.0/0", "::/0"}
+    assert not any("to" in rule for rule in policy["spec"]["egress"]), "what is open is open to both"
 
 
 def test_one_daemon_at_a_time_uses_the_store() -> None:
