@@ -26,9 +26,9 @@ $(READY): pyproject.toml constraints.txt tests/tools/make-venv.sh
 	@tests/tools/make-venv.sh $(VENV)
 
 .PHONY: tools
-tools: ## the programs that tests run: docker-registry, skopeo, strace, Prometheus, systemd-analyze; two more registries, if there is a Go
+tools: ## the programs that tests run: docker-registry, skopeo, strace, Prometheus, systemd-analyze; two more registries and a reader of compose files, if there is a Go
 	@tests/tools/get-programs.sh docker-registry skopeo strace prometheus systemd-analyze
-	@tests/tools/build-programs.sh distribution3 ociregistry
+	@tests/tools/build-programs.sh distribution3 ociregistry composecheck
 
 .PHONY: format
 format: $(READY) ## rewrite the sources in the house format
@@ -55,7 +55,7 @@ test: $(READY) tools ## what every change must pass
 
 .PHONY: prove
 prove: $(READY) tools ## the long proof; prints what it showed
-	@tests/tools/get-programs.sh systemd-nspawn podman buildah || echo "what needs them is skipped" >&2
+	@tests/tools/get-programs.sh systemd-nspawn podman buildah crun runc || echo "what needs them is skipped" >&2
 	@$(PY) -m pytest -m prove -s -v -o timeout=0 --durations=0 $(ARGS)
 
 .PHONY: demo

@@ -98,10 +98,19 @@ def test_compose_mounts_what_there_is_and_gives_the_daemon_nothing_more() -> Non
         for port in service.get("ports", []):
             assert port.startswith("127.0.0.1:"), "nothing is open to the network"
     daemon = services["replicator"]
-    assert (daemon["read_only"], daemon["cap_drop"]) == (True, ["ALL"])
-    assert daemon["security_opt"] == ["no-new-privileges:true"]
     assert (FOLDER / COMPOSE["secrets"]["hook"]["file"]).exists()
     assert (FOLDER / daemon["build"]["context"] / daemon["build"]["dockerfile"]).exists()
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSE["services"]))
+def test_each_service_of_compose_is_locked_up(name: str) -> None:
+    service = COMPOSE["services"][name]
+    assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.get("cap_add", []) == (["CHOWN"] if name == "state" else [])
+    assert "privileged" not in service
+    written = [volume for volume in service["volumes"] if not volume.endswith(":ro")]
+    assert [volume.split(":")[0] for volume in written] == [name if name != "replicator" else "state"]
 
 
 def test_in_compose_the_primary_tells_the_daemon_and_prometheus_asks_both(tmp_path: Path) -> None:

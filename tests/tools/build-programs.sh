@@ -12,6 +12,7 @@ package_of() {
     case $1 in
         distribution3) echo github.com/distribution/distribution/v3/cmd/registry ;;
         ociregistry) echo ./ociregistry ;;
+        composecheck) echo ./composecheck ;;
         crane) echo github.com/google/go-containerregistry/cmd/crane ;;
         regsync) echo github.com/regclient/regclient/cmd/regsync ;;
         *) echo "no such program: $1" >&2 && return 2 ;;
@@ -58,7 +59,7 @@ mkdir -p "$made"
 exec 9<"$tools/build-programs.sh"
 if command -v flock >/dev/null; then flock 9; fi
 
-version=$(cat go.mod go.sum ociregistry/*.go | cksum)
+version=$(cat go.mod go.sum ./*/*.go | cksum)
 wanted=()
 for program in "$@"; do
     package_of "$program" >/dev/null

@@ -19,6 +19,8 @@ package_of() {
     esac
 }
 
+# Where runc is; a plain user's PATH may lack it.
+PATH=$PATH:/usr/sbin
 missing=()
 for program in "$@"; do
     command -v "$program" >/dev/null || missing+=("$(package_of "$program")")
