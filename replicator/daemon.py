@@ -23,6 +23,7 @@ from replicator.allocator import keep_freed_memory
 from replicator.clock import Clock, SystemClock
 from replicator.intake.listener import listening
 from replicator.intake.receiver import build_receiver
+from replicator.intake.server_tls import ServerTls
 from replicator.observability.logs import configure_logs
 from replicator.observability.metrics import Metrics
 from replicator.observability.repeats import tell_held_back
@@ -121,6 +122,7 @@ class _Life:
         self._service = service
         self._orders = orders
         self._load = load
+        self._tls = None if settings.webhooks.tls is None else ServerTls(settings.webhooks.tls)
 
     async def run(self, config_path: Path) -> None:
         settings, clock = self._settings, self._clock
@@ -164,7 +166,8 @@ class _Life:
         admin = build_admin(worlds.settings, ports)
         await stack.enter_async_context(serve_admin(admin, at.admin.listen.host, at.admin.listen.port))
         receiver = build_receiver(worlds.doors, clock=ground.clock)
-        await stack.enter_async_context(listening(receiver, at.webhooks.listen.host, at.webhooks.listen.port))
+        hooks, context = at.webhooks.listen, None if self._tls is None else self._tls.context
+        await stack.enter_async_context(listening(receiver, hooks.host, hooks.port, tls=context))
         stack.enter_context(intake.opened())
 
     async def _work(self, worlds: Worlds, ground: Ground) -> None:
@@ -190,7 +193,7 @@ class _Life:
         reloader = Reloader(worlds, ground, self._service, self._load)
         async with anyio.create_task_group() as group:
             group.start_soon(self._reload_when_told, reloader)
-            group.start_soon(SecretWatch(worlds, ground, reloader).run)
+            group.start_soon(SecretWatch(worlds, ground, reloader, self._tls).run)
             await reloader.tell_of_strangers()
             await self._orders.stop.wait()
             group.cancel_scope.cancel()

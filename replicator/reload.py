@@ -87,17 +87,20 @@ class Reloader:
 def pin(written: Settings, running: Settings) -> tuple[Settings, list[str]]:
     """Return the settings as far as a running daemon can take them over, and the keys that wait for a restart."""
     update: dict[str, object] = {}
-    keys = []
+    keys, webhooks = [], written.webhooks
     if written.webhooks.listen != running.webhooks.listen:
         keys.append("webhooks.listen")
-        update["webhooks"] = written.webhooks.model_copy(update={"listen": running.webhooks.listen})
+        webhooks = webhooks.model_copy(update={"listen": running.webhooks.listen})
+    if written.webhooks.tls != running.webhooks.tls:
+        keys.append("webhooks.tls")
+        webhooks = webhooks.model_copy(update={"tls": running.webhooks.tls})
     if written.admin.listen != running.admin.listen:
         keys.append("admin.listen")
         update["admin"] = written.admin.model_copy(update={"listen": running.admin.listen})
     if written.store != running.store:
         keys.append("store.url")
         update["store"] = running.store
-    return written.model_copy(update=update), keys
+    return written.model_copy(update={**update, "webhooks": webhooks}), keys
 
 
 def differences(before: Settings, after: Settings) -> dict[str, list[str]]:

@@ -7,7 +7,9 @@ from pathlib import Path
 import anyio.to_thread
 import structlog
 
-from replicator.reload import Reloader
+from replicator.errors import SettingsError
+from replicator.intake.server_tls import ServerTls
+from replicator.reload import Reloader, ReloadEvent
 from replicator.settings.credentials import Credentials
 from replicator.settings.registries import Tls
 from replicator.settings.schema import Settings
@@ -31,10 +33,11 @@ class SecretEvent(StrEnum):
 class SecretWatch:
     """Sees that a file changed. Values are read whenever they are used: only what failed before has to be told."""
 
-    def __init__(self, worlds: Worlds, ground: Ground, reloader: Reloader) -> None:
+    def __init__(self, worlds: Worlds, ground: Ground, reloader: Reloader, listener: ServerTls | None = None) -> None:
         self._worlds = worlds
         self._ground = ground
         self._reloader = reloader
+        self._listener = listener
         self._seen: dict[Path, _Signature] = {}
 
     async def run(self) -> None:
@@ -47,7 +50,10 @@ class SecretWatch:
         """Compare all files with how they were; the first time a file is seen is no change."""
         settings = self._worlds.settings()
         secrets, certificates = secret_files(settings), certificate_files(settings)
-        changed = await anyio.to_thread.run_sync(self._changed, {*secrets, *certificates})
+        own = frozenset() if self._listener is None else self._listener.files
+        changed = await anyio.to_thread.run_sync(self._changed, {*secrets, *certificates, *own})
+        if self._listener is not None and changed & own:
+            self._renew(self._listener)
         if changed & certificates.keys():
             # A certificate without its key cannot be used: then the key changes too, and this is done again.
             self._reloader.renew()
@@ -58,6 +64,14 @@ class SecretWatch:
         for replica in settings.replicas:
             if names & {replica.name, replica.source}:
                 await self._worlds.used.engine.try_again(replica.name)
+
+    def _renew(self, listener: ServerTls) -> None:
+        try:
+            listener.renew()
+        except SettingsError as error:
+            _log.error(ReloadEvent.CERTIFICATES_REFUSED, error=str(error))
+        else:
+            _log.info(ReloadEvent.CERTIFICATES_RENEWED)
 
     def _changed(self, paths: Iterable[Path]) -> set[Path]:
         changed = set()

@@ -1,4 +1,4 @@
-"""Who may deliver: a shared secret that the sender puts into one header (S16).
+"""Who may deliver: a shared secret that the sender puts into one header, or into the query of the URL (S16).
 
 Presented and expected values are compared as hashes of equal length in constant time, against every valid secret.
 """
@@ -9,31 +9,17 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
-from typing import Final
 
 from replicator.clock import Clock
-from replicator.errors import SettingsError
+from replicator.intake.gates import CurrentSecrets, Head, Verdict
 from replicator.settings.secrets import Secret
-
-REREAD_SECONDS: Final = 1.0
-"""How long the values of secrets are kept: a rotated file counts after this time at the latest."""
-
-
-class Verdict(Enum):
-    """Whether a delivery may be read."""
-
-    ADMITTED = "admitted"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-    """No secret could be read, so that nobody can be told from anybody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """How a secret is presented: in which `header`, how it is taken `out` of its value, and the fitting challenge."""
+    """How a secret is presented: where all values `at` that place are, how it is taken `out` of the only one."""
 
-    header: str
+    at: Callable[[Head], Sequence[str]]
     out: Callable[[str], bytes]
     prefix: bytes = b""
     challenge: str | None = None
@@ -41,65 +27,62 @@ class Demand:
 
 def bearer() -> Demand:
     """Demand `Authorization: Bearer SECRET`."""
-    return Demand(header="Authorization", out=_bearer_token, challenge="Bearer")
+    return Demand(at=_authorization, out=_bearer_token, challenge="Bearer")
 
 
 def basic(username: str) -> Demand:
     """Demand HTTP Basic authentication with this user name and the secret as password."""
     prefix = f"{username}:".encode()
-    return Demand(header="Authorization", out=_basic_pair, prefix=prefix, challenge='Basic realm="webhooks"')
+    return Demand(at=_authorization, out=_basic_pair, prefix=prefix, challenge='Basic realm="webhooks"')
 
 
 def header(name: str) -> Demand:
     """Demand that the header `name` is the secret and nothing else."""
-    return Demand(header=name, out=_bytes)
+    return Demand(at=lambda head: head.header(name), out=_bytes)
 
 
-class Gate:
-    """Tells authentic deliveries of one endpoint from others; any of the `secrets` is valid."""
+def query(name: str) -> Demand:
+    """Demand `?NAME=SECRET` in the URL, of senders that can set no header."""
+    return Demand(at=lambda head: tuple(head.url.query.getall(name, ())), out=_bytes)
+
+
+class SharedSecret:
+    """A gate for whoever presents one of the `secrets`."""
 
     def __init__(self, demand: Demand, secrets: Sequence[Secret], *, clock: Clock) -> None:
         self._demand = demand
-        self._secrets = tuple(secrets)
-        self._clock = clock
-        self._expected: tuple[bytes, ...] = ()
-        self._read_at: float | None = None
-
-    @property
-    def header(self) -> str:
-        """The header that the sender must set exactly once."""
-        return self._demand.header
+        self._expected = CurrentSecrets(secrets, self._hash, clock=clock)
 
     @property
     def challenge(self) -> str | None:
         """The WWW-Authenticate header of a refusal; always the same."""
         return self._demand.challenge
 
-    def verdict(self, presented: Sequence[str]) -> Verdict:
-        """Judge by all values of the header that were sent."""
-        expected = self._valid_hashes()
+    async def admit(self, head: Head) -> Verdict:
+        """Judge by the one place where the secret has to be, once."""
+        expected = self._expected.values()
         if not expected:
             return Verdict.UNKNOWN
+        presented = self._demand.at(head)
         offered = self._demand.out(presented[0]) if len(presented) == 1 else b""
         offered_hash = hashlib.sha256(offered).digest()
         # No early way out: the time must not tell which secret matched, or whether any did.
         matches = [hmac.compare_digest(offered_hash, each) for each in expected]
         return Verdict.ADMITTED if any(matches) else Verdict.REFUSED
 
-    def _valid_hashes(self) -> tuple[bytes, ...]:
-        now = self._clock.monotonic()
-        if self._read_at is None or now - self._read_at >= REREAD_SECONDS:
-            self._expected = tuple(filter(None, map(self._hash, self._secrets)))
-            self._read_at = now
-        return self._expected
+    async def prove(self, _head: Head, _body: bytes) -> Verdict:
+        """Ask nothing of the body."""
+        return Verdict.ADMITTED
 
-    def _hash(self, secret: Secret) -> bytes | None:
-        try:
-            value = secret.reveal()
-        except SettingsError:
-            return None
-        # An empty secret would admit everybody who sends an empty value.
-        return hashlib.sha256(self._demand.prefix + value.encode()).digest() if value else None
+    def taken(self, head: Head) -> None:
+        """Keep nothing: these senders mark no delivery so that a repetition could be told."""
+
+    def _hash(self, secret: str) -> bytes:
+        return hashlib.sha256(self._demand.prefix + secret.encode()).digest()
+
+
+def _authorization(head: Head) -> Sequence[str]:
+    return head.header("Authorization")
 
 
 def _bytes(value: str) -> bytes:

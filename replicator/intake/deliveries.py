@@ -71,6 +71,11 @@ class Deliveries:
             raise
         return self._counted(decoded, routed, recorded, now, delivery)
 
+    def repeated(self) -> Taken:
+        """Count a delivery that was taken before, as its sender's own id tells, and is not read again."""
+        self._means.metrics.webhook_events(self._endpoint, WebhookResult.IGNORED)
+        return Taken(delivery=delivery_id(""), results={WebhookResult.IGNORED: 1})
+
     async def _decoded(self, body: bytes, headers: Mapping[str, str]) -> Decoded:
         if len(body) < LARGE_BODY:
             return self._decode(body, headers, limit=self._max_body)

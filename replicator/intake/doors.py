@@ -7,12 +7,15 @@ from typing import Final
 
 from replicator.clock import Clock
 from replicator.intake import authentication
-from replicator.intake.authentication import Gate
+from replicator.intake.authentication import SharedSecret
 from replicator.intake.deliveries import Deliveries, Means
 from replicator.intake.formats import distribution
+from replicator.intake.gates import Gate
 from replicator.intake.ports import Decoder, WebhookMetrics
+from replicator.intake.signatures import BodySignature, StandardWebhooks
 from replicator.settings.credentials import EndpointAuth
 from replicator.settings.schema import Endpoint
+from replicator.settings.secrets import Secret
 
 _DECODERS: Final[Mapping[str, Decoder]] = MappingProxyType({"distribution": distribution.decode})
 
@@ -37,11 +40,24 @@ def gate_of(auth: EndpointAuth | None, clock: Clock) -> Gate | None:
     """Return the gate that the settings ask for; None for the word `none`."""
     if auth is None:
         return None
+    if auth.hmac_sha256 is not None:
+        return BodySignature("sha256", auth.hmac_sha256.header, auth.hmac_sha256.keys, clock=clock)
+    if auth.hmac_sha1 is not None:
+        return BodySignature("sha1", auth.hmac_sha1.header, auth.hmac_sha1.keys, clock=clock)
+    if auth.standard_webhooks is not None:
+        signed = auth.standard_webhooks
+        return StandardWebhooks(signed.keys, tolerance=signed.tolerance, clock=clock)
+    return SharedSecret(*_shared(auth), clock=clock)
+
+
+def _shared(auth: EndpointAuth) -> tuple[authentication.Demand, Sequence[Secret]]:
     if auth.basic is not None:
-        return Gate(authentication.basic(auth.basic.username), auth.basic.passwords, clock=clock)
+        return authentication.basic(auth.basic.username), auth.basic.passwords
     if auth.header is not None:
-        return Gate(authentication.header(auth.header.name), auth.header.values, clock=clock)
-    return Gate(authentication.bearer(), auth.bearer_tokens, clock=clock)
+        return authentication.header(auth.header.name), auth.header.values
+    if auth.query is not None:
+        return authentication.query(auth.query.name), auth.query.values
+    return authentication.bearer(), auth.bearer_tokens
 
 
 def _open(endpoint: Endpoint, means: Means) -> Door:

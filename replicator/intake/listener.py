@@ -1,6 +1,7 @@
 """The socket that deliveries come in on: hardened, quiet, and closed only after what is in hand was answered."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -19,8 +20,10 @@ BACKLOG: Final = 512
 
 
 @asynccontextmanager
-async def listening(application: web.Application, host: str, port: int, *, grace: float = 10.0) -> AsyncIterator[int]:
-    """Serve `application` while the block runs; yields the bound port (port 0 picks a free one).
+async def listening(
+    application: web.Application, host: str, port: int, *, tls: ssl.SSLContext | None = None, grace: float = 10.0
+) -> AsyncIterator[int]:
+    """Serve `application` while the block runs; yields the bound port (port 0 picks a free one). With `tls` by HTTPS.
 
     At the end no connection is taken any more, and requests in hand are answered within `grace` seconds. Raises
     SettingsError when the address cannot be had.
@@ -29,9 +32,9 @@ async def listening(application: web.Application, host: str, port: int, *, grace
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=grace)
     await runner.setup()
     try:
-        server = await _bind(runner, host, port)
+        server = await _bind(runner, host, port, tls)
         bound: int = server.sockets[0].getsockname()[1]
-        log.info(LogEvent.WEBHOOK_LISTENING, host=host, port=bound)
+        log.info(LogEvent.WEBHOOK_LISTENING, host=host, port=bound, tls=tls is not None)
         try:
             yield bound
         finally:
@@ -41,7 +44,7 @@ async def listening(application: web.Application, host: str, port: int, *, grace
     log.info(LogEvent.WEBHOOK_CLOSED, host=host, port=bound)
 
 
-async def _bind(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
+async def _bind(runner: web.AppRunner, host: str, port: int, tls: ssl.SSLContext | None) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     manager = runner.server
     if manager is None:
@@ -59,7 +62,7 @@ async def _bind(runner: web.AppRunner, host: str, port: int) -> asyncio.Server:
         )
 
     try:
-        return await loop.create_server(connection, host, port, backlog=BACKLOG)
+        return await loop.create_server(connection, host, port, backlog=BACKLOG, ssl=tls)
     except OSError as error:
         raise SettingsError(f"webhooks.listen: cannot listen on {host}:{port}: {error.strerror}") from error
 

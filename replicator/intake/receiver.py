@@ -16,9 +16,9 @@ from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.intake import answers
 from replicator.intake.answers import Refused
-from replicator.intake.authentication import Verdict
 from replicator.intake.deliveries import LARGE_BODY, Taken
 from replicator.intake.doors import Door
+from replicator.intake.gates import Gate, Head, Verdict
 from replicator.intake.throttle import Throttle
 from replicator.observability.events import LogEvent
 from replicator.observability.labels import WebhookResult
@@ -68,7 +68,7 @@ class _Receiver:
         if request.method != hdrs.METH_POST:
             return answers.only_post().response()
         try:
-            _check_head(door, request)
+            await _check_head(door, request)
             taken = await self._deliver(door, request)
         except Refused as refused:
             return self._refuse(door, request, refused.refusal)
@@ -83,7 +83,9 @@ class _Receiver:
                 await stack.enter_async_context(self._large)
             try:
                 body = await _read(request, door.max_body, self._body_seconds)
-                return await door.deliveries.take(body, request.headers)
+                if door.gate is None:
+                    return await door.deliveries.take(body, request.headers)
+                return await _taken_if_proven(door, door.gate, request, body)
             except StoreError as error:
                 raise Refused(answers.no_commit(error.retry_after)) from error
             finally:
@@ -117,18 +119,36 @@ class _Receiver:
             self._log.warning(event, endpoint=door.name, held_back=held_back, **fields)
 
 
-def _check_head(door: Door, request: web.Request) -> None:
+async def _check_head(door: Door, request: web.Request) -> None:
     """Refuse what can be refused before the body is read."""
     if (request.content_length or 0) > door.max_body:
         raise Refused(answers.too_large(door.max_body))
     if door.gate is not None:
-        verdict = door.gate.verdict(request.headers.getall(door.gate.header, ()))
-        if verdict is Verdict.UNKNOWN:
-            raise Refused(answers.no_secret())
-        if verdict is Verdict.REFUSED:
-            raise Refused(answers.unauthorized(door.gate.challenge))
+        _heed(await door.gate.admit(_head(request)), door.gate)
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise Refused(answers.encoded())
+
+
+async def _taken_if_proven(door: Door, gate: Gate, request: web.Request, body: bytes) -> Taken:
+    head = _head(request)
+    verdict = await gate.prove(head, body)
+    _heed(verdict, gate)
+    if verdict is Verdict.REPEATED:
+        return door.deliveries.repeated()
+    taken = await door.deliveries.take(body, request.headers)
+    gate.taken(head)
+    return taken
+
+
+def _head(request: web.Request) -> Head:
+    return Head(request.headers, request.rel_url)
+
+
+def _heed(verdict: Verdict, gate: Gate) -> None:
+    if verdict is Verdict.UNKNOWN:
+        raise Refused(answers.no_secret())
+    if verdict is Verdict.REFUSED:
+        raise Refused(answers.unauthorized(gate.challenge))
 
 
 async def _read(request: web.Request, limit: int, seconds: float) -> bytes:

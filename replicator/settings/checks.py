@@ -23,6 +23,14 @@ _LOGINS = {
     "aws": ("aws",),
     "gcp": ("gcp",),
 }
+_SECRETS_OF_WAYS = {
+    "basic": "password",
+    "header": "value",
+    "query": "value",
+    "hmac_sha256": "secret",
+    "hmac_sha1": "secret",
+    "standard_webhooks": "secret",
+}
 _WILDCARDS = {"0.0.0.0", "[::]"}  # noqa: S104 -- compared with, not bound to
 
 
@@ -141,7 +149,7 @@ def _check_auth(path: KeyPath, auth: Mapping[str, Any]) -> Iterator[Mistake]:
     if not auth:
         yield Mistake(path, "is empty", "write bearer_token_file: PATH, or the word none")
     yield from _not_both(path, auth, "bearer_token")
-    for way, secret in (("basic", "password"), ("header", "value")):
+    for way, secret in _SECRETS_OF_WAYS.items():
         section = auth.get(way)
         if isinstance(section, dict):
             yield from _not_both((*path, way), section, secret)

@@ -1,10 +1,10 @@
 """How the daemon proves who it is to a registry, and how senders prove it to the daemon."""
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, model_validator
 
-from replicator.settings.fields import HeaderName, UserName
+from replicator.settings.fields import Duration, HeaderName, QueryName, UserName, refuse
 from replicator.settings.files import FilePath, SecretFile, SecretFiles, SecretVariable
-from replicator.settings.secrets import Secret
+from replicator.settings.secrets import Secret, standard_webhooks_key
 from replicator.settings.section import Section
 
 
@@ -71,6 +71,54 @@ class HeaderAuth(Section):
         return _all(self.value_file, self.value_env)
 
 
+class QueryAuth(Section):
+    """A secret in the query of the URL that a sender calls."""
+
+    name: QueryName = Field("token", description="Name before the `=`.")
+    value_file: SecretFiles = Field((), description="File that holds the value; a list while it is rotated.")
+    value_env: SecretVariable | None = Field(None, description="Environment variable that holds the value.")
+
+    @property
+    def values(self) -> tuple[Secret, ...]:
+        """All values that are valid now."""
+        return _all(self.value_file, self.value_env)
+
+
+class _KeyAuth(Section):
+    secret_file: SecretFiles = Field((), description="File that holds the key; a list while it is rotated.")
+    secret_env: SecretVariable | None = Field(None, description="Environment variable that holds the key.")
+
+    @property
+    def keys(self) -> tuple[Secret, ...]:
+        """All keys that are valid now."""
+        return _all(self.secret_file, self.secret_env)
+
+
+class HmacSha256Auth(_KeyAuth):
+    """The HMAC-SHA256 of the body in a header, in hex, bare or after `sha256=`."""
+
+    header: HeaderName = Field("X-Hub-Signature-256", description="Header with the signature.")
+
+
+class HmacSha1Auth(_KeyAuth):
+    """The HMAC-SHA1 of the body in a header, in hex, bare or after `sha1=`."""
+
+    header: HeaderName = Field("X-Nexus-Webhook-Signature", description="Header with the signature.")
+
+
+class StandardWebhooksAuth(_KeyAuth):
+    """Signatures by Standard Webhooks 1.0.0; the key is written `whsec_BASE64`."""
+
+    tolerance: Duration = Field(300.0, ge=1, le=3600, description="How far the signed time may be from ours.")
+
+    @model_validator(mode="after")
+    def _are_keys(self, info: ValidationInfo) -> "StandardWebhooksAuth":
+        for secret in self.keys if info.context is not None else ():
+            if not standard_webhooks_key(secret.reveal()):
+                refuse(f"the secret in {secret.origin} is no key", "write whsec_ and the key in base64 there")
+        return self
+
+
 class EndpointAuth(Section):
     """What a sender must show; exactly one of these ways."""
 
@@ -80,10 +128,12 @@ class EndpointAuth(Section):
     bearer_token_env: SecretVariable | None = Field(None, description="Environment variable that holds that token.")
     basic: BasicAuth | None = Field(None, description="User name and password.")
     header: HeaderAuth | None = Field(None, description="A header of any name with a secret value.")
-    query: None = Field(None, description="A secret in the query of the URL.")
-    hmac_sha256: None = Field(None, description="Signature of the body, HMAC-SHA256.")
-    hmac_sha1: None = Field(None, description="Signature of the body, HMAC-SHA1.")
-    standard_webhooks: None = Field(None, description="Signature by the Standard Webhooks rules.")
+    query: QueryAuth | None = Field(None, description="A secret in the query of the URL, for who sends no headers.")
+    hmac_sha256: HmacSha256Auth | None = Field(None, description="Signature of the body, HMAC-SHA256.")
+    hmac_sha1: HmacSha1Auth | None = Field(None, description="Signature of the body, HMAC-SHA1.")
+    standard_webhooks: StandardWebhooksAuth | None = Field(
+        None, description="Signature by the Standard Webhooks rules; a delivery that comes again is not taken again."
+    )
     jwt: None = Field(None, description="A signed token of an identity provider.")
     sns: None = Field(None, description="Signature of Amazon SNS.")
 

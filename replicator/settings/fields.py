@@ -28,6 +28,7 @@ _REPLICA_NAME = re.compile(r"[a-z0-9-]{1,63}")
 _ENDPOINT_NAME = re.compile(r"[A-Za-z0-9._~-]{1,63}")
 _LABEL_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_QUERY_NAME = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 _USER_NAME = re.compile(r"[^:\x00-\x1f\x7f]+")
 _POST_URL = re.compile(r"https?://[^/?#@\s]+(?:/[^?#@\s]*)?")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
@@ -237,6 +238,11 @@ HeaderName = Annotated[
     str,
     _matching(_HEADER_NAME, "is not the name of an HTTP header", "write a name, as in X-Hook-Token"),
     _schema("header", pattern=_anchored(_HEADER_NAME)),
+]
+QueryName = Annotated[
+    str,
+    _matching(_QUERY_NAME, "is not the name of a query parameter", "write a name, as in token"),
+    _schema("name", pattern=_anchored(_QUERY_NAME)),
 ]
 EndpointPath = Annotated[
     str,

@@ -1,5 +1,7 @@
 """Secrets that never show: the value is read when it is needed and printed nowhere."""
 
+import base64
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,6 +86,14 @@ class Secret:
         if not _without_newline(value):
             raise _unusable(f"the environment variable {variable} is empty")
         return value
+
+
+def standard_webhooks_key(secret: str) -> bytes:
+    """Return the key in `whsec_BASE64` (the prefix may be missing); b"" when it is none."""
+    try:
+        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _without_newline(value: str) -> str:

@@ -44,12 +44,8 @@ ROWS = (
     Row("replicas[].source", off=("primary",)),
     Row("rules[].deletes", off=("ignore",)),
     Row("rules[].conflicts", off=("overwrite",)),
-    Row("webhooks.tls"),
     Row("webhooks.endpoints[].format", off=("distribution",)),
-    *(
-        Row(f"webhooks.endpoints[].auth.{key}")
-        for key in ("query", "hmac_sha256", "hmac_sha1", "standard_webhooks", "jwt", "sns")
-    ),
+    *(Row(f"webhooks.endpoints[].auth.{key}") for key in ("jwt", "sns")),
     Row("store.url", starting="postgresql"),
     Row("sweep", off=("off", False)),
     Row("deletes"),

@@ -4,103 +4,32 @@ import asyncio
 import base64
 import errno
 import gzip
-import io
-import json
 import socket
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from replicator.clock import SystemClock
 from replicator.correlation import delivery_id
 from replicator.errors import SettingsError, StoreError
-from replicator.intake.deliveries import Means
-from replicator.intake.doors import open_doors
 from replicator.intake.listener import listening
-from replicator.intake.ports import IntentSink
 from replicator.intake.receiver import build_receiver
 from replicator.model import Digest, Intent, IntentKey, Recorded, Tag, parse_repository
-from replicator.observability.logs import configure_logs
-from replicator.observability.metrics import Metrics, Scope
-from replicator.routing import Router
 from replicator.settings.credentials import BasicAuth, EndpointAuth, HeaderAuth
-from replicator.settings.registries import PrimarySettings, ReplicaSettings
-from replicator.settings.schema import Endpoint, Log, Rule, Settings, Webhooks
+from replicator.settings.schema import Endpoint
 from replicator.settings.secrets import Secret
 from replicator.store.sqlite import SqliteStore
+from tests.integration.intake_site import DIGEST, Running, answer_from, body_of, push, running
 from tests.support.eventually import eventually
 from tests.support.logging_state import logging_as_before
 
 CANARY = "canary-4b1d5a7e90"
-DIGEST = "sha256:" + "5e" * 32
 MAX_BODY = 64 << 10
 BEARER = {"Authorization": f"Bearer {CANARY}"}
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back; header names in lower case."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
-@dataclass
-class Running:
-    """A receiver that runs, and what can be asked of it."""
-
-    port: int
-    store: SqliteStore
-    metrics: Metrics
-    log: io.StringIO = field(default_factory=io.StringIO)
-
-    async def send(self, body: bytes, path: str = "/open", *, method: str = "POST", **headers: str) -> Answer:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        lines = {"Host": "hooks.test", "Content-Length": str(len(body)), "Connection": "close", **named}
-        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        return await self.talk(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + body)
-
-    async def talk(self, raw: bytes) -> Answer:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        try:
-            writer.write(raw)
-            return await answer_from(reader)
-        finally:
-            writer.close()
-            await writer.wait_closed()
-
-    def count(self, name: str, **labels: str) -> float:
-        page = self.metrics.exposition("")[0].decode()
-        families = text_string_to_metric_families(page)
-        return sum(
-            sample.value
-            for family in families
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
-
-    def events(self, endpoint: str = "open") -> dict[str, int]:
-        words = ("accepted", "coalesced", "ignored", "unparsable", "unauthorized", "too_large", "unavailable")
-        counts = {
-            word: int(self.count("replicator_webhook_events_total", endpoint=endpoint, result=word)) for word in words
-        }
-        return {word: count for word, count in counts.items() if count}
-
-    async def owed(self) -> list[str]:
-        return sorted(str(row.key) for row in await self.store.rows(limit=10_000) if row.owed)
-
-    def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.getvalue().splitlines()]
 
 
 class Out:
@@ -155,24 +84,6 @@ class Buggy:
         raise NotImplementedError
 
 
-async def answer_from(reader: asyncio.StreamReader) -> Answer:
-    head = await reader.readuntil(b"\r\n\r\n")
-    first, *lines = head.decode().rstrip().split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-    return Answer(int(first.split(" ")[1]), headers, await reader.readexactly(int(headers.get("content-length", 0))))
-
-
-def push(
-    tag: str | None = "v1", digest: str | None = DIGEST, repository: str = "team/app", **more: Any
-) -> dict[str, Any]:
-    target = {"repository": repository, "tag": tag, "digest": digest}
-    return {"id": "e-1", "action": "push", "target": target, **more}
-
-
-def body_of(*events: Any) -> bytes:
-    return json.dumps({"events": list(events)}).encode()
-
-
 def endpoints(tmp_path: Path) -> tuple[Endpoint, ...]:
     token = tmp_path / "token"
     token.write_text(f"{CANARY}\n")
@@ -192,38 +103,9 @@ def endpoints(tmp_path: Path) -> tuple[Endpoint, ...]:
     )
 
 
-@asynccontextmanager
-async def running(
-    tmp_path: Path, *, sink: Callable[[SqliteStore], IntentSink] = lambda store: store, body_seconds: float = 5.0
-) -> AsyncIterator[Running]:
-    clock = SystemClock()
-    doors = endpoints(tmp_path)
-    settings = Settings(
-        version=1,
-        primary=PrimarySettings(url="https://registry.test"),
-        replicas=(
-            ReplicaSettings(name="eu", url="https://eu.test"),
-            ReplicaSettings(name="us", url="https://us.test"),
-        ),
-        rules=(Rule(repositories=("team/**",)),),
-        webhooks=Webhooks(endpoints=doors),
-    )
-    metrics = Metrics(Scope.of(settings, version="0"), clock=clock)
-    log = io.StringIO()
-    configure_logs(Log(level="debug", format="json"), log, clock=clock)
-    async with AsyncExitStack() as stack:
-        store = await SqliteStore.open(tmp_path / "state" / "replicator.db", clock=clock, observer=metrics)
-        stack.push_async_callback(store.close)
-        means = Means(sink=sink(store), router=Router(settings), metrics=metrics, clock=clock)
-        opened = open_doors(doors, means)
-        application = build_receiver(lambda: opened, clock=clock, body_seconds=body_seconds)
-        port = await stack.enter_async_context(listening(application, "127.0.0.1", 0, grace=5.0))
-        yield Running(port, store, metrics, log)
-
-
 @pytest.fixture
 async def intake(tmp_path: Path) -> AsyncIterator[Running]:
-    async with running(tmp_path) as here:
+    async with running(tmp_path, endpoints(tmp_path)) as here:
         yield here
 
 
@@ -249,7 +131,7 @@ async def test_nothing_is_answered_before_the_commit(tmp_path: Path) -> None:
         sinks.append(Slow(store))
         return sinks[0]
 
-    async with running(tmp_path, sink=slow) as here:
+    async with running(tmp_path, endpoints(tmp_path), sink=slow) as here:
         sending = asyncio.create_task(here.send(body_of(push())))
         await sinks[0].entered.wait()
         # What would answer too early has every chance to while a second request goes there and back.
@@ -427,7 +309,7 @@ async def test_bytes_beyond_the_declared_length_are_no_part_of_the_body(intake: 
 
 
 async def test_a_body_that_never_comes_is_not_waited_for_without_end(tmp_path: Path) -> None:
-    async with running(tmp_path, body_seconds=0.05) as here:
+    async with running(tmp_path, endpoints(tmp_path), body_seconds=0.05) as here:
         assert (await here.talk(b"POST /open HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")).status == 408
         assert here.events() == {"unparsable": 1}
         assert (await here.send(body_of(push()))).status == 202
@@ -478,7 +360,7 @@ async def test_a_store_that_cannot_commit_is_told_503_and_loses_nothing(tmp_path
         sinks.append(Out(store))
         return sinks[0]
 
-    async with running(tmp_path, sink=out) as here:
+    async with running(tmp_path, endpoints(tmp_path), sink=out) as here:
         for body, counted in ((body_of(push("a"), push("b")), 2), (b"nonsense", 1)):
             before = here.count("replicator_webhook_events_total", result="unavailable")
             answer = await here.send(body)
@@ -492,7 +374,7 @@ async def test_a_store_that_cannot_commit_is_told_503_and_loses_nothing(tmp_path
 
 
 async def test_a_mistake_of_ours_is_answered_500_told_in_the_log_and_shown_to_nobody(tmp_path: Path) -> None:
-    async with running(tmp_path, sink=lambda _: Buggy()) as here:
+    async with running(tmp_path, endpoints(tmp_path), sink=lambda _: Buggy()) as here:
         answer = await here.send(body_of(push()))
         assert (answer.status, answer.body) == (500, b"")
         assert "server" not in answer.headers
@@ -510,7 +392,7 @@ async def test_what_is_in_hand_is_answered_at_shutdown_and_nothing_new_is_taken(
         return sinks[0]
 
     async with AsyncExitStack() as stack:
-        here = await stack.enter_async_context(running(tmp_path, sink=slow))
+        here = await stack.enter_async_context(running(tmp_path, endpoints(tmp_path), sink=slow))
         sending = asyncio.create_task(here.send(body_of(push())))
         await sinks[0].entered.wait()
         closing = asyncio.create_task(stack.aclose())
@@ -637,6 +519,6 @@ async def test_an_address_that_is_taken_is_told_as_a_setting_that_is_wrong(intak
 
 
 async def test_the_port_is_free_again_afterwards(tmp_path: Path) -> None:
-    async with running(tmp_path) as here:
+    async with running(tmp_path, endpoints(tmp_path)) as here:
         assert (await here.send(body_of(push()))).status == 202
     assert refused(here.port)

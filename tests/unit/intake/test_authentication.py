@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from multidict import CIMultiDict
+from yarl import URL
 
-from replicator.intake.authentication import REREAD_SECONDS, Gate, Verdict, basic, bearer, header
+from replicator.intake.authentication import SharedSecret, basic, bearer, header, query
 from replicator.intake.doors import gate_of
-from replicator.settings.credentials import BasicAuth, EndpointAuth, HeaderAuth
+from replicator.intake.gates import REREAD_SECONDS, Gate, Head, Verdict
+from replicator.settings.credentials import BasicAuth, EndpointAuth, HeaderAuth, QueryAuth
 from replicator.settings.secrets import Secret
 from tests.support.fake_clock import FakeClock
 
@@ -21,8 +24,15 @@ def pair(user: str, password: str, scheme: str = "Basic") -> str:
 
 
 def gate_for(kind: str, clock: FakeClock, *secrets: str) -> Gate:
-    demand = {"bearer": bearer(), "basic": basic("hook"), "header": header("X-Token")}[kind]
-    return Gate(demand, [Secret.of_text(each) for each in secrets], clock=clock)
+    demand = {"bearer": bearer(), "basic": basic("hook"), "header": header("X-Token"), "query": query("token")}[kind]
+    return SharedSecret(demand, [Secret.of_text(each) for each in secrets], clock=clock)
+
+
+async def verdict_on(gate: Gate, values: Sequence[str]) -> Verdict:
+    """Present `values` in every place at once; the gate looks at one of them."""
+    headers = CIMultiDict((name, value) for name in ("Authorization", "X-Token") for value in values)
+    url = URL("/webhooks/primary").with_query([("token", value) for value in values])
+    return await gate.admit(Head(headers, url))
 
 
 @pytest.mark.parametrize(
@@ -33,16 +43,21 @@ def gate_for(kind: str, clock: FakeClock, *secrets: str) -> Gate:
         ("basic", pair("hook", SECRET)),
         ("basic", pair("hook", SECRET, "bAsIc")),
         ("header", SECRET),
+        ("query", SECRET),
     ],
 )
-def test_the_right_secret_is_admitted(fake_clock: FakeClock, kind: str, value: str) -> None:
-    assert gate_for(kind, fake_clock, SECRET).verdict([value]) is Verdict.ADMITTED
+async def test_the_right_secret_is_admitted(fake_clock: FakeClock, kind: str, value: str) -> None:
+    assert await verdict_on(gate_for(kind, fake_clock, SECRET), [value]) is Verdict.ADMITTED
 
 
 @pytest.mark.parametrize(
     ("kind", "values"),
     [
-        *((kind, values) for kind in ("bearer", "basic", "header") for values in ([], [""], ["x"], ["\udcff\u20ac"])),
+        *(
+            (kind, values)
+            for kind in ("bearer", "basic", "header", "query")
+            for values in ([], [""], ["x"], ["\udcff\u20ac"])
+        ),
         ("bearer", [SECRET]),
         ("bearer", ["Bearer"]),
         ("bearer", ["Bearer "]),
@@ -61,67 +76,71 @@ def test_the_right_secret_is_admitted(fake_clock: FakeClock, kind: str, value: s
         ("basic", [f"Bearer {SECRET}"]),
         ("header", [f"Bearer {SECRET}"]),
         ("header", [SECRET, "other"]),
+        ("query", [SECRET, "other"]),
+        ("query", [f"Bearer {SECRET}"]),
     ],
 )
-def test_anything_else_is_refused(fake_clock: FakeClock, kind: str, values: Sequence[str]) -> None:
-    assert gate_for(kind, fake_clock, SECRET).verdict(values) is Verdict.REFUSED
+async def test_anything_else_is_refused(fake_clock: FakeClock, kind: str, values: Sequence[str]) -> None:
+    assert await verdict_on(gate_for(kind, fake_clock, SECRET), values) is Verdict.REFUSED
 
 
 @pytest.mark.parametrize("secret", ["pässwörd", "密码", "a:b:c", " spaced out "])
-def test_secrets_are_bytes_and_not_words(fake_clock: FakeClock, secret: str) -> None:
+async def test_secrets_are_bytes_and_not_words(fake_clock: FakeClock, secret: str) -> None:
     # The server hands header bytes on in this form.
     sent = secret.encode().decode("utf-8", "surrogateescape")
-    assert gate_for("header", fake_clock, secret).verdict([sent]) is Verdict.ADMITTED
-    assert gate_for("basic", fake_clock, secret).verdict([pair("hook", secret)]) is Verdict.ADMITTED
+    assert await verdict_on(gate_for("header", fake_clock, secret), [sent]) is Verdict.ADMITTED
+    assert await verdict_on(gate_for("basic", fake_clock, secret), [pair("hook", secret)]) is Verdict.ADMITTED
 
 
-def test_any_of_several_secrets_is_valid(fake_clock: FakeClock) -> None:
+async def test_any_of_several_secrets_is_valid(fake_clock: FakeClock) -> None:
     gate = gate_for("bearer", fake_clock, "old-secret", "new-secret")
-    assert gate.verdict(["Bearer old-secret"]) is Verdict.ADMITTED
-    assert gate.verdict(["Bearer new-secret"]) is Verdict.ADMITTED
-    assert gate.verdict(["Bearer old-secretnew-secret"]) is Verdict.REFUSED
+    assert await verdict_on(gate, ["Bearer old-secret"]) is Verdict.ADMITTED
+    assert await verdict_on(gate, ["Bearer new-secret"]) is Verdict.ADMITTED
+    assert await verdict_on(gate, ["Bearer old-secretnew-secret"]) is Verdict.REFUSED
 
 
-@pytest.mark.parametrize("kind", ["bearer", "basic", "header"])
+@pytest.mark.parametrize("kind", ["bearer", "basic", "header", "query"])
 @pytest.mark.parametrize("value", ["", "Bearer ", "Bearer", pair("hook", ""), pair("", "")])
-def test_an_empty_secret_admits_nobody(fake_clock: FakeClock, kind: str, value: str) -> None:
-    assert gate_for(kind, fake_clock, "").verdict([value]) is not Verdict.ADMITTED
+async def test_an_empty_secret_admits_nobody(fake_clock: FakeClock, kind: str, value: str) -> None:
+    assert await verdict_on(gate_for(kind, fake_clock, ""), [value]) is not Verdict.ADMITTED
 
 
-def test_a_rotated_file_counts_after_a_moment(fake_clock: FakeClock, tmp_path: Path) -> None:
+async def test_a_rotated_file_counts_after_a_moment(fake_clock: FakeClock, tmp_path: Path) -> None:
     file = tmp_path / "hook"
     file.write_text("first\n")
-    gate = Gate(bearer(), [Secret.of_file(file)], clock=fake_clock)
-    assert gate.verdict(["Bearer first"]) is Verdict.ADMITTED
+    gate = SharedSecret(bearer(), [Secret.of_file(file)], clock=fake_clock)
+    assert await verdict_on(gate, ["Bearer first"]) is Verdict.ADMITTED
     file.write_text("second\n")
     fake_clock.advance(REREAD_SECONDS)
-    assert gate.verdict(["Bearer first"]) is Verdict.REFUSED
-    assert gate.verdict(["Bearer second"]) is Verdict.ADMITTED
+    assert await verdict_on(gate, ["Bearer first"]) is Verdict.REFUSED
+    assert await verdict_on(gate, ["Bearer second"]) is Verdict.ADMITTED
 
 
-def test_of_two_files_the_one_that_can_be_read_counts(fake_clock: FakeClock, tmp_path: Path) -> None:
+async def test_of_two_files_the_one_that_can_be_read_counts(fake_clock: FakeClock, tmp_path: Path) -> None:
     (tmp_path / "new").write_text("new")
-    gate = Gate(bearer(), [Secret.of_file(tmp_path / "old"), Secret.of_file(tmp_path / "new")], clock=fake_clock)
-    assert gate.verdict(["Bearer new"]) is Verdict.ADMITTED
-    assert gate.verdict(["Bearer old"]) is Verdict.REFUSED
+    gate = SharedSecret(
+        bearer(), [Secret.of_file(tmp_path / "old"), Secret.of_file(tmp_path / "new")], clock=fake_clock
+    )
+    assert await verdict_on(gate, ["Bearer new"]) is Verdict.ADMITTED
+    assert await verdict_on(gate, ["Bearer old"]) is Verdict.REFUSED
 
 
-def test_a_secret_taken_away_admits_nobody_until_it_is_back(fake_clock: FakeClock, tmp_path: Path) -> None:
+async def test_a_secret_taken_away_admits_nobody_until_it_is_back(fake_clock: FakeClock, tmp_path: Path) -> None:
     file = tmp_path / "hook"
     file.write_text("first")
-    gate = Gate(bearer(), [Secret.of_file(file)], clock=fake_clock)
-    assert gate.verdict(["Bearer first"]) is Verdict.ADMITTED
+    gate = SharedSecret(bearer(), [Secret.of_file(file)], clock=fake_clock)
+    assert await verdict_on(gate, ["Bearer first"]) is Verdict.ADMITTED
     file.unlink()
     fake_clock.advance(REREAD_SECONDS)
-    assert gate.verdict(["Bearer first"]) is Verdict.UNKNOWN
+    assert await verdict_on(gate, ["Bearer first"]) is Verdict.UNKNOWN
     file.write_text("first")
     fake_clock.advance(REREAD_SECONDS)
-    assert gate.verdict(["Bearer first"]) is Verdict.ADMITTED
+    assert await verdict_on(gate, ["Bearer first"]) is Verdict.ADMITTED
 
 
-@pytest.mark.parametrize("kind", ["bearer", "basic", "header"])
+@pytest.mark.parametrize("kind", ["bearer", "basic", "header", "query"])
 @pytest.mark.parametrize("offered", ["", "x", f"Bearer {SECRET}", "y" * 5_000])
-def test_values_are_compared_in_constant_time_and_equal_length_against_every_secret(
+async def test_values_are_compared_in_constant_time_and_equal_length_against_every_secret(
     fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch, kind: str, offered: str
 ) -> None:
     compared: list[tuple[int, int]] = []
@@ -132,20 +151,23 @@ def test_values_are_compared_in_constant_time_and_equal_length_against_every_sec
         return real(left, right)
 
     monkeypatch.setattr(hmac, "compare_digest", watched)
-    gate_for(kind, fake_clock, SECRET, "two", "three").verdict([offered])
+    await verdict_on(gate_for(kind, fake_clock, SECRET, "two", "three"), [offered])
     assert compared == [(32, 32)] * 3
 
 
-def test_the_settings_choose_the_gate(fake_clock: FakeClock) -> None:
+async def test_the_settings_choose_the_gate(fake_clock: FakeClock) -> None:
     secret = Secret.of_text(SECRET)
     assert gate_of(None, fake_clock) is None
     with_token = gate_of(EndpointAuth(bearer_token_file=(secret,)), fake_clock)
     with_pair = gate_of(EndpointAuth(basic=BasicAuth(username="hook", password_file=(secret,))), fake_clock)
     with_header = gate_of(EndpointAuth(header=HeaderAuth(name="X-Token", value_env=secret)), fake_clock)
+    with_query = gate_of(EndpointAuth(query=QueryAuth(name="token", value_file=(secret,))), fake_clock)
     assert with_token is not None
     assert with_pair is not None
     assert with_header is not None
-    assert (with_token.header, with_pair.header, with_header.header) == ("Authorization", "Authorization", "X-Token")
-    assert with_token.verdict([f"Bearer {SECRET}"]) is Verdict.ADMITTED
-    assert with_pair.verdict([pair("hook", SECRET)]) is Verdict.ADMITTED
-    assert with_header.verdict([SECRET]) is Verdict.ADMITTED
+    assert with_query is not None
+    assert await verdict_on(with_token, [f"Bearer {SECRET}"]) is Verdict.ADMITTED
+    assert await verdict_on(with_pair, [pair("hook", SECRET)]) is Verdict.ADMITTED
+    assert await verdict_on(with_header, [SECRET]) is Verdict.ADMITTED
+    assert await verdict_on(with_query, [SECRET]) is Verdict.ADMITTED
+    assert (with_token.challenge, with_header.challenge, with_query.challenge) == ("Bearer", None, None)

@@ -25,7 +25,7 @@ def directory(tmp_path: Path) -> Path:
     """Return a directory with the files that the example names."""
     for name in re.findall(r"\b(?:secrets|tls)/[\w.-]+", EXAMPLE):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("x\n")
+        (tmp_path / name).write_text("eHh4\n")  # base64, as one of them has to be
     return tmp_path
 
 
@@ -52,7 +52,8 @@ def test_the_example_loads(directory: Path) -> None:
     (directory / "replicator.yaml").write_text(EXAMPLE)
     settings = load(directory / "replicator.yaml", ENVIRON)
     assert [replica.name for replica in settings.replicas] == ["eu-west", "us-east"]
-    assert [endpoint.name for endpoint in settings.webhooks.endpoints] == ["primary", "basic", "header", "lab"]
+    names = ["primary", "basic", "header", "query", "signed", "signed-sha1", "standard", "lab"]
+    assert [endpoint.name for endpoint in settings.webhooks.endpoints] == names
 
 
 def marked() -> Iterator[tuple[str, str]]:

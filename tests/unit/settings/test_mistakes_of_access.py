@@ -44,6 +44,21 @@ CASES = {
         ENDPOINT + "    - {path: /a, auth: {basic: {username: a}}}",
         "7: webhooks.endpoints[0].auth.basic: holds no secret; add password_file: PATH or password_env: VARIABLE",
     ),
+    "signature without its key": (
+        ENDPOINT + "    - {path: /a, auth: {hmac_sha256: {}}}",
+        "7: webhooks.endpoints[0].auth.hmac_sha256: holds no secret; add secret_file: PATH or secret_env: VARIABLE",
+    ),
+    "key of no standard webhook": (
+        ENDPOINT + "    - {path: /a, auth: {standard_webhooks: {secret_file: secret}}}",
+        (
+            "7: webhooks.endpoints[0].auth.standard_webhooks: the secret in {directory}/secret is no key; "
+            "write whsec_ and the key in base64 there"
+        ),
+    ),
+    "query name": (
+        ENDPOINT + '    - {path: /a, auth: {query: {name: "a&b", value_file: secret}}}',
+        ("7: webhooks.endpoints[0].auth.query.name: is not the name of a query parameter; write a name, as in token"),
+    ),
     "user name with a colon": (
         ENDPOINT + '    - {path: /a, auth: {basic: {username: "a:b", password_env: A}}}',
         "7: webhooks.endpoints[0].auth.basic.username: is not a user name; write text without a colon",
