@@ -1,9 +1,11 @@
 """The shipped Containerfile built by podman and run as it is meant to be, on a base made of this very Python.
 
-No image is pulled and no network used: the base holds this interpreter, pip and wheels of what is installed, and no
-shell. Needs root and podman: where they are not to be had, or no container can run, this is skipped with the reason.
+No image is pulled and nothing but the loopback used: the base holds this interpreter, pip and wheels of what is
+installed, and no shell. Needs root and podman: where they are not to be had, or no container can run, this is skipped
+with the reason.
 """
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -15,9 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+import yaml
 
+from tests.integration.site import arrival
+from tests.support.eventually import eventually
+from tests.support.images import closure_of, fetch_closure, make_image, write_layout
+from tests.support.ports import Port
 from tests.support.python_root import PREFIX, install_libraries, install_python, requirements
+from tests.support.registries import Notification, Registry, run_registry
+from tests.support.skopeo import docker_name, skopeo_copy
 from tests.support.wheelhouse import make_wheels
 
 pytestmark = [pytest.mark.prove, pytest.mark.timeout(600)]
@@ -55,6 +65,8 @@ while time.monotonic() < end:
         break
     except OSError:
         time.sleep(0.1)"""
+_LOCKED = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges")
+_SOURCE, _REVISION = "https://git.example.com/replicator", "0123456789abcdef0123456789abcdef01234567"
 _WRITE = """import sys
 for path in sys.argv[1:]:
     try:
@@ -146,17 +158,10 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     podman = _working_podman(tmp_path_factory.mktemp("podman"))
     try:
         file = str(_PROJECT / "config/container/Containerfile")
-        build = (
-            "build",
-            "--format",
-            "docker",
-            "--pull-never",
-            "--network",
-            "none",
-            "--build-arg",
-            "BASE=localhost/base",
-        )
-        podman.run(*build, *_LIMITS, "-f", file, "-t", "localhost/replicator", str(_PROJECT))
+        build = ["build", "--format", "docker", "--pull-never", "--network", "none", *_LIMITS]
+        for argument in ("BASE=localhost/base", f"SOURCE={_SOURCE}", f"REVISION={_REVISION}"):
+            build += ["--build-arg", argument]
+        podman.run(*build, "-f", file, "-t", "localhost/replicator", str(_PROJECT))
         yield podman
     finally:
         podman.clear()
@@ -169,8 +174,8 @@ def daemon(podman: Podman, tmp_path: Path) -> Iterator[Podman]:
     (tmp_path / "hook").write_text("the-hook\n")
     mounts = ["-v", f"{tmp_path}/replicator.yaml:/etc/replicator/replicator.yaml:ro"]
     mounts += ["-v", f"{tmp_path}/hook:/run/secrets/hook:ro", "-v", "state:/state:U"]
-    locked = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "none")
-    podman.run("run", "--detach", "--name", "daemon", *_LIMITS, *locked, *mounts, "localhost/replicator")
+    run = ("run", "--detach", "--name", "daemon", "--network", "none", *_LIMITS, *_LOCKED)
+    podman.run(*run, *mounts, "localhost/replicator")
     try:
         assert podman.python(_WAIT_READY) == ["200"], podman.run("logs", "daemon").stderr
         yield podman
@@ -187,9 +192,10 @@ def test_the_image_says_what_it_runs_and_as_whom(podman: Podman) -> None:
     assert image["Config"]["Cmd"] == ["run"]
     assert image["Config"]["StopSignal"] == "SIGTERM"
     assert image["Config"]["ExposedPorts"].keys() == {"8080/tcp", "9464/tcp"}
-    assert image["Labels"]["org.opencontainers.image.title"] == "replicator"
+    labels = {key.removeprefix("org.opencontainers.image."): value for key, value in image["Labels"].items()}
+    assert (labels["title"], labels["source"], labels["revision"]) == ("replicator", _SOURCE, _REVISION)
     run = ("run", "--rm", *_LIMITS, "--network", "none", "--read-only", "localhost/replicator")
-    assert podman.run(*run, "--version").stdout.split()[-1] == image["Labels"]["org.opencontainers.image.version"]
+    assert podman.run(*run, "--version").stdout.split()[-1] == labels["version"]
     python = (*run[:-1], "--entrypoint", "/opt/replicator/bin/python", "localhost/replicator")
     assert podman.run(*python, "-m", "pip", check=False).returncode != 0, "no pip beside the daemon"
 
@@ -227,3 +233,106 @@ def test_a_stop_is_clean_and_what_was_taken_is_there_afterwards(daemon: Podman) 
         daemon.run("start", "daemon")
         assert daemon.python(_WAIT_READY) == ["200"]
     assert "team/app" in daemon.run("exec", "daemon", "replicator", "status", "--owed").stdout
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The container on the host's network, beside registries that are processes, with its own ports."""
+
+    podman: Podman
+    folder: Path
+    admin: Port
+    hooks: Port
+
+    def write(self, primary: Registry, *replicas: Registry) -> None:
+        """Write the configuration that the container reads."""
+        config = {
+            "version": 1,
+            "primary": {"url": primary.url},
+            "replicas": [{"name": replica.name, "url": replica.url} for replica in replicas],
+            "webhooks": {
+                "listen": f"127.0.0.1:{self.hooks.number}",
+                "endpoints": [{"path": "/webhooks/primary", "auth": {"bearer_token_file": "/run/secrets/hook"}}],
+            },
+            "admin": {"listen": f"127.0.0.1:{self.admin.number}"},
+            "store": {"url": "sqlite:////state/replicator.db"},
+            "log": {"format": "json"},
+            "sweep": "off",
+        }
+        (self.folder / "etc/replicator.yaml").write_text(yaml.safe_dump(config))
+
+    async def start(self) -> None:
+        """Start the container and return when webhooks are taken."""
+        mounts = ["-v", f"{self.folder}/etc:/etc/replicator:ro", "-v", f"{self.folder}/hook:/run/secrets/hook:ro"]
+        run = ["run", "--detach", "--name", "beside", "--network", "host", *_LIMITS, *_LOCKED, *mounts]
+        self.podman.run(*run, "-v", "beside:/state:U", "localhost/replicator")
+        await eventually(self._ready, within=60, what="the container takes webhooks")
+
+    async def reload(self) -> str:
+        """Send SIGHUP and return what became of it."""
+        before = len(self._reloads())
+        self.podman.run("kill", "--signal", "HUP", "beside")
+        await eventually(lambda: len(self._reloads()) > before, within=20, what="the configuration is read anew")
+        return self._reloads()[before]
+
+    def _reloads(self) -> list[str]:
+        done = self.podman.run("logs", "beside")
+        events = [json.loads(line).get("event", "") for line in (done.stdout + done.stderr).splitlines()]
+        return [event for event in events if event in {"config_reloaded", "config_refused"}]
+
+    async def _ready(self) -> bool:
+        url = f"http://127.0.0.1:{self.admin.number}/readyz"
+        with contextlib.suppress(aiohttp.ClientError):
+            async with aiohttp.ClientSession() as session, session.get(url) as answer:
+                return answer.status == 200
+        return False
+
+
+@pytest.fixture
+def beside(podman: Podman, tmp_path: Path) -> Iterator[Beside]:
+    """Return a container that is not started yet, and take it away when the test ends."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "hook").write_text("the-hook\n")
+    container = Beside(podman, tmp_path, Port(), Port())
+    try:
+        yield container
+    finally:
+        print(podman.run("logs", "beside", check=False).stderr)
+        podman.run("rm", "--force", "-t", "0", "beside", check=False)
+        podman.run("volume", "rm", "--force", "beside", check=False)
+        container.admin.release()
+        container.hooks.release()
+
+
+async def test_a_push_arrives_a_reload_adds_a_replica_and_sigterm_ends_it(beside: Beside, tmp_path: Path) -> None:
+    hook = Notification(
+        url=f"http://127.0.0.1:{beside.hooks.number}/webhooks/primary", headers={"Authorization": ["Bearer the-hook"]}
+    )
+    async with (
+        run_registry(tmp_path, name="primary", notifications=[hook]) as primary,
+        run_registry(tmp_path, name="eu") as eu,
+        run_registry(tmp_path, name="us") as us,
+    ):
+        beside.write(primary, eu)
+        await beside.start()
+        first = make_image("first", (300_000, 5_000))
+        await skopeo_copy(write_layout(first, tmp_path / "first"), docker_name(primary.url, "team/app", "v1"))
+        await arrival(eu.url, "team/app", "v1", first.digest, where="eu")
+        assert (await fetch_closure(eu.url, "team/app", "v1", deep=True)).digests == closure_of(first)
+
+        beside.write(primary, eu, us)
+        assert await beside.reload() == "config_reloaded"
+        second = make_image("second", (300_000, 5_000))
+        await skopeo_copy(write_layout(second, tmp_path / "second"), docker_name(primary.url, "team/app", "v2"))
+        for replica in (eu, us):
+            await arrival(replica.url, "team/app", "v2", second.digest, where=replica.name)
+        assert (await fetch_closure(us.url, "team/app", "v2", deep=True)).digests == closure_of(second)
+
+        config = tmp_path / "etc/replicator.yaml"
+        config.write_text(config.read_text().replace("version: 1", "version: 99"))
+        assert await beside.reload() == "config_refused"
+        assert beside.podman.run("healthcheck", "run", "beside").returncode == 0, "the daemon is well all the same"
+
+        beside.podman.run("kill", "--signal", "TERM", "beside")
+        assert beside.podman.run("wait", "beside").stdout.strip() == "0"
+        assert beside.podman.inspect("container", "beside")["State"]["Status"] == "exited"
