@@ -43,9 +43,9 @@ class ReferrerLists:
 
     async def read(self, repository: Repository, subject: Digest) -> frozenset[Digest]:
         """Return what the replica lists as referrers of `subject`."""
-        listed = await self._replica.referrers(repository, subject)
+        listed = await self._by_api(repository, subject)
         if listed is not None:
-            return frozenset(entry.digest for entry in listed)
+            return listed
         held = await self._held(repository, subject)
         return frozenset() if held is None else self._named_in(held)
 
@@ -76,7 +76,17 @@ class ReferrerLists:
 
     async def _lists_by_itself(self, repository: Repository, subject: Digest) -> bool:
         known = self._replica.capabilities.holds(Capability.REFERRERS)
-        return known if known is not None else await self._replica.referrers(repository, subject) is not None
+        return known if known is not None else await self._by_api(repository, subject) is not None
+
+    async def _by_api(self, repository: Repository, subject: Digest) -> frozenset[Digest] | None:
+        """Return what the API lists; None where it did not prove to be there.
+
+        "No such repository" proves nothing: what has no API may answer so too, and the repository holds something.
+        """
+        listed = await self._replica.referrers(repository, subject)
+        if listed is None or not self._replica.capabilities.holds(Capability.REFERRERS):
+            return None
+        return frozenset(entry.digest for entry in listed)
 
     async def _held(self, repository: Repository, subject: Digest) -> RawManifest | None:
         tag = referrers.fallback_tag(subject)

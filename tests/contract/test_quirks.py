@@ -10,6 +10,7 @@ from replicator.clock import Clock, SystemClock
 from replicator.errors import ContentError, RegistryError
 from replicator.model import Descriptor, RawManifest, Repository, Tag, parse_repository
 from replicator.observability.metrics import Metrics, Scope
+from replicator.referrers import fallback_tag
 from replicator.registry.client import open_registry
 from replicator.replication.companions import find_companions
 from replicator.replication.one_shot import Order, copy_reference
@@ -192,6 +193,23 @@ async def test_where_a_fallback_tag_is_the_digest_itself_no_list_is_written_and_
             with pytest.raises(ContentError, match="takes the tag of a list of referrers for the digest itself"):
                 await lists.add(TEAM, subject.digest, [referrer])
         assert replica.storage.tags(TEAM) == ["v1"]
+
+
+async def test_where_a_path_that_is_not_known_is_a_repository_that_is_not_known_a_list_is_written() -> None:
+    """There is no referrers API, but its absence is told in the words for a repository that is not there."""
+    subject, signature, second = make_image("subject"), make_image("signature"), make_image("second")
+    async with run_permissive() as replica:
+        await push(replica.url, TEAM, "v1", subject)
+        replica.quirk = quirk = refuses(404, lambda asked: "/referrers/" in asked.request.path, code="NAME_UNKNOWN")
+        async with open_registry(ReplicaSettings(name="eu", url=replica.url), clock=SystemClock()) as client:
+            lists = ReferrerLists(client, SystemClock(), random.Random(0))
+            for one in (signature, second):
+                await push(replica.url, TEAM, None, one)
+                await lists.add(TEAM, subject.digest, [RawManifest(one.media_type, one.digest, one.body)])
+                assert one.digest in await lists.read(TEAM, subject.digest)
+            assert await lists.read(TEAM, subject.digest) == {signature.digest, second.digest}
+        assert replica.storage.tags(TEAM) == [str(fallback_tag(subject.digest)), "v1"]
+        assert quirk.acted > 0
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405])
