@@ -8,14 +8,11 @@ with the reason.
 import contextlib
 import importlib.metadata
 import json
-import os
 import shutil
-import subprocess
 import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
@@ -24,8 +21,9 @@ import yaml
 from tests.integration.site import arrival
 from tests.support.eventually import eventually
 from tests.support.images import closure_of, fetch_closure, make_image, write_layout
+from tests.support.podman import LIMITS, Podman, working_podman
 from tests.support.ports import Port
-from tests.support.python_root import PREFIX, install_libraries, install_python, requirements
+from tests.support.python_root import PREFIX, install_libraries, requirements
 from tests.support.registries import Notification, Registry, run_registry
 from tests.support.skopeo import docker_name, skopeo_copy
 from tests.support.wheelhouse import make_wheels
@@ -46,8 +44,6 @@ store: {url: "sqlite:////state/replicator.db"}
 shutdown: {grace: 5s}
 sweep: off
 """
-_LIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")
-"""podman's own defaults are higher than what some machines allow."""
 _ASK = """import sys, urllib.request as r
 print(r.urlopen("http://127.0.0.1:9464" + sys.argv[1], timeout=5).status)"""
 _PUSH = """import json, urllib.request as r
@@ -76,48 +72,11 @@ for path in sys.argv[1:]:
         print(error.errno)"""
 
 
-@dataclass(frozen=True)
-class Podman:
-    """A podman whose images and containers lie in a folder of their own."""
-
-    folder: Path
-    runtime: str
-
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run one podman command; a failure shows what it said."""
-        command = ["podman", "--root", str(self.folder / "root"), "--runroot", str(self.folder / "run")]
-        command += ["--runtime", self.runtime, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
-        assert not check or done.returncode == 0, f"{arguments}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
-        return done
-
-    def python(self, program: str, *arguments: str) -> list[str]:
-        """Run a program in the daemon's container, as its user, and return the words it printed."""
-        return self.run("exec", "daemon", "python", "-c", program, *arguments).stdout.split()
-
-    def inspect(self, kind: str, name: str) -> dict[str, Any]:
-        """Return what podman knows of an image or a container."""
-        (found,) = json.loads(self.run(kind, "inspect", name).stdout)
-        return dict(found)
-
-    def clear(self) -> None:
-        """Take away whatever was made, mounts included."""
-        self.run("rm", "--all", "--force", "-t", "0", check=False)
-        self.run("volume", "rm", "--all", "--force", check=False)
-        self.run("rmi", "--all", "--force", check=False)
-
-
-def _make_base(folder: Path) -> Path:
-    """Write the root of an image with `python` and pip, as slim ones have them, and no more; return its tar."""
-    root = folder / "base"
-    python = install_python(root)
-    packages = (root / python.lstrip("/")).parents[1] / "lib" / Path(python).name / "site-packages"
+def _fill_base(root: Path) -> None:
+    """Put what the build needs into the base: pip, as slim images have it, and wheels in place of an index."""
+    packages = next((root / PREFIX.lstrip("/")).glob("lib/python*/site-packages"))
     shutil.copytree(Path(sysconfig.get_path("purelib")) / "pip", packages / "pip")
-    for name in ("etc", "tmp", "wheels"):
-        (root / name).mkdir(exist_ok=True)
-    (root / "tmp").chmod(0o1777)
-    (root / python.lstrip("/")).with_name("python").symlink_to(Path(python).name)
-    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/nonexistent\n")
+    (root / "wheels").mkdir()
     (root / "etc/pip.conf").write_text("[global]\nno-index = true\nfind-links = /wheels\n")
     needed = requirements("replicator")
     # Such as libgcc_s, which slim images have.
@@ -127,38 +86,16 @@ def _make_base(folder: Path) -> Path:
                 install_libraries(root, Path(str(path.locate())))
     make_wheels(root / "wheels", sorted({*needed, "setuptools"}))
     assert not list(root.rglob("bin/*sh")), "no shell"
-    archive = folder / "base.tar"
-    subprocess.run(["tar", "--owner=0", "--group=0", "-C", str(root), "-cf", str(archive), "."], check=True)
-    return archive
-
-
-def _working_podman(folder: Path) -> Podman:
-    """Return a podman with the base image and a runtime that runs it: the machine's cgroups decide which can."""
-    base, refusals = _make_base(folder), []
-    changes = ("--change", f"ENV LD_LIBRARY_PATH={PREFIX}/lib", "--change", f"ENV PATH={PREFIX}/bin")
-    for runtime in filter(shutil.which, ("crun", "runc")):
-        podman = Podman(folder / runtime, runtime)
-        podman.run("import", *changes, str(base), "localhost/base")
-        words = ("run", "--rm", *_LIMITS, "--network", "none", "localhost/base", "python", "--version")
-        tried = podman.run(*words, check=False)
-        if tried.returncode == 0:
-            return podman
-        refusals.append(tried.stderr[-500:].strip())
-        podman.clear()
-    pytest.skip(f"podman runs no container on this machine: {'; '.join(refusals) or 'neither crun nor runc is here'}")
 
 
 @pytest.fixture(scope="module")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     """Return a podman that holds the image `replicator`, built with the shipped Containerfile."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can build and run an image here")
-    if shutil.which("podman") is None:
-        pytest.skip("podman is not here (Debian package podman)")
-    podman = _working_podman(tmp_path_factory.mktemp("podman"))
+    folder = tmp_path_factory.mktemp("podman")
+    podman = working_podman(folder, _fill_base)
     try:
         file = str(_PROJECT / "config/container/Containerfile")
-        build = ["build", "--format", "docker", "--pull-never", "--network", "none", *_LIMITS]
+        build = ["build", "--format", "docker", "--pull-never", "--network", "none", *LIMITS]
         for argument in ("BASE=localhost/base", f"SOURCE={_SOURCE}", f"REVISION={_REVISION}"):
             build += ["--build-arg", argument]
         podman.run(*build, "-f", file, "-t", "localhost/replicator", str(_PROJECT))
@@ -174,10 +111,10 @@ def daemon(podman: Podman, tmp_path: Path) -> Iterator[Podman]:
     (tmp_path / "hook").write_text("the-hook\n")
     mounts = ["-v", f"{tmp_path}/replicator.yaml:/etc/replicator/replicator.yaml:ro"]
     mounts += ["-v", f"{tmp_path}/hook:/run/secrets/hook:ro", "-v", "state:/state:U"]
-    run = ("run", "--detach", "--name", "daemon", "--network", "none", *_LIMITS, *_LOCKED)
+    run = ("run", "--detach", "--name", "daemon", "--network", "none", *LIMITS, *_LOCKED)
     podman.run(*run, *mounts, "localhost/replicator")
     try:
-        assert podman.python(_WAIT_READY) == ["200"], podman.run("logs", "daemon").stderr
+        assert podman.python("daemon", _WAIT_READY) == ["200"], podman.run("logs", "daemon").stderr
         yield podman
     finally:
         print(podman.run("logs", "daemon", check=False).stderr)
@@ -194,7 +131,7 @@ def test_the_image_says_what_it_runs_and_as_whom(podman: Podman) -> None:
     assert image["Config"]["ExposedPorts"].keys() == {"8080/tcp", "9464/tcp"}
     labels = {key.removeprefix("org.opencontainers.image."): value for key, value in image["Labels"].items()}
     assert (labels["title"], labels["source"], labels["revision"]) == ("replicator", _SOURCE, _REVISION)
-    run = ("run", "--rm", *_LIMITS, "--network", "none", "--read-only", "localhost/replicator")
+    run = ("run", "--rm", *LIMITS, "--network", "none", "--read-only", "localhost/replicator")
     assert podman.run(*run, "--version").stdout.split()[-1] == labels["version"]
     python = (*run[:-1], "--entrypoint", "/opt/replicator/bin/python", "localhost/replicator")
     assert podman.run(*python, "-m", "pip", check=False).returncode != 0, "no pip beside the daemon"
@@ -210,7 +147,7 @@ def test_it_runs_as_nobody_with_no_power_and_writes_to_its_store_alone(daemon: P
     mounts = Path(f"/proc/{state['Pid']}/mountinfo").read_text().splitlines()
     (root,) = (line.split() for line in mounts if line.split()[4] == "/")
     assert "ro" in root[5].split(",")
-    assert daemon.python(_WRITE, "/opt/replicator/new", "/etc/replicator/new", "/state/new") == [
+    assert daemon.python("daemon", _WRITE, "/opt/replicator/new", "/etc/replicator/new", "/state/new") == [
         "30",
         "30",
         "written",
@@ -218,20 +155,20 @@ def test_it_runs_as_nobody_with_no_power_and_writes_to_its_store_alone(daemon: P
 
 
 def test_its_probes_answer_and_its_commands_run_beside_it(daemon: Podman) -> None:
-    assert daemon.python(_ASK, "/healthz") == ["200"]
-    assert daemon.python(_ASK, "/readyz") == ["200"]
+    assert daemon.python("daemon", _ASK, "/healthz") == ["200"]
+    assert daemon.python("daemon", _ASK, "/readyz") == ["200"]
     assert daemon.run("healthcheck", "run", "daemon").returncode == 0
     assert "eu" in daemon.run("exec", "daemon", "replicator", "status").stdout
 
 
 def test_a_stop_is_clean_and_what_was_taken_is_there_afterwards(daemon: Podman) -> None:
-    assert daemon.python(_PUSH) == ["202"]
+    assert daemon.python("daemon", _PUSH) == ["202"]
     for _ in range(2):
         daemon.run("stop", "-t", "60", "daemon")
         state = daemon.inspect("container", "daemon")["State"]
         assert (state["Status"], state["ExitCode"], state["OOMKilled"]) == ("exited", 0, False)
         daemon.run("start", "daemon")
-        assert daemon.python(_WAIT_READY) == ["200"]
+        assert daemon.python("daemon", _WAIT_READY) == ["200"]
     assert "team/app" in daemon.run("exec", "daemon", "replicator", "status", "--owed").stdout
 
 
@@ -264,7 +201,7 @@ class Beside:
     async def start(self) -> None:
         """Start the container and return when webhooks are taken."""
         mounts = ["-v", f"{self.folder}/etc:/etc/replicator:ro", "-v", f"{self.folder}/hook:/run/secrets/hook:ro"]
-        run = ["run", "--detach", "--name", "beside", "--network", "host", *_LIMITS, *_LOCKED, *mounts]
+        run = ["run", "--detach", "--name", "beside", "--network", "host", *LIMITS, *_LOCKED, *mounts]
         self.podman.run(*run, "-v", "beside:/state:U", "localhost/replicator")
         await eventually(self._ready, within=60, what="the container takes webhooks")
 

@@ -173,6 +173,8 @@ def test_the_sidecar_is_there_before_the_registry_and_hears_it(tmp_path: Path) -
     (config,) = (one for name, one in documents() if name == "sidecar.yaml" and one["kind"] == "Secret")
     (endpoint,) = yaml.safe_load(config["stringData"]["config.yml"])["notifications"]["endpoints"]
     settings = settings_of("sidecar.yaml", tmp_path)
+    (registry,) = pods()["sidecar.yaml"]["containers"]
+    assert registry["lifecycle"]["preStop"], "what waits in the registry's memory goes out before it ends"
     assert endpoint["url"] == f"http://{settings.webhooks.listen}{settings.webhooks.endpoints[0].path}"
 
 
