@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grafana.generate import DASHBOARDS
+from tests.monitoring.choices import chosen
 from tests.monitoring.expressions import RULE_FILES, rules
 from tests.support.eventually import eventually
 from tests.support.prometheus import Prometheus, Series
 
-JOB, REPLICA = "replicator", "eu"
-_CHOICES = {"$job": JOB, "$instance": ".+", "$replica": REPLICA, "$__rate_interval": "1m"}
+REPLICA = "eu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,7 @@ def questions() -> Iterator[Question]:
     for name, dashboard in DASHBOARDS.items():
         for panel in dashboard.panels():
             for target in panel.targets:
-                expression = target.expr
-                for variable, choice in _CHOICES.items():
-                    expression = expression.replace(variable, choice)
+                expression = chosen(target.expr, replica=REPLICA, window="1m")
                 labels = frozenset(re.findall(r"\{\{(\w+)\}\}", target.legend)) - {"le"}
                 where = f"{name} {panel.number} {panel.title}: {target.legend}"
                 yield Question(where, expression, labels, bool(target.only))
@@ -78,12 +76,23 @@ class Asker:
         """Return when all questions about failures whose place begins with one of these have had data."""
         beginnings = tuple(wanted)
         assert any(one.where.startswith(beginnings) for one in self._all), beginnings
+        await self._until(beginnings, failing=True, within=within)
 
+    async def until_all_that_need_no_failure(self, *, within: float = 20.0) -> None:
+        """Return when all questions that do not need a failure have had data."""
+        await self._until(("",), failing=False, within=within)
+
+    async def _until(self, beginnings: tuple[str, ...], *, failing: bool, within: float) -> None:
         async def none_left() -> bool:
-            left = await self.ask(failing=True)
-            return not any(where.startswith(beginnings) for where in left)
+            return not [where for where in await self.ask(failing=failing) if where.startswith(beginnings)]
 
-        await eventually(none_left, within=within, what=f"Prometheus has data for {beginnings}")
+        try:
+            await eventually(none_left, within=within, what=f"Prometheus has data for {beginnings}")
+        except AssertionError as error:
+            # Beside the reason, which may be another than time: a label that is missing, a query that is refused.
+            left = [where for where in self.without(failing=failing) if where.startswith(beginnings)]
+            error.add_note("without data: " + "; ".join(left))
+            raise
 
     async def _has_data(self, question: Question) -> bool:
         found = [one for one in await self._prometheus.query(question.expression) if _is_number(one)]

@@ -15,7 +15,6 @@ from tests.integration.events import push_event
 from tests.integration.site import HOOK_SECRET, Site, run_site
 from tests.monitoring.live import Asker, rule_files
 from tests.support.content import Image, make_blob, make_image, make_index
-from tests.support.eventually import eventually
 from tests.support.faults import Answer
 from tests.support.images import push
 from tests.support.ports import Port
@@ -144,14 +143,7 @@ async def be_absent(here: Scene) -> None:
 async def test_every_panel_and_rule_has_data_when_the_daemon_works_or_when_it_fails(tmp_path: Path) -> None:
     async with scene(tmp_path) as here:
         await be_busy(here)
-
-        async def all_have_data() -> bool:
-            return not await here.asker.ask(failing=False)
-
-        try:
-            await eventually(all_have_data, within=20, what="all that needs no failure has data")
-        except AssertionError:
-            assert here.asker.without(failing=False) == []
+        await here.asker.until_all_that_need_no_failure()
         before = here.asker.without(failing=True)
         assert await here.asker.ask(failing=True) == before, "nothing fails, so nothing says so"
 
