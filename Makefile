@@ -78,9 +78,14 @@ docs: $(READY) ## write docs/configuration.md from the schema, check all documen
 dashboards: $(READY) ## write grafana/dashboards from grafana/*.py
 	@$(PY) -m grafana.generate
 
+.PHONY: pictures
+pictures: $(READY) tools ## draw docs/pictures anew: what the panels show of a real site, 4 minutes (installs matplotlib)
+	@EXTRAS=dev,pictures tests/tools/make-venv.sh $(VENV)
+	@$(PY) -m tests.pictures $(ARGS)
+
 .PHONY: pins
 pins: ## write constraints.txt anew, from the newest versions that pyproject.toml allows
-	@tests/tools/make-venv.sh build/pins --newest
+	@EXTRAS=dev,pictures tests/tools/make-venv.sh build/pins --newest
 	@{ sed -n '/^#/p' constraints.txt; build/pins/bin/python -m pip --disable-pip-version-check freeze --all \
 	  | grep -E '^[A-Za-z0-9_.-]+==' | LC_ALL=C sort -f; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt && rm -rf build/pins

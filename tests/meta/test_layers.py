@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import itertools
 import re
 import subprocess
 import sys
@@ -175,7 +176,7 @@ def test_what_is_imported_is_declared(top: str) -> None:
     assert isinstance(metadata, dict)
     declared = list(metadata["dependencies"])
     if top == "tests":
-        declared += metadata["optional-dependencies"]["dev"]
+        declared += itertools.chain.from_iterable(metadata["optional-dependencies"].values())
     names = {normal(re.split(r"[<>=!~;\[ ]", one, maxsplit=1)[0]) for one in declared}
     names |= {companion for name in names for companion in COMPANIONS.get(name, ())}
     homes = packages_distributions()

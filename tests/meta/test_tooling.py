@@ -1,5 +1,6 @@
 """The scaffolding: pins, the Makefile, CI."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -36,7 +37,7 @@ def test_constraints_are_exact_versions_and_nothing_else() -> None:
 
 
 def test_every_dependency_is_pinned() -> None:
-    wanted = project()["dependencies"] + project()["optional-dependencies"]["dev"]
+    wanted = [*project()["dependencies"], *itertools.chain.from_iterable(project()["optional-dependencies"].values())]
     assert {name_of(one) for one in wanted} <= {name_of(one) for one in constraints()}
 
 

@@ -106,6 +106,12 @@ class Prometheus:
             for one in data["result"]
         ]
 
+    async def over(self, expression: str, start: float, end: float, *, step: float) -> list[Series]:
+        """Return what a PromQL expression says every `step` seconds from `start` to `end` (Unix seconds)."""
+        asked = {"query": expression, "start": str(start), "end": str(end), "step": str(step)}
+        data = await self._ask("query_range", asked)
+        return [Series(one["metric"], [_sample(pair) for pair in one["values"]]) for one in data["result"]]
+
     async def value(self, expression: str) -> float:
         """Return the value of an expression that has exactly one series. Fails when there are more, or none."""
         found = await self.query(expression)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make-venv.sh DIRECTORY [--newest] : a virtual environment with this project (editable) and its development tools,
 # at the versions of constraints.txt, or at the newest ones allowed. Repeating it repairs and updates.
+# EXTRAS=dev,pictures brings what pictures are drawn with too.
 # PYTHON names the interpreter; without it the first of python3, python3.13, 3.12, 3.11 that is 3.11 or newer.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -45,5 +46,5 @@ pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
 pip install ${constraints[@]+"${constraints[@]}"} --upgrade pip setuptools
 # Built with the setuptools just installed: an isolated build would fetch another one, outside the constraints.
 # Its warning that an editable install is an editable install is no news.
-PYTHONWARNINGS=ignore pip install ${constraints[@]+"${constraints[@]}"} --no-build-isolation -e '.[dev]'
+PYTHONWARNINGS=ignore pip install ${constraints[@]+"${constraints[@]}"} --no-build-isolation -e ".[${EXTRAS:-dev}]"
 pwd >"$venv/.ready"
