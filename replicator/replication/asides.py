@@ -1,17 +1,22 @@
 """Where a companion goes that cannot be brought: into a row of its own, so that it never holds the image."""
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import structlog
 
 from replicator.clock import Clock
 from replicator.errors import ContentError, RegistryError
-from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Reference
+from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Reference, Tag
 from replicator.observability.labels import UpdateKind
 from replicator.observability.metrics import Metrics
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.ports import IntentStore
+from replicator.retry import LOOKS
+from replicator.store.rows import PutBeside
 
+WhenPut = Callable[[Digest], Awaitable[None]]
+"""To be called with what was put, once the replica took it."""
 _log = structlog.get_logger(__name__)
 
 
@@ -24,6 +29,10 @@ class Asides(Protocol):
 
     async def set_aside(self, lease: Lease, reference: Reference, error: RegistryError | ContentError) -> None:
         """Keep that `reference` could not be brought because of `error`."""
+        ...
+
+    async def about_to_put(self, lease: Lease, tag: Tag) -> WhenPut:
+        """Keep that from now on `tag` may be put by us, who have no lease of it: a late put must be found."""
         ...
 
 
@@ -61,6 +70,19 @@ class RowAsides:
         if await self._store.record([intent]) == (Recorded.ACCEPTED,):
             kind = UpdateKind.DIGEST if isinstance(reference, Digest) else UpdateKind.TAG
             self._metrics.update_owed(key.replica, kind)
+
+    async def about_to_put(self, lease: Lease, tag: Tag) -> WhenPut:
+        """Leave a look at its row: soon after the put, or, should no answer come, when it can land no more."""
+        put = PutBeside(
+            key=_key(lease, tag), priority=lease.priority, fingerprint=lease.fingerprint, delivery=lease.delivery
+        )
+        doubt_until = await self._store.begin_put(put)
+
+        async def when_put(digest: Digest) -> None:
+            look_at = self._clock.now() + LOOKS[0]
+            await self._store.end_put(put, digest, doubt_until=doubt_until, look_at=look_at)
+
+        return when_put
 
 
 def _key(lease: Lease, reference: Reference) -> IntentKey:

@@ -9,10 +9,12 @@ from functools import partial
 
 from replicator.errors import ContentError, RegistryError
 from replicator.manifest import Closure
-from replicator.model import Digest, Lease, RawManifest, Reference, Repository
+from replicator.model import Digest, Lease, RawManifest, Reference, Repository, Tag
 from replicator.replication.asides import Asides
+from replicator.replication.closure_copy import never_mind
 from replicator.replication.companions import Companion, Found
 from replicator.replication.referrer_lists import ReferrerLists
+from replicator.replication.tag_put import TRIES, Moved, Origin, TagPut, moves_too_often
 from replicator.replication.together import together
 from replicator.replication.tools import Tools
 
@@ -22,11 +24,16 @@ PATIENCE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
-    """For whom companions are brought: the `lease`, the `target` there, and what copies a closure to it."""
+    """For whom companions are brought: the `lease`, the `target` there, and what copies a closure to it.
+
+    `copy` asks what it is given right before it puts the reference; `may_publish` is what the image itself asks.
+    """
 
     lease: Lease
+    origin: Origin
     target: Repository
-    copy: Callable[[Closure, Reference], Awaitable[None]]
+    copy: Callable[[Closure, Reference, Callable[[], Awaitable[None]]], Awaitable[None]]
+    may_publish: Callable[[], Awaitable[None]]
 
 
 class Attacher:
@@ -76,26 +83,43 @@ class Attacher:
     ) -> tuple[Companion, ...]:
         listed = frozenset[Digest]() if subject is None else await self._lists.read(errand.target, subject)
         calls = [partial(self._bring, errand, one, listed=one.raw.digest in listed) for one in members]
-        done = await together(calls)
-        brought = tuple(one for one, there in zip(members, done, strict=True) if there)
+        brought = tuple(one for one in await together(calls) if one is not None)
         if subject is not None:
             unlisted = [one.raw for one in brought if one.raw.digest not in listed]
             await self._lists.add(errand.target, subject, unlisted)
         return brought
 
-    async def _bring(self, errand: Errand, companion: Companion, *, listed: bool) -> bool:
-        """Return whether the companion is there now; one that is not was set aside."""
+    async def _bring(self, errand: Errand, companion: Companion, *, listed: bool) -> Companion | None:
+        """Return the companion that is there now; None for one that was set aside or is gone."""
         if await self._is_there(errand, companion, listed=listed):
-            return True
+            return companion
         if await self._asides.is_given_up(errand.lease, companion.reference):
-            return False
+            return None
         try:
-            await errand.copy(companion.closure, companion.reference)
+            if not isinstance(companion.reference, Digest):
+                return await self._newest(errand, companion, companion.reference)
+            await errand.copy(companion.closure, companion.reference, never_mind)
         except (RegistryError, ContentError) as error:
             _raise_if_worth_waiting(errand, error)
             await self._asides.set_aside(errand.lease, companion.reference, error)
-            return False
-        return True
+            return None
+        return companion
+
+    async def _newest(self, errand: Errand, companion: Companion, tag: Tag) -> Companion | None:
+        """Copy what goes by `tag`, `companion` or what it names by then, and return that; None when it is gone."""
+        newest: Companion | None = companion
+        for _ in range(TRIES):
+            if newest is None or (newest is not companion and await self._is_there(errand, newest, listed=False)):
+                return newest
+            put = TagPut(errand.origin, self._asides, errand.lease, newest, errand.may_publish)
+            try:
+                await errand.copy(newest.closure, tag, put.check)
+            except Moved:
+                newest = await errand.origin.read(tag)
+                continue
+            await put.done()
+            return newest
+        raise moves_too_often(errand.origin.source.name, tag)
 
     async def _is_there(self, errand: Errand, companion: Companion, *, listed: bool) -> bool:
         digest, reference = companion.raw.digest, companion.reference

@@ -16,6 +16,7 @@ from replicator.replication.image_platform import is_of_other_platform
 from replicator.replication.ports import Source
 from replicator.replication.referrer_lists import ReferrerLists
 from replicator.replication.survey import ManifestCache, read_closure
+from replicator.replication.tag_put import Origin
 from replicator.replication.tools import Tools
 
 
@@ -108,14 +109,20 @@ class Delivery:
     async def _attach(self, order: Order, found: Found) -> Delivered:
         copied = False
 
-        async def copy(closure: Closure, reference: Reference) -> None:
+        async def copy(closure: Closure, reference: Reference, check: Callable[[], Awaitable[None]]) -> None:
             nonlocal copied
-            await self._copier.copy(closure, reference, order.where)
+            await self._copier.copy(closure, reference, order.where, may_publish=check)
             copied = True
 
         if not found:
             return Delivered()
-        errand = Errand(lease=order.lease, target=order.where.target, copy=copy)
+        errand = Errand(
+            lease=order.lease,
+            origin=Origin(source=self._source, repository=order.where.repository, cache=self._cache),
+            target=order.where.target,
+            copy=copy,
+            may_publish=order.may_publish,
+        )
         covered = await self._attacher.attach(errand, found)
         return Delivered(covered=covered, copied=copied)
 

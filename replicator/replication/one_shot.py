@@ -6,9 +6,20 @@ from dataclasses import dataclass
 
 from replicator.clock import Clock
 from replicator.errors import ContentError, RegistryError
-from replicator.model import Digest, IntentKey, Lease, Policy, RawManifest, Reference, Repository, parse_repository
+from replicator.model import (
+    Digest,
+    IntentKey,
+    Lease,
+    Policy,
+    RawManifest,
+    Reference,
+    Repository,
+    Tag,
+    parse_repository,
+)
 from replicator.observability.metrics import Metrics
 from replicator.referrers import is_fallback_tag
+from replicator.replication.asides import WhenPut
 from replicator.replication.bring import Tally
 from replicator.replication.closure_copy import Destination, never_mind
 from replicator.replication.delivery import Delivery
@@ -88,6 +99,15 @@ class _Told:
         """Keep it."""
         del lease
         self.problems.append(f"{reference}: {error}")
+
+    async def about_to_put(self, lease: Lease, tag: Tag) -> WhenPut:
+        """Keep nothing: there is no row that could be looked at."""
+        del lease, tag
+
+        async def nothing(digest: Digest) -> None:
+            del digest
+
+        return nothing
 
 
 async def copy_reference(

@@ -22,7 +22,7 @@ from replicator.registry.capabilities import Capabilities
 from replicator.registry.resumption import Resumption
 from replicator.registry.upload_requests import UploadSession
 from replicator.store.outcome import Outcome
-from replicator.store.rows import KeptUpload, Row
+from replicator.store.rows import KeptUpload, PutBeside, Row
 
 
 class BlobReader(Protocol):
@@ -207,6 +207,14 @@ class IntentStore(BlobLocations, Protocol):
 
     async def release(self, leases: Sequence[Lease]) -> None:
         """Give back without an attempt."""
+        ...
+
+    async def begin_put(self, put: PutBeside) -> float:
+        """Keep that a tag may be put from now on by whoever has no lease of it; return when it will be looked at."""
+        ...
+
+    async def end_put(self, put: PutBeside, digest: Digest, *, doubt_until: float, look_at: float) -> None:
+        """Keep that `digest` was put: it is looked at at `look_at` (Unix seconds), not at `doubt_until`."""
         ...
 
     async def next_due(self, replica: str, least: Priority = Priority.LOW) -> float | None:

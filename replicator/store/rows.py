@@ -80,3 +80,13 @@ class KeptUpload:
 
     location: str = field(repr=False)
     position: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutBeside:
+    """A tag that is put along with an image, without a lease of its own: its row, should there be none yet."""
+
+    key: IntentKey
+    priority: Priority
+    fingerprint: str
+    delivery: str = ""

@@ -13,12 +13,12 @@ import anyio.to_thread
 from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Repository
-from replicator.store import changes, hints, leases, queries, uploads
+from replicator.store import beside, changes, hints, leases, queries, uploads
 from replicator.store.connections import open_reader, open_writer
 from replicator.store.lock import StateLock, make_private
 from replicator.store.migrate import migrate
 from replicator.store.outcome import Outcome
-from replicator.store.rows import KeptUpload, Row, StoreSummary, Unreadable
+from replicator.store.rows import KeptUpload, PutBeside, Row, StoreSummary, Unreadable
 from replicator.store.session import Session
 from replicator.store.writer import BACKLOG, Listener, StoreObserver, Writer
 
@@ -103,6 +103,16 @@ class SqliteStore:
     async def release(self, held: Sequence[Lease]) -> None:
         """Give leases back, no attempt counted. Not for work whose put may be on its way: settle that with Retry."""
         await self._writer.submit(partial(leases.release, leases=held))
+
+    async def begin_put(self, put: PutBeside) -> float:
+        """Keep that a tag may be put from now on by whoever has no lease of it; return when it will be looked at."""
+        return await self._writer.submit(partial(beside.begin, put=put))
+
+    async def end_put(self, put: PutBeside, digest: Digest, *, doubt_until: float, look_at: float) -> None:
+        """Keep that the replica took `digest`: it is looked at at `look_at` (Unix seconds), not at `doubt_until`."""
+        await self._writer.submit(
+            partial(beside.end, put=put, digest=digest, doubt_until=doubt_until, look_at=look_at)
+        )
 
     async def next_due(self, replica: str, least: Priority = Priority.LOW) -> float | None:
         """Return when the next free row or look, at least as urgent as that, is due; None when there is none."""

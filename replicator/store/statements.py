@@ -33,13 +33,13 @@ _UNLEASED = {"lease_owner": null(), "lease_until": _ZERO}
 _NO_NEWER_CHANGE = _row.generation == bindparam("seen_generation")
 
 
-def _later(kept: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
+def later(kept: ColumnElement[float], other: ColumnElement[float]) -> ColumnElement[float]:
     """Return the later of two times, where NULL is no time at all."""
     return case((kept.is_(None), other), (other > kept, other), else_=kept)
 
 
 # A look that is due or to come is never lost by a change: it waits as doubt_at until the row is clean again.
-_KEPT_LOOK = _later(_row.doubt_at, _row.verify_at)
+_KEPT_LOOK = later(_row.doubt_at, _row.verify_at)
 # The first change after the lease was taken is what the row will owe from when the leased work succeeds.
 _AFTER_LEASE = case((_LEASED, func.coalesce(_row.next_dirty_since, bindparam("new_since"))), else_=null())
 
@@ -150,7 +150,7 @@ TAKE = Prepared(
         lease_epoch=bindparam("epoch"),
         lease_until=bindparam("until"),
         next_dirty_since=null(),
-        doubt_at=_later(_row.doubt_at, bindparam("new_doubt")),
+        doubt_at=later(_row.doubt_at, bindparam("new_doubt")),
     )
 )
 """Lease one row; `new_doubt` is NULL unless it is taken over from a holder who may have put."""
@@ -209,7 +209,7 @@ FAILED = Prepared(
         due_at=case((_STILL_OWED, bindparam("at")), else_=_row.due_at),
         parked=case((_STILL_OWED, bindparam("new_parked")), else_=_row.parked),
         verify_at=case((and_(_NO_NEWER_CHANGE, CLEAN), bindparam("at")), else_=_row.verify_at),
-        doubt_at=_later(_row.doubt_at, bindparam("new_doubt")),
+        doubt_at=later(_row.doubt_at, bindparam("new_doubt")),
         reason=bindparam("new_reason"),
         message=bindparam("new_message"),
         **_UNLEASED,
@@ -226,7 +226,7 @@ TAINT = Prepared(
         next_dirty_since=_AFTER_LEASE,
         due_at=case((CLEAN, bindparam("new_since")), else_=_row.due_at),
         verify_at=null(),
-        doubt_at=_later(_KEPT_LOOK, bindparam("new_doubt")),
+        doubt_at=later(_KEPT_LOOK, bindparam("new_doubt")),
     )
 )
 """Somebody without the lease has put: what the replica shows is unknown, so the row is owed (again)."""
@@ -275,7 +275,7 @@ MARK_MISSED = Prepared(update(intent).where(_THIS).values(deadline_missed=_ONE))
 _FORMER = {
     "lease_epoch": bindparam("epoch"),
     "doubt_at": case(
-        (_row.reference >= bindparam("first_tag"), _later(_row.doubt_at, bindparam("new_doubt"))), else_=_row.doubt_at
+        (_row.reference >= bindparam("first_tag"), later(_row.doubt_at, bindparam("new_doubt"))), else_=_row.doubt_at
     ),
     **_UNLEASED,
 }

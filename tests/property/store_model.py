@@ -57,6 +57,11 @@ EVENTS = st.sampled_from(
         *[("count missed", objective) for objective in (1.0, 40.0, 2000.0)],
         ("restart",),
     ]
+) | st.tuples(
+    st.just("put beside"),
+    st.sampled_from([key for key in KEYS if not isinstance(key.reference, Digest)]),
+    st.sampled_from([*DIGESTS, None]),
+    SECONDS,
 )
 
 
@@ -112,3 +117,17 @@ class Model:
         if self.look_at is not None:
             self.doubted(self.look_at)
             self.look_at = None
+
+    def put_beside(self, have: Digest | None, at: float, former: float | None) -> None:
+        """Note that somebody without a lease puts it; `former` is the look that this replaces."""
+        if former is not None:
+            self.doubt = None if self.doubt == former else self.doubt
+            if not self.owed and self.holder is None and self.look_at == former:
+                self.look_at = None
+        if self.owed or self.holder is not None:
+            self.doubted(at)
+            return
+        looks = [at] if self.look_at is None else sorted((at, self.look_at))
+        self.have, self.look_at = have or self.have, looks[0]
+        if looks[1:]:
+            self.doubted(looks[1])

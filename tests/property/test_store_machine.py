@@ -12,10 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from replicator.model import Digest, Intent, IntentKey, Lease, Recorded
+from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded
 from replicator.store.leases import DOUBT_SECONDS
 from replicator.store.outcome import Done, Outcome, Parked, Result, Retry
-from replicator.store.rows import ReplicaSummary
+from replicator.store.rows import PutBeside, ReplicaSummary
 from replicator.store.sqlite import SqliteStore
 from tests.property.store_model import CHANGES, EVENTS, OUTCOMES, REPLICAS, Model
 from tests.support.fake_clock import FakeClock
@@ -240,8 +240,23 @@ class StoreMachine(RuleBasedStateMachine):
             case ("taken over", replica):
                 self.clock.advance(5.0)
                 self.lease(replica, 3, 5.0)
+            case ("put beside", key, digest, after):
+                self.put_beside(key, digest, after)
             case _:
                 self.restart()
+
+    def put_beside(self, key: IntentKey, digest: Digest | None, after: float) -> None:
+        """Put a tag without its lease; None stands for an answer that never comes."""
+        new = Model(generation=1, observed=1, fingerprint="p", priority=Priority.NORMAL)
+        row = self.rows.setdefault(key, new)
+        put = PutBeside(key=key, priority=Priority.NORMAL, fingerprint="p")
+        doubt_until = self.run(self.store.begin_put(put))
+        assert doubt_until == self.clock.now() + DOUBT_SECONDS
+        row.put_beside(None, doubt_until, None)
+        if digest is not None:
+            look_at = self.clock.now() + after
+            self.run(self.store.end_put(put, digest, doubt_until=doubt_until, look_at=look_at))
+            row.put_beside(digest, look_at, doubt_until)
 
     def make_due(self, replica: str, parked: bool) -> None:
         now = self.clock.now()

@@ -1,9 +1,11 @@
 """Second looks, and rows that go once nothing is left to do for them (DESIGN 3)."""
 
-from replicator.model import Digest, IntentKey, Priority, Repository, Tag
+from replicator.model import Digest, IntentKey, Priority, Recorded, Repository, Tag
 from replicator.store.outcome import Done, Result
-from replicator.store.rows import ReplicaSummary
+from replicator.store.rows import PutBeside, ReplicaSummary
 from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, Store, copied, failed, leased, parked
+
+DELIVERY = "01234567-89ab-cdef-0123-456789abcdef"
 
 
 async def test_a_look_is_durable_due_in_time_and_no_lag(store: Store, life: Life) -> None:
@@ -171,3 +173,66 @@ async def test_who_is_fenced_off_covers_nothing(store: Store, life: Life) -> Non
     await leased(store, TAG)
     await store.settle(late, Done(result=Result.COPIED, digest=A, covered=(C,)))
     assert await store.row(CHILD) is not None
+
+
+async def beside(store: Store, life: Life, digest: Digest = A, key: IntentKey = TAG, after: float = 1.0) -> None:
+    """Put a tag along with an image, and have it looked at `after` that many seconds."""
+    put = PutBeside(key=key, priority=Priority.NORMAL, fingerprint="policy", delivery=DELIVERY)
+    doubt_until = await store.begin_put(put)
+    await store.end_put(put, digest, doubt_until=doubt_until, look_at=life.clock.now() + after)
+
+
+async def test_a_tag_that_was_put_without_a_lease_is_looked_at_and_is_no_lag(store: Store, life: Life) -> None:
+    await beside(store, life)
+    store = await life.start()
+    assert (await store.summary()).replica("eu") == ReplicaSummary(looks=1)
+    life.clock.advance(1)
+    look = await leased(store)
+    assert (look.look, look.have, look.fingerprint, look.delivery) == (True, A, "policy", DELIVERY)
+    await store.settle(look, Done(result=Result.ALREADY_PRESENT, digest=A))
+    assert await store.next_due("eu") is None
+
+
+async def test_one_of_which_no_answer_came_is_looked_at_when_it_can_land_no_more(store: Store, life: Life) -> None:
+    await copied(store, life, B)
+    await store.begin_put(PutBeside(key=TAG, priority=Priority.NORMAL, fingerprint="policy"))
+    store = await life.start()
+    row = await store.row(TAG)
+    assert row is not None
+    assert (row.have, row.owed, row.verify_at) == (B, False, life.clock.now() + 900)
+
+
+async def test_what_it_may_become_is_not_taken_for_what_is_there(store: Store, life: Life) -> None:
+    """An event of what was never put is not "known"."""
+    await store.begin_put(PutBeside(key=TAG, priority=Priority.NORMAL, fingerprint="policy"))
+    assert await store.record([life.intent()]) == (Recorded.ACCEPTED,)
+    assert (await leased(store)).have is None
+
+
+async def test_it_waits_for_whoever_has_the_lease_and_for_a_change(store: Store, life: Life) -> None:
+    await store.record([life.intent()])
+    held = await leased(store)
+    await beside(store, life, B, after=3)
+    await store.record([life.intent(digest=C)])
+    await store.settle(held, Done(result=Result.COPIED, digest=A))
+    row = await store.row(TAG)
+    assert row is not None
+    assert (row.have, row.owed, row.verify_at) == (A, True, None)
+    await store.settle(await leased(store), Done(result=Result.COPIED, digest=C))
+    assert await store.next_due("eu") == life.clock.now() + 3
+
+
+async def test_looks_that_were_due_earlier_or_later_are_taken_all_the_same(store: Store, life: Life) -> None:
+    now = life.clock.now()
+    for other, expected in ((1.0, [1.0, 5.0]), (60.0, [5.0, 60.0])):
+        key = IntentKey("eu", REPOSITORY, Tag(f"t{other}"))
+        await store.record([life.intent(key)])
+        await store.settle(await leased(store, key), Done(result=Result.COPIED, digest=A, look_at=now + other))
+        await beside(store, life, key=key, after=5)
+        row = await store.row(key)
+        assert row is not None
+        assert row.verify_at == now + expected[0]
+    life.clock.advance(5)
+    for lease in await store.lease("eu", 2, 60):
+        await store.settle(lease, Done(result=Result.ALREADY_PRESENT, digest=A))
+    assert sorted(row.verify_at for row in await store.rows() if row.verify_at is not None) == [now + 5, now + 60]

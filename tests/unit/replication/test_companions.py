@@ -13,6 +13,7 @@ from replicator.errors import Reason, RegistryError
 from replicator.manifest import parse
 from replicator.model import Digest, RawManifest, Tag, parse_repository, parse_tag
 from replicator.registry.capabilities import Capability
+from replicator.replication.worker import LeaseLost
 from replicator.store.outcome import Done, Parked, Result, Retry
 from tests.support.content import Content, Image, make_image, make_index
 from tests.unit.replication.rig import Bench, running_bench
@@ -242,6 +243,92 @@ async def test_tags_of_cosign_travel_and_are_looked_at_again(bench: Bench) -> No
     await bench.work()
     assert bench.rig.replica.tags[REPO, tag] == second.digest
     assert bench.rig.replica.complete(REPO, tag)
+
+
+async def test_a_tag_of_cosign_that_moves_on_while_its_image_is_copied_does_not_go_back(bench: Bench) -> None:
+    """G4: what was read of it before the image was copied is not put over what its own event brought meanwhile."""
+    tag = referrers.cosign_tags(APP.digest)[0]
+    first, second = make_image("one signature"), make_image("two signatures")
+    bench.rig.source.hold(REPO, first, tag)
+    bench.rig.replica.hold(REPO, first, tag)
+    await bench.rig.push(REPO, TAG, APP)
+
+    async def arrive(call: Call) -> None:
+        if (call.op, call.reference) == (Op.WROTE, APP.digest):
+            bench.rig.source.hold(REPO, second, tag)
+            bench.rig.replica.hold(REPO, second, tag)
+
+    bench.rig.replica.hook = faults(arrive)
+    assert isinstance(await bench.work(), Done)
+    assert bench.rig.replica.tags[REPO, tag] == second.digest
+    assert bench.rig.replica.count(Op.WRITE, tag) == 0
+
+
+async def test_what_it_names_now_is_what_comes_with_the_image(bench: Bench) -> None:
+    """The event of the newer state is still to come."""
+    tag = referrers.cosign_tags(APP.digest)[0]
+    second = make_image("two signatures")
+    bench.rig.source.hold(REPO, make_image("one signature"), tag)
+    await bench.rig.push(REPO, TAG, APP)
+
+    async def move(call: Call) -> None:
+        if (call.op, call.reference) == (Op.WROTE, APP.digest):
+            bench.rig.source.hold(REPO, second, tag)
+
+    bench.rig.replica.hook = faults(move)
+    outcome = await bench.work()
+    assert isinstance(outcome, Done)
+    assert second.digest in outcome.covered
+    written = [call.reference for call in bench.rig.replica.calls if call.op is Op.WRITE]
+    assert written == [APP.digest, tag, TAG]
+    assert bench.rig.replica.complete(REPO, tag)
+    assert bench.rig.replica.tags[REPO, tag] == second.digest
+
+
+async def test_a_tag_of_cosign_that_went_back_all_the_same_is_found(bench: Bench) -> None:
+    """A newer state arrives between our last look at the primary and our put: nothing is owed but a look."""
+    tag = referrers.cosign_tags(APP.digest)[0]
+    first, second = make_image("one signature"), make_image("two signatures")
+    bench.rig.source.hold(REPO, first, tag)
+    await bench.rig.push(REPO, TAG, APP)
+
+    async def overtake(call: Call) -> None:
+        if (call.op, call.reference) == (Op.WRITE, tag) and bench.rig.source.tags[REPO, tag] == first.digest:
+            bench.rig.source.hold(REPO, second, tag)
+            bench.rig.replica.hold(REPO, second, tag)
+
+    bench.rig.replica.hook = faults(overtake)
+    assert isinstance(await bench.work(), Done)
+    assert bench.rig.replica.tags[REPO, tag] == first.digest, "it went back"
+    bench.rig.clock.advance(1)
+    await bench.work()
+    assert (await bench.rig.row(REPO, tag)).owed, "the look found it"
+    await bench.work()
+    assert bench.rig.replica.tags[REPO, tag] == second.digest
+    assert (await bench.rig.owed()).owed == 0
+
+
+async def test_a_tag_of_cosign_is_not_put_without_a_lease_nor_if_it_is_gone(bench: Bench) -> None:
+    tag = referrers.cosign_tags(APP.digest)[0]
+    bench.rig.source.hold(REPO, make_image("one signature"), tag)
+    await bench.rig.push(REPO, TAG, APP)
+
+    async def lost() -> None:
+        raise LeaseLost("the lease is about to end")
+
+    assert isinstance(await bench.work(lost), Retry)
+    assert bench.rig.replica.count(Op.WRITE, tag) == 0
+
+    async def delete(call: Call) -> None:
+        if (call.op, call.reference) == (Op.WROTE, APP.digest):
+            bench.rig.source.tags.pop((REPO, tag), None)
+
+    bench.rig.replica.hook = faults(delete)
+    bench.rig.replica.lose(REPO, APP.digest)
+    bench.rig.clock.advance(60)
+    assert isinstance(await bench.work(), Done)
+    assert bench.rig.replica.count(Op.WRITE, tag) == 0
+    assert bench.rig.replica.complete(REPO, TAG)
 
 
 @pytest.mark.parametrize("reference", [SIGNATURE.digest, referrers.cosign_tags(APP.digest)[1]], ids=["digest", "tag"])
