@@ -1,4 +1,7 @@
-"""The answers to senders: small, constant where it matters, and never a word of the request in them."""
+"""The answers to senders: small, constant where it matters, and never a word of the request in them.
+
+The one exception is a handshake, whose answer a decoder makes of what it checked.
+"""
 
 import json
 import math
@@ -10,6 +13,7 @@ from aiohttp import hdrs, web
 
 from replicator.errors import ReplicatorError
 from replicator.intake.deliveries import Taken
+from replicator.intake.formats.decoded import Reply
 from replicator.observability.events import LogEvent
 from replicator.observability.labels import WebhookResult
 
@@ -95,8 +99,17 @@ def no_commit(retry_after: float | None) -> Refusal:
     )
 
 
+def told(reply: Reply) -> web.Response:
+    """Answer a handshake as its sender needs it."""
+    if reply.body is None:
+        return web.Response(status=reply.status, headers=reply.headers)
+    return web.json_response(dict(reply.body), status=reply.status, headers=reply.headers)
+
+
 def taken_in(taken: Taken) -> web.Response:
-    """Answer 202 when something was recorded, 200 when there was nothing to record."""
+    """Answer 202 when something was recorded, 200 when there was nothing to record; a handshake as it asks for."""
+    if taken.reply is not None:
+        return told(taken.reply)
     counts = {
         "accepted": taken.count(WebhookResult.ACCEPTED),
         "coalesced": taken.count(WebhookResult.COALESCED),

@@ -11,8 +11,9 @@ from anyio import to_thread
 from replicator.clock import Clock
 from replicator.correlation import delivery_id
 from replicator.errors import StoreError
-from replicator.intake.formats.decoded import Decoded
-from replicator.intake.ports import Decoder, IntentSink, Routing, WebhookMetrics
+from replicator.intake.formats.decoded import Decoded, Reply
+from replicator.intake.formats.reading import Decoder
+from replicator.intake.ports import IntentSink, Routing, WebhookMetrics
 from replicator.model import Change, ChangeKind, Digest, Intent, Recorded
 from replicator.observability.labels import UpdateKind, WebhookResult
 
@@ -22,12 +23,16 @@ LARGE_BODY: Final = 256 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What became of the events of one delivery; `first` is the change that its log line tells."""
+    """What became of the events of one delivery; `first` is the change that its log line tells.
+
+    `reply` is the answer that the sender needs in place of the usual one.
+    """
 
     delivery: str
     results: Mapping[WebhookResult, int]
     unreadable: str | None = None
     first: Change | None = None
+    reply: Reply | None = None
 
     def count(self, result: WebhookResult) -> int:
         """Return how many events had this result."""
@@ -118,6 +123,7 @@ class Deliveries:
             results=results,
             unreadable=decoded.unreadable[0].reason if decoded.unreadable else None,
             first=decoded.changes[0] if decoded.changes else None,
+            reply=decoded.reply,
         )
 
 

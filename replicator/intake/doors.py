@@ -1,32 +1,35 @@
 """The endpoints of the configuration, each with its path, its gate and its decoder."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Final
 
 from replicator.clock import Clock
 from replicator.intake import authentication
 from replicator.intake.authentication import SharedSecret
 from replicator.intake.deliveries import Deliveries, Means
-from replicator.intake.formats import distribution
+from replicator.intake.formats.decoded import Reply
+from replicator.intake.formats.generic import decoder_of
+from replicator.intake.formats.known import FORMATS, Format
+from replicator.intake.formats.reading import Headers
 from replicator.intake.gates import Gate
-from replicator.intake.ports import Decoder, WebhookMetrics
+from replicator.intake.ports import WebhookMetrics
 from replicator.intake.signatures import BodySignature, StandardWebhooks
 from replicator.settings.credentials import EndpointAuth
 from replicator.settings.schema import Endpoint
 from replicator.settings.secrets import Secret
 
-_DECODERS: Final[Mapping[str, Decoder]] = MappingProxyType({"distribution": distribution.decode})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
-    """One endpoint, ready for use; no `gate` means that anybody may deliver. `max_body` in bytes."""
+    """One endpoint, ready for use; no `gate` means that anybody may deliver. `max_body` in bytes.
+
+    `consent` answers a sender that asks by OPTIONS whether its events are wanted; None where no sender does.
+    """
 
     name: str
     max_body: int
     gate: Gate | None
+    consent: Callable[[Headers], Reply | None] | None
     deliveries: Deliveries
     metrics: WebhookMetrics
 
@@ -60,15 +63,23 @@ def _shared(auth: EndpointAuth) -> tuple[authentication.Demand, Sequence[Secret]
     return authentication.bearer(), auth.bearer_tokens
 
 
+def format_of(endpoint: Endpoint) -> Format:
+    """Return how the endpoint's deliveries are read."""
+    # The settings hold `generic` exactly where that is the format.
+    return FORMATS[endpoint.format] if endpoint.generic is None else Format(decoder_of(endpoint.generic))
+
+
 def _open(endpoint: Endpoint, means: Means) -> Door:
+    form = format_of(endpoint)
     return Door(
         name=endpoint.name,
         max_body=endpoint.max_body,
         gate=gate_of(endpoint.auth, means.clock),
+        consent=form.consent,
         metrics=means.metrics,
         deliveries=Deliveries(
             endpoint.name,
-            decode=_DECODERS[endpoint.format],
+            decode=form.decode,
             hosts=endpoint.hosts,
             max_body=endpoint.max_body,
             means=means,

@@ -1,9 +1,8 @@
 """What intake needs of the rest of the daemon."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
-from replicator.intake.formats.decoded import Decoded
 from replicator.model import Change, Intent, Recorded
 
 
@@ -44,12 +43,4 @@ class WebhookMetrics(Protocol):
 
     def update_owed(self, replica: str, kind: str) -> None:
         """Count an update that turned from clean to owed."""
-        ...
-
-
-class Decoder(Protocol):
-    """A pure decoder of one sender's format; it never raises."""
-
-    def __call__(self, body: bytes, headers: Mapping[str, str], /, *, limit: int) -> Decoded:
-        """Return what the delivery says."""
         ...

@@ -18,6 +18,7 @@ from replicator.intake import answers
 from replicator.intake.answers import Refused
 from replicator.intake.deliveries import LARGE_BODY, Taken
 from replicator.intake.doors import Door
+from replicator.intake.formats.decoded import Reply
 from replicator.intake.gates import Gate, Head, Verdict
 from replicator.intake.throttle import Throttle
 from replicator.observability.events import LogEvent
@@ -65,6 +66,10 @@ class _Receiver:
         door = self._doors().get(request.rel_url.raw_path)
         if door is None:
             return answers.no_endpoint().response()
+        if request.method == hdrs.METH_OPTIONS and door.consent is not None:
+            reply = door.consent(request.headers)
+            if reply is not None:
+                return self._consented(door, reply)
         if request.method != hdrs.METH_POST:
             return answers.only_post().response()
         try:
@@ -91,6 +96,12 @@ class _Receiver:
             finally:
                 door.metrics.webhook_answered(door.name, self._clock.monotonic() - started)
 
+    def _consented(self, door: Door, reply: Reply) -> web.Response:
+        # No secret is asked for: consent admits nothing, every delivery still has to show one.
+        if self._throttle.passes(f"{door.name} {LogEvent.WEBHOOK_HANDSHAKE}") is not None:
+            self._log.info(LogEvent.WEBHOOK_HANDSHAKE, endpoint=door.name)
+        return answers.told(reply)
+
     def _refuse(self, door: Door, request: web.Request, refusal: answers.Refusal) -> web.Response:
         if refusal.counted is not None:
             door.metrics.webhook_events(door.name, refusal.counted)
@@ -100,6 +111,8 @@ class _Receiver:
     def _tell(self, door: Door, taken: Taken) -> None:
         if taken.unreadable is not None:
             self._warn(door, LogEvent.WEBHOOK_UNREADABLE, delivery=taken.delivery, reason=taken.unreadable)
+        if taken.reply is not None:
+            self._log.info(LogEvent.WEBHOOK_HANDSHAKE, endpoint=door.name, delivery=taken.delivery)
         accepted = taken.count(WebhookResult.ACCEPTED)
         write = self._log.info if accepted else self._log.debug
         first = taken.first

@@ -9,6 +9,7 @@ class LogEvent(StrEnum):
     WEBHOOK_ACCEPTED = "webhook_accepted"
     WEBHOOK_NOTHING_NEW = "webhook_nothing_new"
     WEBHOOK_UNREADABLE = "webhook_unreadable"
+    WEBHOOK_HANDSHAKE = "webhook_handshake"
     WEBHOOK_UNAUTHORIZED = "webhook_unauthorized"
     WEBHOOK_REFUSED = "webhook_refused"
     WEBHOOK_UNAVAILABLE = "webhook_unavailable"

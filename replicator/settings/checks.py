@@ -130,6 +130,7 @@ def _check_servers(data: Any) -> Iterator[Mistake]:
             name = endpoint.get("name", default)
             if isinstance(name, str) and name:
                 yield from _unique(names, name, (*here, "name"))
+        yield from _check_format(here, endpoint)
         auth = endpoint.get("auth")
         if isinstance(auth, dict):
             yield from _check_auth((*here, "auth"), auth)
@@ -140,6 +141,25 @@ def _check_servers(data: Any) -> Iterator[Mistake]:
     retry = _mapping(data, "retry")
     if _seconds(retry.get("first", "1s")) > _seconds(retry.get("max", "5m"), missing=float("inf")):
         yield Mistake(("retry", "first"), "is longer than retry.max", "write a shorter pause than retry.max")
+
+
+def _check_format(path: KeyPath, endpoint: Mapping[str, Any]) -> Iterator[Mistake]:
+    generic, described = endpoint.get("format") == "generic", endpoint.get("generic")
+    if generic and "generic" not in endpoint:
+        yield Mistake(path, "does not say where the names are", "add generic: {repository: PATH, tag: PATH}")
+    if described is not None and not generic:
+        yield Mistake((*path, "generic"), "is of no use with another format", "write format: generic, or remove it")
+    if not isinstance(described, dict):
+        return
+    here = (*path, "generic")
+    if len({"repository", "image"} & described.keys()) != 1:
+        yield Mistake(
+            here, "does not say once where the repository is", "write either repository: PATH or image: PATH"
+        )
+    elif not {"image", "tag", "digest"} & described.keys():
+        yield Mistake(here, "says neither where the tag nor where the digest is", "add tag: PATH or digest: PATH")
+    if "action" not in described and {"pushes", "deletes"} & described.keys():
+        yield Mistake(here, "says what actions mean but not where they are", "add action: PATH")
 
 
 def _check_auth(path: KeyPath, auth: Mapping[str, Any]) -> Iterator[Mistake]:

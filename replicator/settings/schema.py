@@ -26,6 +26,7 @@ from replicator.settings.fields import (
     TagPattern,
 )
 from replicator.settings.files import FilePath, SecretFile, SecretVariable, StoreUrl, Word
+from replicator.settings.generic import GenericFormat
 from replicator.settings.registries import PRIMARY, PrimarySettings, RegistrySettings, ReplicaSettings, Tls
 from replicator.settings.secrets import Secret
 from replicator.settings.section import Section
@@ -60,8 +61,8 @@ __all__ = [
 ]
 
 Format = Literal[
-    "distribution", "auto", "acr", "aliyun", "dockerhub", "ecr", "eventgrid", "gar", "ghcr", "gitea", "gitlab",
-    "harbor", "jfrog", "nexus", "quay", "sns", "tencent", "zot",
+    "distribution", "auto", "acr", "aliyun", "dockerhub", "ecr", "eventgrid", "gar", "generic", "ghcr", "gitea",
+    "gitlab", "harbor", "jfrog", "nexus", "quay", "sns", "zot",
 ]  # fmt: skip  # one row a name says nothing more
 """Whose webhooks an endpoint takes."""
 
@@ -109,7 +110,13 @@ class Endpoint(Section):
 
     path: EndpointPath = Field(description="Path of the URL.", examples=["/webhooks/primary"])
     name: EndpointName = Field("", description="Label in metrics and logs; absent: the last part of the path.")
-    format: Format = Field("distribution", description="Whose webhooks these are.")
+    format: Format = Field(
+        "distribution",
+        description="Whose webhooks these are; `auto` finds out, `generic` goes by what `generic` says.",
+    )
+    generic: GenericFormat | None = Field(
+        None, description="Where in the JSON the names are; goes with `format: generic`."
+    )
     hosts: Many[Host] = Field(
         (), description="Events that name another host are ignored and counted; empty: the host is not looked at."
     )

@@ -15,12 +15,13 @@ class Row:
     """A key that is not built yet: `path` with `[]` for each item of a list, and what may be written meanwhile.
 
     `off` are the accepted values, the first of them as people write it. With `starting`, only text that starts so
-    is refused.
+    is refused, and `instead` is what to do.
     """
 
     path: str
     off: tuple[object, ...] = ()
     starting: str = ""
+    instead: str = ""
 
     def accepts(self, value: object) -> bool:
         """Say whether the value asks for nothing that is missing."""
@@ -44,9 +45,13 @@ ROWS = (
     Row("replicas[].source", off=("primary",)),
     Row("rules[].deletes", off=("ignore",)),
     Row("rules[].conflicts", off=("overwrite",)),
-    Row("webhooks.endpoints[].format", off=("distribution",)),
+    Row(
+        "webhooks.endpoints[].format",
+        starting="sns",
+        instead="let EventBridge send to the endpoint itself, with format: ecr",
+    ),
     *(Row(f"webhooks.endpoints[].auth.{key}") for key in ("jwt", "sns")),
-    Row("store.url", starting="postgresql"),
+    Row("store.url", starting="postgresql", instead="write sqlite:////PATH"),
     Row("sweep", off=("off", False)),
     Row("deletes"),
     Row("notify", off=([],)),
@@ -92,7 +97,7 @@ def _without(data: Any, path: KeyPath) -> Any:
 
 def _mistake(row: Row, path: KeyPath) -> Mistake:
     if row.starting:
-        return Mistake(path, f"{row.starting} is not supported yet", "write sqlite:////PATH")
+        return Mistake(path, f"{row.starting} is not supported yet", row.instead)
     if not row.off:
         return Mistake(path, "is not supported yet", "remove the key")
     off = spelled(row.off[0])

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from replicator.intake.formats.decoded import Decoded, Irrelevance, Irrelevant
-from replicator.intake.formats.distribution import MAX_EVENTS, decode
+from replicator.intake.formats.distribution import decode
+from replicator.intake.formats.fields import MAX_EVENTS
 from replicator.model import Change, ChangeKind, Digest, Repository, Tag
 
 LIMIT = 8 << 20

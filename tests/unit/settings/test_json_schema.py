@@ -32,7 +32,7 @@ def test_the_files_under_config_are_valid(name: str) -> None:
         ("retries: {}", ".retries: additionalProperties"),
         ("webhooks: {endpoints: [{path: /a}]}", ".webhooks.endpoints[0]: required"),
         ("webhooks: {endpoints: [{path: /a, auth: nobody}]}", ".webhooks.endpoints[0].auth: anyOf"),
-        ("webhooks: {endpoints: [{path: /a, auth: none, format: harbor}]}", ".webhooks.endpoints[0].format: enum"),
+        ("webhooks: {endpoints: [{path: /a, auth: none, format: sns}]}", ".webhooks.endpoints[0].format: enum"),
         ("rules: [{tags: []}]", ".rules[0].tags: minItems"),
         ("rules: [{priority: urgent}]", ".rules[0].priority: enum"),
         ("objective: {percent: 101}", ".objective.percent: maximum"),

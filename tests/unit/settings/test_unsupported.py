@@ -21,7 +21,7 @@ FUTURE: dict[str, Any] = {
     "rules": [
         {"deletes": "propagate", "conflicts": "keep"},
     ],
-    "webhooks": {"endpoints": [{"path": "/a", "format": "harbor", "auth": "none"}]},
+    "webhooks": {"endpoints": [{"path": "/a", "format": "sns", "auth": "none"}]},
     "sweep": {"every": "30m", "full_every": "12h", "repositories": ["team/**"]},
     "deletes": {"grace": "2h", "protect": ["**:prod-*"], "breaker": {"count": 10, "percent": 1.5}},
     "notify": [{"url": "https://deploy.example.com/arrived", "events": ["parked", "late"]}],
@@ -103,10 +103,10 @@ CASES = {
         "5: notify: anything but [] is not supported yet; write notify: [] or remove the key",
     ),
     "another sender": (
-        BASE + "webhooks:\n  endpoints:\n    - {path: /a, auth: none, format: harbor}",
+        BASE + "webhooks:\n  endpoints:\n    - {path: /a, auth: none, format: sns}",
         (
-            "7: webhooks.endpoints[0].format: anything but distribution is not supported yet; "
-            "write format: distribution or remove the key"
+            "7: webhooks.endpoints[0].format: sns is not supported yet; "
+            "let EventBridge send to the endpoint itself, with format: ecr"
         ),
     ),
     "another store": (
