@@ -25,6 +25,8 @@ Path = Sequence[str | Every]
 
 def parse(text: str) -> Path:
     """Return the steps of a path. Raises ValueError, with what is wrong."""
+    if text.startswith("$"):
+        raise ValueError("it begins with $, which other languages need and this one does without")
     steps: list[str | Every] = []
     for index, part in enumerate(text.split(".")):
         match = _STEP.fullmatch(part)

@@ -79,7 +79,8 @@ class _Reader:
         if where.repository is not None:
             repository = parse_repository(_text(event, where.repository))
         if repository is None:
-            raise Unclear("the event names no repository")
+            # The settings name a place for it; a description made in code may not.
+            raise Unclear("the description has no place for the repository")
         for name in _texts(event, where.tag):
             tag, named = tag_or_digest(name)
             tags += [] if tag is None else [tag]

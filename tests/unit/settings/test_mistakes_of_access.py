@@ -24,6 +24,46 @@ CASES = {
             "write a path, as in /webhooks/primary, without ? or #"
         ),
     ),
+    "endpoint format unknown": (
+        ENDPOINT + "    - {path: /a, auth: none, format: tencent}",
+        (
+            "7: webhooks.endpoints[0].format: is not what it may be; write distribution, auto, acr, aliyun, "
+            "dockerhub, ecr, eventgrid, gar, generic, ghcr, gitea, gitlab, harbor, jfrog, nexus, quay, sns or zot"
+        ),
+    ),
+    "endpoint format generic without a description": (
+        ENDPOINT + "    - {path: /a, auth: none, format: generic}",
+        ("7: webhooks.endpoints[0]: does not say where the names are; add generic: {repository: PATH, tag: PATH}"),
+    ),
+    "endpoint description without the format": (
+        ENDPOINT + "    - {path: /a, auth: none, generic: {repository: r, tag: t}}",
+        ("7: webhooks.endpoints[0].generic: is of no use with another format; write format: generic, or remove it"),
+    ),
+    "endpoint description with two places for a repository": (
+        ENDPOINT + "    - {path: /a, auth: none, format: generic, generic: {repository: r, image: i}}",
+        (
+            "7: webhooks.endpoints[0].generic: does not say once where the repository is; "
+            "write either repository: PATH or image: PATH"
+        ),
+    ),
+    "endpoint description without a reference": (
+        ENDPOINT + "    - {path: /a, auth: none, format: generic, generic: {repository: r}}",
+        (
+            "7: webhooks.endpoints[0].generic: says neither where the tag nor where the digest is; "
+            "add tag: PATH or digest: PATH"
+        ),
+    ),
+    "endpoint description with meanings of nothing": (
+        ENDPOINT + "    - {path: /a, auth: none, format: generic, generic: {image: i, deletes: [gone]}}",
+        ("7: webhooks.endpoints[0].generic: says what actions mean but not where they are; add action: PATH"),
+    ),
+    "endpoint description with a path of another language": (
+        ENDPOINT + "    - {path: /a, auth: none, format: generic, generic: {image: $.image}}",
+        (
+            "7: webhooks.endpoints[0].generic.image: is not a path: it begins with $, which other languages need and "
+            "this one does without; write keys with dots between them, as in data.tags[*]"
+        ),
+    ),
     "endpoint paths not unique": (
         ENDPOINT + "    - {path: /a, auth: none}\n    - {path: /a, auth: none}",
         "8: webhooks.endpoints[1].path: '/a' is taken by endpoints[0]; choose another",
