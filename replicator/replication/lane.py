@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from replicator.clock import Clock
 from replicator.errors import Reason, StoreError
-from replicator.model import Digest, IntentKey, Priority
+from replicator.model import Digest, IntentKey, Lease, Priority
 from replicator.observability.labels import LaneState
 from replicator.observability.metrics import Metrics
 from replicator.registry.urgency import Urgency, urgent
@@ -33,6 +33,8 @@ LEASE_SECONDS = 60.0
 _RENEW_EVERY = 20.0
 _PUBLISH_MARGIN = 5.0
 _IDLE = 30.0
+_URGENT_IN_A_ROW = 3
+"""Leases by urgency between two by waiting time."""
 _STORE_PAUSE = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -63,6 +65,7 @@ class Lane:
         self._breaker = Breaker()
         self._wake = anyio.Event()
         self._draining = False
+        self._since_longest_due = 0
         self._group: TaskGroup | None = None
         self._last_error = ""
         self._last_success: float | None = None
@@ -114,10 +117,10 @@ class Lane:
             return False
         asked = self._kit.clock.monotonic()
         try:
-            leases = await self._kit.store.lease(self._kit.name, limit, LEASE_SECONDS, room=self._room())
+            leases = await self._next(limit)
             if not leases and self._breaker.tripped and await self._kit.store.make_due(self._kit.name, limit=1):
                 # Half-open with nothing due: one failing row is the probe, so that the lane heals by itself.
-                leases = await self._kit.store.lease(self._kit.name, limit, LEASE_SECONDS, room=self._room())
+                leases = await self._next(limit)
         except StoreError as error:
             self._last_error = str(error)
             _log.error(ReplicationEvent.LEASE_FAILED, replica=self._kit.name, error=str(error))
@@ -133,6 +136,15 @@ class Lane:
             self._journal.begun(job)
             group.start_soon(self._do, job)
         return bool(leases)
+
+    async def _next(self, limit: int) -> tuple[Lease, ...]:
+        # Now and then whoever waits longest, so that a stream of what is urgent does not starve the rest.
+        its_turn = self._since_longest_due >= _URGENT_IN_A_ROW
+        leases = await self._kit.store.lease(
+            self._kit.name, limit, LEASE_SECONDS, room=self._room(), longest_due=its_turn
+        )
+        self._since_longest_due = 0 if its_turn else self._since_longest_due + len(leases)
+        return leases
 
     def _room(self) -> dict[Priority, int]:
         # What is urgent finds a free worker, however much else there is to do.

@@ -192,9 +192,15 @@ class IntentStore(BlobLocations, Protocol):
         ...
 
     async def lease(
-        self, replica: str, limit: int, seconds: float, *, room: Mapping[Priority, int] | None = None
+        self,
+        replica: str,
+        limit: int,
+        seconds: float,
+        *,
+        room: Mapping[Priority, int] | None = None,
+        longest_due: bool = False,
     ) -> tuple[Lease, ...]:
-        """Lease due rows, at most `room` for each priority and what is less urgent."""
+        """Lease due rows, at most `room` for each priority and what is less urgent; or the `longest_due` alone."""
         ...
 
     async def renew(self, leases: Sequence[Lease], seconds: float) -> frozenset[IntentKey]:

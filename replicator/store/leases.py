@@ -23,13 +23,20 @@ _DUE = 14
 
 
 def take(
-    session: Session, replica: str, limit: int, seconds: float, room: Mapping[Priority, int] | None = None
+    session: Session,
+    replica: str,
+    limit: int,
+    seconds: float,
+    room: Mapping[Priority, int] | None = None,
+    *,
+    longest_due: bool = False,
 ) -> tuple[Lease, ...]:
     """Lease up to `limit` due rows and looks of a replica, the most urgent and longest due first.
 
-    `room` is how many at most, for each priority and what is less urgent.
+    `room` is how many at most, for each priority and what is less urgent. With `longest_due` only one is leased, and
+    urgency does not count.
     """
-    candidates = _candidates(session, replica, limit, room or {})
+    candidates = _candidates(session, replica, limit, room or {}, longest_due=longest_due)
     if not candidates:
         return ()
     epoch = int(statements.NEXT_EPOCH.run(session.connection, {}).fetchone()[0])
@@ -54,7 +61,9 @@ def take(
     return tuple(_lease(replica, row, epoch) for row in candidates)
 
 
-def _candidates(session: Session, replica: str, limit: int, room: Mapping[Priority, int]) -> list[Any]:
+def _candidates(
+    session: Session, replica: str, limit: int, room: Mapping[Priority, int], *, longest_due: bool
+) -> list[Any]:
     values: dict[str, Value] = {
         "replica": replica,
         "now": session.clock.now(),
@@ -72,9 +81,10 @@ def _candidates(session: Session, replica: str, limit: int, room: Mapping[Priori
         due.sort(key=lambda row: row[_DUE])
         found += due[:count]
         for one in Priority:
-            if one <= priority:
+            if one <= priority and not longest_due:
                 left[one] -= len(due[:count])
-    return found
+    # `min` keeps the first of equals: the more urgent one.
+    return [min(found, key=lambda row: row[_DUE])] if longest_due and found else found
 
 
 def _lease(replica: str, row: Any, epoch: int) -> Lease:

@@ -74,18 +74,27 @@ class SqliteStore:
         return await self._writer.submit(partial(changes.record, intents=intents))
 
     async def lease(
-        self, replica: str, limit: int, seconds: float, *, room: Mapping[Priority, int] | None = None
+        self,
+        replica: str,
+        limit: int,
+        seconds: float,
+        *,
+        room: Mapping[Priority, int] | None = None,
+        longest_due: bool = False,
     ) -> tuple[Lease, ...]:
         """Lease due rows and due looks that nobody holds, the most urgent and longest due first.
 
         `room` is how many at most, for each priority and what is less urgent; without it only `limit` counts.
+        With `longest_due` it is at most one, the one that is due longest, however little urgent.
 
         A cancelled caller still gets its leases, and is cancelled at its next await: it can give them back.
         """
         taken: list[Lease] = []
         with anyio.CancelScope(shield=True):
             taken += await self._writer.submit(
-                partial(leases.take, replica=replica, limit=limit, seconds=seconds, room=room)
+                partial(
+                    leases.take, replica=replica, limit=limit, seconds=seconds, room=room, longest_due=longest_due
+                )
             )
         return tuple(taken)
 

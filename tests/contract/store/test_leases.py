@@ -38,6 +38,26 @@ async def test_due_rows_are_leased_by_priority_and_then_by_age_of_their_due_time
     assert [lease.key.reference for lease in await store.lease("eu", 3, 60)] == ["low"]
 
 
+async def test_the_longest_due_is_leased_alone_however_little_urgent(store: Store, life: Life) -> None:
+    def key(name: str) -> IntentKey:
+        return IntentKey("eu", REPOSITORY, Tag(name))
+
+    async def longest(*, low: int = 9) -> list[str]:
+        room = {Priority.HIGH: 9, Priority.NORMAL: 9, Priority.LOW: low}
+        found = await store.lease("eu", 9, 60, room=room, longest_due=True)
+        return [str(lease.key.reference) for lease in found]
+
+    await store.record([life.intent(key("low"), priority=Priority.LOW, wait=1)])
+    await store.record([life.intent(key("also-low"), priority=Priority.LOW, wait=2)])
+    await store.record([life.intent(key("high"), priority=Priority.HIGH, wait=3)])
+    await store.record([life.intent(key("not-yet"), wait=100)])
+    life.clock.advance(3)
+    assert await longest() == ["low"]
+    assert await longest(low=0) == ["high"], "what has no room has to wait all the same"
+    assert await longest() == ["also-low"]
+    assert await longest() == []
+
+
 async def test_room_is_how_many_of_a_priority_and_below_are_leased(store: Store, life: Life) -> None:
     for priority in Priority:
         keys = [IntentKey("eu", REPOSITORY, Tag(f"{priority.name.lower()}{n}")) for n in range(4)]

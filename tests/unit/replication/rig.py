@@ -44,11 +44,17 @@ class FaultyStore(SqliteStore):
     broken: frozenset[str] = frozenset()
 
     async def lease(
-        self, replica: str, limit: int, seconds: float, *, room: Mapping[Priority, int] | None = None
+        self,
+        replica: str,
+        limit: int,
+        seconds: float,
+        *,
+        room: Mapping[Priority, int] | None = None,
+        longest_due: bool = False,
     ) -> tuple[Lease, ...]:
         """Lease, or fail."""
         self._fail("lease")
-        return await super().lease(replica, limit, seconds, room=room)
+        return await super().lease(replica, limit, seconds, room=room, longest_due=longest_due)
 
     async def renew(self, held: Sequence[Lease], seconds: float) -> frozenset[IntentKey]:
         """Renew, or fail."""

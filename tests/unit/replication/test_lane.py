@@ -99,6 +99,28 @@ async def test_a_high_push_finds_a_worker_although_a_backfill_keeps_all_busy_tha
     await rig.quiet()
 
 
+async def test_what_is_urgent_starves_nobody(tmp_path: Path) -> None:
+    """With more urgent work than workers the least urgent row still has its turn."""
+    put: list[str] = []
+
+    def note(call: Call) -> None:
+        if call.op is Op.WRITE:
+            put.append(str(call.reference))
+
+    async with running_rig(tmp_path, workers=2) as rig:
+        rig.replica.hook = faults(note)
+        for n in range(30):
+            tag, priority = parse_tag(f"v{n}"), Priority.LOW if n == 0 else Priority.HIGH
+            rig.source.hold(REPO, make_image(f"image {n}", [1_000 + n]), tag)
+            now = rig.clock.now()
+            key = IntentKey("eu", REPO, tag)
+            await rig.store.record([Intent(key=key, digest=None, since=now, due_at=now, priority=priority)])
+            rig.clock.advance(1)
+        rig.start()
+        await rig.quiet()
+    assert put.index("v0") < 10
+
+
 # Moved tags
 
 
