@@ -91,8 +91,8 @@ class ClosureCopy:
         await copy.run(Plan(blobs=(), waves=((ManifestStep(top, reference),),), present=()), may_publish)
 
     async def _check_sparse(self, closure: Closure, where: Destination) -> None:
-        """Refuse before any byte is sent what the replica is known to refuse; what it has already is not missing."""
-        if not closure.omitted or self._tools.replica.capabilities.holds(Capability.SPARSE_INDEX) is not False:
+        """Refuse before any byte is sent what the replica refuses; what it has already is not missing."""
+        if not closure.omitted or await self._strictness.takes_sparse_index(where.target) is not False:
             return
         calls = [partial(self._tools.replica.stat_manifest, where.target, child.digest) for child in closure.omitted]
         if None in await together(calls):

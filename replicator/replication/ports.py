@@ -96,6 +96,10 @@ class Replica(Holder, Protocol):
         """Say whether a manifest whose blobs are missing is refused; asked with one small put when unknown."""
         ...
 
+    async def prove_sparse_index(self, repository: Repository) -> bool | None:
+        """Say whether an index without its children is taken; asked with one small put when unknown."""
+        ...
+
     async def prove_checks_digests(self, repository: Repository) -> bool | None:
         """Say whether bytes of another digest are refused; asked with one small upload when unknown."""
         ...

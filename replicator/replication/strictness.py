@@ -1,6 +1,8 @@
-"""When it is worth finding out whether a replica checks manifests, which spares a question for each known blob."""
+"""What is worth finding out about a replica once: whether it checks manifests, and whether it takes sparse indexes."""
 
 import contextlib
+
+import anyio
 
 from replicator.clock import Clock
 from replicator.errors import ContentError, RegistryError
@@ -20,6 +22,21 @@ class Strictness:
         self._replica = replica
         self._clock = clock
         self._not_before = 0.0
+        self._sparse_not_before = 0.0
+        self._asking = anyio.Lock()
+
+    async def takes_sparse_index(self, repository: Repository) -> bool | None:
+        """Say whether an index is taken of which children are missing, asked in a repository of ours if unknown.
+
+        Raises RegistryError where trying again may help.
+        """
+        async with self._asking:
+            known = self._replica.capabilities.holds(Capability.SPARSE_INDEX)
+            if known is not None or self._clock.monotonic() < self._sparse_not_before:
+                return known
+            answer = await self._replica.prove_sparse_index(repository)
+            self._sparse_not_before = self._clock.monotonic() + ASK_EVERY
+            return answer
 
     def is_due(self, facts: Facts) -> bool:
         """Say whether there is something to gain, and nothing is known."""

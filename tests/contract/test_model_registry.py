@@ -195,6 +195,8 @@ async def test_it_says_what_it_checks_and_that_is_kept(registry: Both) -> None:
     assert await registry.prove_checks_manifests(HERE) is False
     assert await registry.prove_checks_digests(HERE) is True
     assert registry.capabilities.holds(Capability.CHECKS_MANIFESTS) is False
+    takes_sparse_index = await registry.prove_sparse_index(HERE)
+    assert registry.capabilities.holds(Capability.SPARSE_INDEX) is takes_sparse_index
     assert registry.capabilities.holds(Capability.CHECKS_DIGESTS) is True
 
 

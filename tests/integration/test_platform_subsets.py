@@ -66,8 +66,7 @@ async def test_a_replica_that_wants_all_children_refuses_once_and_says_what_to_d
     async with run_site(tmp_path, replicas=("eu",), sections=RULES) as site:
         await push(site.primary.url, REPO, "v1", APP)
         await eventually(lambda: _parked(site) == 1, within=15.0, what="the index is parked")
-        sent = _sent(site)
-        assert sent > AMD.layers[0].size
+        assert _sent(site) == 0, "it was asked before any byte was sent"
         again = make_index([make_image("amd 2", (300_000,)), S390])
         await push(site.primary.url, REPO, "v2", again)
         await eventually(lambda: _parked(site) == 2, within=15.0, what="the second is parked too")
@@ -79,7 +78,7 @@ async def test_a_replica_that_wants_all_children_refuses_once_and_says_what_to_d
         assert "takes no index of which children are missing" in told
         assert "platforms: all" in told
         assert await tag_digest(site.url("eu"), REPO, "v2") is None
-        assert _sent(site) == sent, "what it refuses is known, so nothing is sent"
+        assert _sent(site) == 0
         await push(site.primary.url, REPO, "single", S390)
         await site.arrived(REPO, "single", S390.digest)
 

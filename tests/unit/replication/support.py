@@ -180,6 +180,12 @@ class ModelRegistry:
         self.capabilities.learn(Capability.CHECKS_MANIFESTS, self.strict)
         return self.strict
 
+    async def prove_sparse_index(self, repository: Repository) -> bool | None:
+        """Say what `takes_sparse_index` says."""
+        del repository
+        self.capabilities.learn(Capability.SPARSE_INDEX, self.takes_sparse_index)
+        return self.takes_sparse_index
+
     async def prove_checks_digests(self, repository: Repository) -> bool | None:
         """Say yes: what is sent is checked."""
         del repository
