@@ -24,7 +24,7 @@ class Mounting:
         """Return None when the blob was mounted, else the session to send it in; what it shows is remembered."""
         replica, mounts = self._tools.replica, self._tools.mounts
         unnamed = self._who_brought(blob.digest, repository)
-        session = await replica.mount_blob(self._target, blob, repository)
+        session = await self._asked(blob, repository)
         if session is None:
             mounts.worked(unreferenced=unnamed is not None and unnamed.has_sent(blob.digest))
             return None
@@ -38,6 +38,21 @@ class Mounting:
             mounts.worked_after_manifest()
             return None
         return await self._refused(blob, repository, session)
+
+    async def _asked(self, blob: Descriptor, repository: Repository) -> UploadSession | None:
+        """Mount once; the first time without saying from where, which shows whether the registry finds it."""
+        replica, mounts = self._tools.replica, self._tools.mounts
+        if not mounts.is_to_be_asked():
+            return await replica.mount_blob(self._target, blob, repository)
+        session = await replica.mount_blob(self._target, blob, None)
+        if session is None:
+            mounts.found_by_itself(holds=True)
+            return None
+        await replica.cancel_upload(session)
+        session = await replica.mount_blob(self._target, blob, repository)
+        if session is None:
+            mounts.found_by_itself(holds=False)
+        return session
 
     async def _refused(self, blob: Descriptor, repository: Repository, session: UploadSession) -> UploadSession:
         """Take note of a refused mount. Where `repository` lost the blob, or we may not read it, that shows nothing.

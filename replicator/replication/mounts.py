@@ -12,6 +12,7 @@ REFUSALS_THAT_PROVE = 3
 No repository may be part of all of them: its rights alone, or a rule about it alone, would then teach it wrongly.
 """
 _REFUSED_FOR = 3600.0
+_ASK_EVERY = 3600.0
 _REMEMBERED = 10_000
 
 
@@ -24,6 +25,7 @@ class Mounts:
         self._refused: OrderedDict[tuple[Repository, Repository], float] = OrderedDict()
         self._in_a_row = 0
         self._in_all: frozenset[Repository] = frozenset()
+        self._ask_not_before = 0.0
 
     @property
     def hopeless(self) -> bool:
@@ -39,6 +41,18 @@ class Mounts:
     def anonymous(self) -> bool:
         """Whether it is proven to find by itself where a blob is."""
         return self._capabilities.holds(Capability.ANONYMOUS_MOUNT) is True
+
+    def is_to_be_asked(self) -> bool:
+        """Say whether to find out now if it finds blobs by itself: once an hour at most, while nothing is known."""
+        now = self._clock.monotonic()
+        if self._capabilities.holds(Capability.ANONYMOUS_MOUNT) is not None or now < self._ask_not_before:
+            return False
+        self._ask_not_before = now + _ASK_EVERY
+        return True
+
+    def found_by_itself(self, *, holds: bool) -> None:
+        """Take note of whether it found a blob by itself that it mounts when told from where."""
+        self._capabilities.learn(Capability.ANONYMOUS_MOUNT, holds=holds)
 
     def may_work(self, source: Repository, target: Repository) -> bool:
         """Say whether a mount from `source` into `target` is worth trying."""

@@ -1,4 +1,4 @@
-"""What is worth finding out about a replica once: whether it checks manifests, and whether it takes sparse indexes."""
+"""What is worth finding out about a replica: whether it checks manifests, and whether it takes sparse indexes."""
 
 import contextlib
 

@@ -12,7 +12,7 @@ from replicator.manifest import Closure
 from replicator.model import Digest, Priority, RawManifest, Reference, Repository, parse_repository, parse_tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.plan import SMALL, Facts, make_plan
-from replicator.registry.capabilities import Capability
+from replicator.registry.capabilities import LACKS_FOR, Capabilities, Capability
 from replicator.registry.urgency import Urgency, urgent
 from replicator.replication.bring import Tally
 from replicator.replication.copy import Copy
@@ -29,7 +29,7 @@ from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
 from tests.unit.replication.support import Call, Gate, ModelRegistry, Op, faults, network_error
 
-HERE, THERE, ELSEWHERE = (parse_repository(f"team/{name}") for name in ("here", "there", "elsewhere"))
+HERE, THERE, THIRD, ELSEWHERE = (parse_repository(f"team/{name}") for name in ("here", "there", "third", "elsewhere"))
 TAG = parse_tag("v1")
 SHARED = make_blob("shared", 700_000)
 ONE = make_image("one", [SHARED, 30_000])
@@ -87,7 +87,9 @@ def closure(content: Content) -> Closure:
 
 @pytest.fixture
 async def lane(fake_clock: FakeClock) -> AsyncIterator[Lane]:
-    source, replica = ModelRegistry("primary"), ModelRegistry("eu")
+    source, replica = ModelRegistry("primary"), ModelRegistry("eu", Capabilities(fake_clock))
+    # Otherwise the first mount would find it out, at the price of two requests.
+    replica.capabilities.learn(Capability.ANONYMOUS_MOUNT, holds=False)
     for content in (ONE, TWO):
         source.hold(HERE, content)
     metrics = Metrics(Scope(replicas=("eu",)), clock=fake_clock)
@@ -169,6 +171,31 @@ async def test_a_refused_mount_costs_no_second_session(lane: Lane) -> None:
     assert lane.sent(SHARED.digest) == 1
     assert lane.replica.sessions == len(ONE.blobs()), "the one that the mount opened is used"
     assert lane.replica.complete(THERE, TAG)
+
+
+@pytest.mark.parametrize("finds", [True, False])
+async def test_whether_blobs_are_found_without_being_told_where_is_shown_by_the_first_mount(
+    fake_clock: FakeClock, lane: Lane, finds: bool
+) -> None:
+    fake_clock.advance(LACKS_FOR)
+    lane.replica.mounts_anonymously = finds
+    lane.replica.hold(ELSEWHERE, ONE)
+    await lane.copy(ONE, THERE, facts=Facts(locations={SHARED.digest: (ELSEWHERE,)}))
+    assert lane.replica.capabilities.holds(Capability.ANONYMOUS_MOUNT) is finds
+    assert lane.replica.count(Op.SENT, SHARED.digest) == 0
+    assert lane.replica.sessions == lane.replica.count(Op.SENT) + lane.replica.cancelled
+    asked = lane.replica.count(Op.MOUNT)
+    await lane.copy(ONE, THIRD, facts=Facts(locations={SHARED.digest: (ELSEWHERE,)}))
+    assert lane.replica.count(Op.MOUNT) - asked == len(ONE.blobs()), "one for each blob"
+
+
+async def test_a_refused_mount_does_not_show_that_nothing_is_found(fake_clock: FakeClock, lane: Lane) -> None:
+    """Who mounts nothing at all may be forbidden to: that is another question, and this one is not asked again."""
+    fake_clock.advance(LACKS_FOR)
+    for target in (THERE, THIRD):
+        await lane.copy(ONE, target, facts=Facts(locations={SHARED.digest: (ELSEWHERE,)}))
+    assert lane.replica.capabilities.holds(Capability.ANONYMOUS_MOUNT) is None
+    assert lane.replica.count(Op.MOUNT) == 2 + len(ONE.blobs())
 
 
 def _elsewhere(count: int) -> list[Repository]:
