@@ -32,13 +32,15 @@ class Timeouts:
     """Longest waits, in seconds.
 
     `connect` for a connection, `read` for the next byte of an answer, `write` for a peer to take the next piece of an
-    upload, `commit` for the answer once it has the whole upload: it may have to store it first.
+    upload, `commit` for the answer once it has the whole upload: it may have to store it first. `idle` is for how
+    long a connection without a request is kept for the next one, shorter than load balancers do.
     """
 
     connect: float = 10.0
     read: float = 60.0
     write: float = 60.0
     commit: float = 300.0
+    idle: float = 55.0
 
 
 def is_outcome_unknown(error: RegistryError) -> bool:

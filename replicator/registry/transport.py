@@ -1,7 +1,7 @@
 """One HTTP exchange at a time with one registry and the hosts it sends us to. No login and no redirects here.
 
-The only place that speaks through aiohttp. What the library would do by itself and must not (cookies, proxies from
-the environment, redirects, decompression, re-encoding of URLs) is switched off (H1-H6, S4, S5, S11).
+The only place that speaks through aiohttp. What the library would do by itself and must not (redirects, re-encoding
+of URLs, and what registry.session names) is switched off (H1-H6, S4, S5, S11).
 """
 
 import asyncio
@@ -12,7 +12,6 @@ import aiohttp
 import anyio
 import yarl
 
-from replicator import __version__
 from replicator.clock import Clock
 from replicator.errors import Reason, RegistryError
 from replicator.registry.addresses import is_literal, is_public
@@ -25,16 +24,14 @@ from replicator.registry.kinds import kind_of
 from replicator.registry.outgoing import BodyFailed, Flow, OutgoingBody, SmallBody
 from replicator.registry.progress import Arrivals
 from replicator.registry.reach import Reach
-from replicator.registry.read_sizes import CHUNK, READ_BUFFER, read_in_large_pieces
+from replicator.registry.read_sizes import CHUNK, read_in_large_pieces
 from replicator.registry.resolver import VettingResolver
+from replicator.registry.session import open_session
 from replicator.registry.skew import SkewWatch
 from replicator.registry.tls import TlsContexts
 
-_LONGEST_FIELD = 32 * 1024
-_DNS_SECONDS = 30
 _FADES = 1.02
 """How fast a quick answer is forgotten: by this factor with each that comes after it."""
-_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 _SUCCESS = range(200, 300)
 _SERVER_ERRORS = range(500, 600)
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
@@ -284,17 +281,5 @@ class Transport:
                 wiring.reach.may_be_private,
                 seconds=wiring.timeouts.connect,
             )
-            self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=wiring.max_connections, resolver=resolver, ttl_dns_cache=_DNS_SECONDS
-                ),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=False,
-                auto_decompress=False,
-                headers={"User-Agent": f"replicator/{__version__}", "Accept-Encoding": "identity"},
-                skip_auto_headers=_AUTOMATIC,
-                read_bufsize=READ_BUFFER,
-                max_line_size=_LONGEST_FIELD,
-                max_field_size=_LONGEST_FIELD,
-            )
+            self._opened = open_session(resolver, wiring.max_connections, wiring.timeouts)
         return self._opened

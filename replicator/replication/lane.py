@@ -33,8 +33,7 @@ LEASE_SECONDS = 60.0
 _RENEW_EVERY = 20.0
 _PUBLISH_MARGIN = 5.0
 _IDLE = 30.0
-_URGENT_IN_A_ROW = 3
-"""Leases by urgency between two by waiting time."""
+_URGENT_IN_A_ROW = 3  # leases by urgency between two by waiting time
 _STORE_PAUSE = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -139,11 +138,9 @@ class Lane:
 
     async def _next(self, limit: int) -> tuple[Lease, ...]:
         # Now and then whoever waits longest, so that a stream of what is urgent does not starve the rest.
-        its_turn = self._since_longest_due >= _URGENT_IN_A_ROW
-        leases = await self._kit.store.lease(
-            self._kit.name, limit, LEASE_SECONDS, room=self._room(), longest_due=its_turn
-        )
-        self._since_longest_due = 0 if its_turn else self._since_longest_due + len(leases)
+        late, kit = self._since_longest_due >= _URGENT_IN_A_ROW, self._kit
+        leases = await kit.store.lease(kit.name, limit, LEASE_SECONDS, room=self._room(), longest_due=late)
+        self._since_longest_due = 0 if late else self._since_longest_due + len(leases)
         return leases
 
     def _room(self) -> dict[Priority, int]:

@@ -38,13 +38,18 @@ async def test_a_high_push_overtakes_a_backfill_and_the_bandwidth_is_held(tmp_pa
         await eventually(lambda: line.sent("upload") > 2 * _MIB, what="the backfill is under way")
         began, before = time.monotonic(), line.sent("upload")
 
+        def sent(repository: str) -> int:
+            return sum(one.sent for one in line.requests if one.repository == repository)
+
         def finished() -> int:
             return sum(one.done and one.method == "PUT" and one.sent > _MIB for one in line.requests)
 
         done_before = finished()
         await push(site.primary.url, "now/app", "v1", image)
+        low_before = sent("old/app")
         await site.arrived("now/app", "v1", image.digest, within=20)
         seconds, finished_meanwhile = time.monotonic() - began, finished() - done_before
+        low_meanwhile = sent("old/app") - low_before
 
         def lags() -> list[float]:
             wanted = ("reference_replicated", "now/app")
@@ -53,6 +58,8 @@ async def test_a_high_push_overtakes_a_backfill_and_the_bandwidth_is_held(tmp_pa
 
         await eventually(lambda: bool(lags()), what="the daemon has told of it")
         print(f"the urgent image: lag {lags()} s, {seconds:.2f} s with its push; {finished_meanwhile} low ones ended")
+        print(f"{low_meanwhile / _RATE:.2f} s of the bandwidth went to low ones meanwhile")
+        assert low_meanwhile < _RATE, "it overtakes within a second of the line"
         assert finished_meanwhile <= 8, "only what was under way can have ended before it"
         assert finished() < len(backfill), "the backfill is not over"
         await eventually(lambda: line.sent("upload") > before + 20 * _MIB, within=30, what="the backfill goes on")

@@ -17,7 +17,8 @@ from replicator.replication.subscription import Subscription
 from tests.support.content import make_blob
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import CHUNK, Call, ModelRegistry, Op, descriptor, faults, network_error
+from tests.unit.replication.steps import faults
+from tests.unit.replication.support import CHUNK, Call, ModelRegistry, Op, descriptor, network_error
 
 HERE = parse_repository("team/here")
 BLOBS = [make_blob("long", 3_500_000), make_blob("short", 700_000)]

@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import gzip
 import ssl
+import time
 import traceback
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import trustme
 from aiohttp import web
@@ -427,6 +429,29 @@ async def test_connections_are_used_again(script: Script) -> None:
             await client.send_blob(TEAM, BLOB, whole_body)
             assert await read_blob(client) == DATA
     assert len(peers) == 1
+
+
+@pytest.mark.parametrize(("pause", "connections"), [(50.0, 1), (61.0, 2)])
+async def test_a_connection_stays_warm_between_pushes_that_are_less_than_a_minute_apart(
+    script: Script, monkeypatch: pytest.MonkeyPatch, pause: float, connections: int
+) -> None:
+    """A balancer that closes idle ones after 60 s never closes one under a request of ours."""
+    ahead = 0.0
+    # The HTTP library's clock, and not the loop's: nothing else may run out of time.
+    monkeypatch.setattr(aiohttp.connector, "monotonic", lambda: time.monotonic() + ahead)
+    peers: set[object] = set()
+
+    async def note(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        peers.add(request.transport.get_extra_info("peername"))
+        return web.Response(headers={"Content-Length": str(BLOB.size)})
+
+    script.on("HEAD", "/", note)
+    async with client_for(script.url) as client:
+        await client.has_blob(TEAM, BLOB)
+        ahead = pause
+        await client.has_blob(TEAM, BLOB)
+    assert len(peers) == connections
 
 
 async def test_the_latency_is_that_of_the_quickest_answers_of_late(fake_clock: FakeClock) -> None:

@@ -33,7 +33,8 @@ from replicator.store.rows import ReplicaSummary, Row
 from replicator.store.sqlite import SqliteStore
 from tests.support.content import Content
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import Gate, ModelRegistry, faults
+from tests.unit.replication.steps import Gate, faults
+from tests.unit.replication.support import ModelRegistry
 
 _PATIENCE = 20.0
 

@@ -17,7 +17,8 @@ from replicator.replication.worker import LeaseLost
 from replicator.store.outcome import Done, Parked, Result, Retry
 from tests.support.content import Content, Image, make_image, make_index
 from tests.unit.replication.rig import Bench, running_bench
-from tests.unit.replication.support import Call, ModelRegistry, Op, faults, network_error
+from tests.unit.replication.steps import faults
+from tests.unit.replication.support import Call, ModelRegistry, Op, network_error
 
 REPO = parse_repository("team/app")
 TAG = parse_tag("v1")

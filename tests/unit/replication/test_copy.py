@@ -27,7 +27,8 @@ from replicator.replication.tools import SMALL_AT_ONCE, Tools
 from tests.support.content import Content, make_blob, make_image, make_index
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import Call, Gate, ModelRegistry, Op, faults, network_error
+from tests.unit.replication.steps import Gate, faults
+from tests.unit.replication.support import Call, ModelRegistry, Op, network_error
 
 HERE, THERE, THIRD, ELSEWHERE = (parse_repository(f"team/{name}") for name in ("here", "there", "third", "elsewhere"))
 TAG = parse_tag("v1")

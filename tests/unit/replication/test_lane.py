@@ -8,7 +8,8 @@ from replicator.errors import Reason, RegistryError
 from replicator.model import Intent, IntentKey, Priority, parse_repository, parse_tag
 from tests.support.content import make_blob, make_image, make_index
 from tests.unit.replication.rig import Rig, running_rig
-from tests.unit.replication.support import Call, Gate, Op, faults, network_error
+from tests.unit.replication.steps import Gate, faults
+from tests.unit.replication.support import Call, Op, network_error
 
 REPO = parse_repository("team/app")
 TAG = parse_tag("v1")

@@ -7,7 +7,8 @@ import pytest
 from replicator.model import parse_repository, parse_tag
 from tests.support.content import make_image
 from tests.unit.replication.rig import Rig
-from tests.unit.replication.support import Call, Gate, Op, faults, network_error
+from tests.unit.replication.steps import Gate, faults
+from tests.unit.replication.support import Call, Op, network_error
 
 REPO = parse_repository("team/app")
 TAG = parse_tag("v1")

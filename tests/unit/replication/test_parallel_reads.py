@@ -13,7 +13,8 @@ from replicator.replication.parallel_ranges import MOST_STREAMS
 from replicator.replication.shared_reads import BUDGET, SharedReads
 from tests.support.content import Blob, make_blob
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import Call, ModelRegistry, Op, faults, network_error
+from tests.unit.replication.steps import faults
+from tests.unit.replication.support import Call, ModelRegistry, Op, network_error
 from tests.unit.replication.takers import HERE, MIB, Taker, taker
 
 CHUNK = MIB

@@ -5,7 +5,8 @@ from replicator.replication.bring import Tally
 from replicator.replication.pending import PendingBytes
 from tests.support.content import make_image
 from tests.unit.replication.rig import Rig
-from tests.unit.replication.support import Call, Gate, Op, faults, network_error
+from tests.unit.replication.steps import Gate, faults
+from tests.unit.replication.support import Call, Op, network_error
 
 REPO = parse_repository("team/app")
 TAG = parse_tag("v1")

@@ -11,7 +11,8 @@ from replicator.replication.blob_read import AHEAD
 from replicator.replication.shared_reads import SharedReads
 from tests.support.content import make_blob
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import CHUNK, Call, Gate, ModelRegistry, Op, faults
+from tests.unit.replication.steps import Gate, faults
+from tests.unit.replication.support import CHUNK, Call, ModelRegistry, Op
 from tests.unit.replication.takers import (
     BLOB,
     BUDGET,

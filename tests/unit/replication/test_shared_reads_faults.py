@@ -9,7 +9,8 @@ from replicator.errors import ContentError, NotFound, Reason, ReplicatorError
 from replicator.model import Descriptor
 from replicator.replication.shared_reads import SharedReads
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import CHUNK, Call, ModelRegistry, Op, descriptor, faults, network_error
+from tests.unit.replication.steps import faults
+from tests.unit.replication.support import CHUNK, Call, ModelRegistry, Op, descriptor, network_error
 from tests.unit.replication.takers import (
     BLOB,
     DATA,

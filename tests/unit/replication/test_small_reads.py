@@ -11,7 +11,8 @@ from replicator.replication.shared_reads import SharedReads
 from replicator.replication.small_reads import LINGER, SmallReads
 from tests.support.content import make_blob
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import Call, Gate, ModelRegistry, Op, descriptor, faults
+from tests.unit.replication.steps import Gate, faults
+from tests.unit.replication.support import Call, ModelRegistry, Op, descriptor
 from tests.unit.replication.takers import HERE, THERE
 
 BLOB = make_blob("config", 3_000)

@@ -24,7 +24,8 @@ from replicator.replication.together import together
 from replicator.replication.tools import Tools
 from tests.support.content import Content, Index, blob_of, closure_of, make_blob, make_image, make_index
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import Gate, ModelRegistry, Op, faults
+from tests.unit.replication.steps import Gate, faults
+from tests.unit.replication.support import ModelRegistry, Op
 
 HERE, THERE, OTHER = (parse_repository(f"team/{name}") for name in ("here", "there", "other"))
 CACHE_CONFIG = "application/vnd.buildkit.cacheconfig.v0"

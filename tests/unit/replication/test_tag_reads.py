@@ -9,7 +9,8 @@ from replicator.model import IntentKey, parse_repository, parse_tag
 from replicator.replication.tag_reads import LINGER, TagReads
 from tests.support.content import make_image
 from tests.support.fake_clock import FakeClock
-from tests.unit.replication.support import Gate, ModelRegistry, Op, faults
+from tests.unit.replication.steps import Gate, faults
+from tests.unit.replication.support import ModelRegistry, Op
 
 REPO = parse_repository("team/app")
 TAG = parse_tag("v1")

@@ -12,7 +12,8 @@ from replicator.retry import LOOKS
 from replicator.store.outcome import Done, Parked, Result, Retry
 from tests.support.content import make_image, make_index
 from tests.unit.replication.rig import Bench, running_bench
-from tests.unit.replication.support import Call, Op, faults, network_error
+from tests.unit.replication.steps import faults
+from tests.unit.replication.support import Call, Op, network_error
 
 REPO, OTHER = parse_repository("team/app"), parse_repository("team/other")
 TAG = parse_tag("v1")

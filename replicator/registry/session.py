@@ -1,0 +1,35 @@
+"""The HTTP library's client, with all switched off that it would do by itself (H1-H6, S4, S5, S11)."""
+
+from typing import Final
+
+import aiohttp
+
+from replicator import __version__
+from replicator.registry.http import Timeouts
+from replicator.registry.read_sizes import READ_BUFFER
+
+_LONGEST_FIELD: Final = 32 * 1024
+_DNS_SECONDS: Final = 30
+_AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+def open_session(
+    resolver: aiohttp.abc.AbstractResolver, max_connections: int, timeouts: Timeouts
+) -> aiohttp.ClientSession:
+    """Return a client of its own connections: no cookies, no proxies of the environment, no decompression."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            limit=max_connections,
+            resolver=resolver,
+            ttl_dns_cache=_DNS_SECONDS,
+            keepalive_timeout=timeouts.idle,
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
+        auto_decompress=False,
+        headers={"User-Agent": f"replicator/{__version__}", "Accept-Encoding": "identity"},
+        skip_auto_headers=_AUTOMATIC,
+        read_bufsize=READ_BUFFER,
+        max_line_size=_LONGEST_FIELD,
+        max_field_size=_LONGEST_FIELD,
+    )
