@@ -10,6 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from replicator.cli.main import main
+from replicator.intake.formats.known import FORMATS
 from replicator.observability.families import Families
 from replicator.settings.load import load
 from replicator.settings.reference import reference
@@ -49,6 +50,11 @@ def test_every_metric_is_described_and_every_described_one_exists() -> None:
     described = set(re.findall(r"(?<![:\w])replicator_[a-z_]*[a-z]\b(?!:)", text_of(*DOCUMENTS)))
     assert metrics() - described == set()
     assert described - metrics() == set()
+
+
+def test_every_format_of_webhooks_has_its_section() -> None:
+    described = re.findall(r"^## `(\w+)`$", text_of(Path("docs/webhooks.md")), re.MULTILINE)
+    assert sorted(described) == sorted([*FORMATS, "generic"])
 
 
 def test_every_log_line_is_explained_and_every_explained_one_exists() -> None:

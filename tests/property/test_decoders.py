@@ -246,6 +246,13 @@ def test_lists_as_long_as_they_may_be_take_no_time_and_longer_ones_are_refused(n
             assert len(decoded.changes) <= 1
 
 
+def test_lists_in_lists_do_not_multiply_without_end() -> None:
+    event = {"images": ["r.test/app"], "tags": [f"t{number}" for number in range(20)], "a": {"b": "push"}}
+    decoded = read("generic of lists", json.dumps({"events": [event] * MAX_EVENTS}).encode(), {})
+    assert decoded.changes == ()
+    assert [one.reason for one in decoded.unreadable] == ["more than 10000 changes in one delivery"]
+
+
 @every_decoder
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/x-www-form-urlencoded"}], ids=["json", "form"])
 def test_a_body_over_the_limit_is_refused_before_it_is_parsed(name: str, headers: dict[str, str]) -> None:

@@ -159,8 +159,8 @@ def host_of(url: str) -> str | None:
 
 
 def first_segment(name: str) -> str | None:
-    """Return the host of a full name `HOST/REPOSITORY...`; None when there is no slash."""
-    host, slash, _ = name.partition("/")
+    """Return the host of a full name `HOST/REPOSITORY...`, also behind a scheme; None when there is no slash."""
+    host, slash, _ = name.rpartition("://")[2].partition("/")
     return (host[:TEXT_MAX] or None) if slash else None
 
 

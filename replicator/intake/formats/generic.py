@@ -1,6 +1,7 @@
 """Deliveries of any sender whose JSON the configuration describes: where in it the names are."""
 
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Any
 
 from replicator.intake.formats.decoded import Irrelevance, Irrelevant, Outcome
@@ -18,6 +19,7 @@ from replicator.intake.formats.reading import Decoder, Headers, decoder, each
 from replicator.model import Change, ChangeKind, Digest, Repository, Tag, parse_repository, shown
 from replicator.settings import json_paths
 from replicator.settings.generic import GenericFormat
+from replicator.settings.json_paths import Every
 
 Names = tuple[str | None, Repository, list[Tag], Digest | None]
 
@@ -34,12 +36,9 @@ class _Reader:
         self._where = where
 
     def __call__(self, document: Any, _headers: Headers) -> Iterator[Outcome]:
-        events = [document]
-        if self._where.events is not None:
-            events = _all(document, self._where.events)
-            if not events and "[*]" not in self._where.events:
-                raise Unclear(f"the body has nothing at {shown(self._where.events)}")
-        yield from each(events, self._event)
+        yield from each(
+            [document] if self._where.events is None else _events(document, self._where.events), self._event
+        )
 
     def _event(self, event: Any) -> Iterator[Outcome]:
         where = self._where
@@ -66,6 +65,8 @@ class _Reader:
         if self._where.action is None:
             return ChangeKind.PUSH
         action = _text(event, self._where.action)
+        if not action:
+            raise Unclear(f"the event has no action at {shown(self._where.action)}")
         if action in self._where.deletes:
             return ChangeKind.DELETE
         return ChangeKind.PUSH if action in self._where.pushes else None
@@ -87,6 +88,16 @@ class _Reader:
             digest = named or digest
         written = _text(event, where.digest)
         return host, repository, list(dict.fromkeys(tags)), Digest.parse(written) if written else digest
+
+
+def _events(document: Any, path: str) -> list[Any]:
+    """Return the events; an empty list is one only where the body has that list, or it is another sender's body."""
+    steps = json_paths.parse(path)
+    before = list(takewhile(lambda step: step is not Every.ITEM, steps))
+    found = list(json_paths.values(document, before))
+    if not found or (len(before) < len(steps) and not isinstance(found[0], list)):
+        raise Unclear(f"the body has no events at {shown(path)}")
+    return _all(document, path)
 
 
 def _all(holder: Any, path: str) -> list[Any]:

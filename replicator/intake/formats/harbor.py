@@ -93,10 +93,10 @@ def _retention(event: _Event) -> Iterator[Outcome]:
     deleted = as_list(retention.get("deleted_artifact") or [], "deleted_artifact")
     if not deleted:
         yield Irrelevant(Irrelevance.ACTION)
-    yield from each(deleted, lambda artifact: _retained_not(event, retention, artifact))
+    yield from each(deleted, lambda artifact: _one_deleted(event, retention, artifact))
 
 
-def _retained_not(event: _Event, retention: dict[str, Any], value: Any) -> Iterator[Outcome]:
+def _one_deleted(event: _Event, retention: dict[str, Any], value: Any) -> Iterator[Outcome]:
     artifact = as_object(value, "a deleted artifact")
     if text(artifact, "status").upper() != "SUCCESS":
         yield Irrelevant(Irrelevance.FAILED)

@@ -5,17 +5,20 @@ of the outcomes are looked after here, so that no body makes any decoder raise.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
 
 from replicator import strict_json
 from replicator.errors import NameInvalid
 from replicator.intake.formats.decoded import Decoded, Irrelevant, Outcome, Reply, Unreadable
-from replicator.intake.formats.fields import Unclear, header
+from replicator.intake.formats.fields import MAX_EVENTS, Unclear, header
 from replicator.model import Change
 
 _FORM = "application/x-www-form-urlencoded"
 _FORM_FIELDS = 16
+_MOST = 2 * MAX_EVENTS
+"""Most outcomes of one delivery: some events are two changes each, and lists may stand in lists."""
 
 Headers = Mapping[str, str]
 
@@ -83,7 +86,9 @@ def _payload(body: bytes, limit: int) -> bytes:
 
 
 def _sorted_out(outcomes: Iterable[Outcome]) -> Decoded:
-    found = list(outcomes)
+    found = list(islice(outcomes, _MOST + 1))
+    if len(found) > _MOST:
+        return Decoded(unreadable=(Unreadable(f"more than {_MOST} changes in one delivery"),))
     return Decoded(
         changes=tuple(one for one in found if isinstance(one, Change)),
         irrelevant=tuple(one for one in found if isinstance(one, Irrelevant)),

@@ -93,8 +93,8 @@ def test_actions_mean_what_the_configuration_says(action: str, expected: str) ->
     assert names(read(where, {"r": "a", "t": "1", "w": action})) == [expected]
 
 
-@pytest.mark.parametrize("action", ["pull", "", None])
-def test_other_actions_are_ignored(action: str | None) -> None:
+@pytest.mark.parametrize("action", ["pull", "Push"])
+def test_other_actions_are_ignored(action: str) -> None:
     decoded = read({"repository": "r", "tag": "t", "action": "w"}, {"w": action})
     assert decoded == Decoded(irrelevant=(Irrelevant(Irrelevance.ACTION),))
 
@@ -110,7 +110,12 @@ def test_times_have_either_form(time: Any, seconds: float | None) -> None:
     [
         ({"repository": "r", "tag": "t"}, {"r": ["a"], "t": "1"}, "'r' is not text"),
         ({"repository": "r[*]", "tag": "t"}, {"r": ["a", "b"], "t": "1"}, "there are several values at 'r[*]'"),
-        ({"repository": "r", "tag": "t", "events": "e"}, {"r": "a"}, "the body has nothing at 'e'"),
+        ({"repository": "r", "tag": "t", "events": "e"}, {"r": "a"}, "the body has no events at 'e'"),
+        ({"repository": "r", "tag": "t", "events": "e[*]"}, {"r": "a"}, "the body has no events at 'e[*]'"),
+        ({"repository": "r", "tag": "t", "events": "e[*].f"}, {"e": {"f": 1}}, "the body has no events at 'e[*].f'"),
+        ({"repository": "r", "tag": "t", "events": "[*]"}, {"r": "a"}, "the body has no events at '[*]'"),
+        ({"repository": "r", "tag": "t", "action": "w"}, {"r": "a", "t": "1"}, "the event has no action at 'w'"),
+        ({"repository": "r", "tag": "t", "action": "w"}, {"w": None}, "the event has no action at 'w'"),
         ({"image": "r"}, {"r": "app:v1"}, "'app:v1' does not name a registry and a repository"),
         ({"repository": "r", "tag": "t"}, 7, "'' is not a repository name"),
         (

@@ -162,6 +162,11 @@ def test_other_packages_and_other_events_are_ignored() -> None:
     assert told(read("gitea", body)) == ["ignored: package"]
 
 
+def test_the_host_of_a_name_is_found_behind_a_scheme_too() -> None:
+    body = document("quay-repo-push") | {"docker_url": "https://quay.example.com:8443/team/app"}
+    assert told(read("quay", body)) == ["push team/app 1.4.2 quay.example.com:8443"]
+
+
 def test_several_resources_are_several_changes() -> None:
     body = document("harbor-push-artifact")
     (first,) = body["event_data"]["resources"]
