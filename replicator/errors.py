@@ -110,6 +110,13 @@ class ManifestNotTaken(RegistryError):
     """
 
 
+class ReferrersNotTold(RegistryError):
+    """A registry answered the question who refers to a manifest with a server error.
+
+    Its manifests are read elsewhere, so this alone does not say that it is down.
+    """
+
+
 class StoreError(ReplicatorError):
     """The store could not commit or read; nothing of the request was kept."""
 

@@ -27,6 +27,12 @@ def fallback_tag(subject: Digest) -> Tag:
     return Tag(f"{subject.algorithm}-{subject.encoded[:64]}")
 
 
+def subject_of(tag: Reference) -> Digest | None:
+    """Return the digest whose referrers the fallback `tag` lists, None where it does not tell all of that."""
+    found = None if isinstance(tag, Digest) else _FALLBACK.fullmatch(tag)
+    return Digest("sha256", found[2]) if found is not None and found[1] == "sha256" else None
+
+
 def cosign_tags(subject: Digest) -> tuple[Tag, ...]:
     """Return the tags under which cosign keeps what belongs to `subject`."""
     if subject.algorithm != "sha256":

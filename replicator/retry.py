@@ -7,7 +7,7 @@ have this single owner.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from replicator.errors import ManifestNotTaken, Reason, ReplicatorError
+from replicator.errors import ManifestNotTaken, Reason, ReferrersNotTold, ReplicatorError
 
 PARKED_RETRY: Final = 3600.0
 """Seconds between tries of a parked intent."""
@@ -106,7 +106,7 @@ class Breaker:
 
     def failed(self, error: ReplicatorError, now: float, policy: RetryPolicy, chance: float) -> "Breaker":
         """Count a failure that says a peer is down; anything else says that it is up."""
-        if error.reason not in _PEER_DOWN or isinstance(error, ManifestNotTaken):
+        if error.reason not in _PEER_DOWN or isinstance(error, ManifestNotTaken | ReferrersNotTold):
             return self.succeeded()
         if self.tripped and now < self.open_until:
             return self  # one of many that were under way when the peer went down

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from replicator import manifest as manifests
-from replicator.errors import ContentError, Reason
+from replicator.errors import ContentError, Reason, ReferrersNotTold, RegistryError
 from replicator.model import Descriptor, Digest, MediaType, Operation, RawManifest, Repository
 from replicator.referrers import MAX_LIST, MAX_REFERRERS
 from replicator.registry import scope
@@ -50,7 +50,7 @@ class Referrers:
                 self._capabilities.learn(Capability.REFERRERS, holds=False)
                 return None
             if reply.status != HTTPStatus.OK:
-                raise self._exchange.failure(request, reply)
+                raise _not_told(self._exchange.failure(request, reply))
             for descriptor in self._read(request, reply):
                 found.setdefault(descriptor.digest, descriptor)
             if len(found) > MAX_REFERRERS:
@@ -77,6 +77,21 @@ class Referrers:
             registry=registry,
             reason=Reason.UNSUPPORTED,
         )
+
+
+def _not_told(failed: RegistryError) -> RegistryError:
+    """Return a server error as one about this question alone; any other as it is."""
+    if failed.reason is not Reason.SERVER_ERROR:
+        return failed
+    return ReferrersNotTold(
+        str(failed),
+        registry=failed.registry,
+        reason=failed.reason,
+        temporary=failed.temporary,
+        retry_after=failed.retry_after,
+        status=failed.status,
+        code=failed.code,
+    )
 
 
 def _is_no(reply: Reply) -> bool:

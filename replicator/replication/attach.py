@@ -47,11 +47,13 @@ class Attacher:
     async def attach(self, errand: Errand, found: Found) -> tuple[Digest, ...]:
         """Bring all that was found, level by level; return the manifests that are there for it now.
 
-        Raises a temporary error while the image may still wait for what is in trouble, and whatever is not a
-        registry's doing.
+        Raises a temporary error while the image may still wait for what is in trouble, whatever is not a registry's
+        doing, and in the end what is wrong with the leased reference itself: it has a row of its own already.
         """
+        own = errand.lease.key.reference
         for reference, error in found.unusable.items():
-            await self._asides.set_aside(errand.lease, reference, error)
+            if reference != own:
+                await self._asides.set_aside(errand.lease, reference, error)
         arrived: list[Digest] = []
         for level in found.levels:
             groups = [
@@ -60,6 +62,8 @@ class Attacher:
             ]
             for brought in await together(groups):
                 arrived += (manifest.raw.digest for one in brought for manifest in one.closure.manifests)
+        if own in found.unusable:
+            raise found.unusable[own]
         return tuple(arrived)
 
     async def list_referrer(self, target: Repository, subject: Digest, referrer: RawManifest) -> None:

@@ -8,7 +8,7 @@ from replicator import manifest as manifests
 from replicator.manifest import Closure
 from replicator.model import Digest, Lease, Policy, RawManifest, Reference
 from replicator.replication.asides import Asides
-from replicator.replication.attach import Attacher, Errand
+from replicator.replication.attach import PATIENCE, Attacher, Errand
 from replicator.replication.closure_copy import ClosureCopy, Destination
 from replicator.replication.companions import Found, find_companions, find_listed
 from replicator.replication.copy import Copy
@@ -71,6 +71,7 @@ class Delivery:
         closure = await self._closure(order, top)
         found = await self._companions(order, closure)
         needed = (*(one.raw.digest for one in closure.manifests), *(one.digest for one in closure.omitted))
+        needed = tuple(digest for digest in needed if digest not in found.unusable)
         if not found or isinstance(reference, Digest):
             await copier.copy(closure, reference, order.where, may_publish=order.may_publish, on_copy=order.on_copy)
             attached = await self._attach(order, found)
@@ -91,11 +92,16 @@ class Delivery:
         await self._list_itself(order, closure)
         return attached
 
-    async def complete_list(self, order: Order, top: RawManifest) -> Delivered:
-        """Bring what the list of referrers `top` names; the list itself is the replica's own."""
+    async def complete_list(self, order: Order, top: RawManifest | None) -> Delivered:
+        """Bring what refers to the subject of a fallback tag, at the source the list `top`, which may be none.
+
+        The replica's list is its own.
+        """
         if not order.policy.referrers:
             return Delivered()
-        return await self._attach(order, await find_listed(self._source, order.where.repository, top, self._cache))
+        where, tag = order.where.repository, order.lease.key.reference
+        found = await find_listed(self._source, where, tag, top, self._cache, patient=_is_patient(order))
+        return await self._attach(order, found)
 
     async def _closure(self, order: Order, top: RawManifest) -> Closure:
         return await read_closure(self._source, order.where.repository, top, self._cache, order.policy.platforms)
@@ -104,7 +110,8 @@ class Delivery:
         if not order.policy.referrers:
             return Found()
         digests = (manifest.raw.digest for manifest in closure.manifests)
-        return await find_companions(self._source, order.where.repository, digests, self._cache)
+        where = order.where.repository
+        return await find_companions(self._source, where, digests, self._cache, patient=_is_patient(order))
 
     async def _attach(self, order: Order, found: Found) -> Delivered:
         copied = False
@@ -131,3 +138,7 @@ class Delivery:
         subject = closure.top.subject
         if order.policy.referrers and subject is not None:
             await self._attacher.list_referrer(order.where.target, subject.digest, closure.top.raw)
+
+
+def _is_patient(order: Order) -> bool:
+    return order.lease.attempts < PATIENCE

@@ -142,22 +142,23 @@ class Worker:
         return self._done(job.lease, result, top, delivered.covered)
 
     async def _complete_list(self, job: Job, order: Order) -> Outcome:
-        """Bring what a list of referrers at the source names; on the replica it is merged into the one there."""
+        """Bring what the source lists as referrers, by a list or by its API; on the replica it is merged in."""
         top = await self._at_source(job.lease, anew=job.lease.attempts > 0)
-        if top is None:
-            return self._gone(job.lease)
         delivered = await self._delivery.complete_list(order, top)
+        if top is None and not delivered.covered:
+            return self._gone(job.lease)
         result = Result.COPIED if delivered.copied else Result.ALREADY_PRESENT
         return self._done(job.lease, result, top, delivered.covered)
 
     def _gone(self, lease: Lease) -> Done:
         return Done(result=Result.GONE, digest=None, look_at=self._look_at(lease.looks), looks=lease.looks + 1)
 
-    def _done(self, lease: Lease, result: Result, top: RawManifest, covered: tuple[Digest, ...] = ()) -> Done:
+    def _done(self, lease: Lease, result: Result, top: RawManifest | None, covered: tuple[Digest, ...] = ()) -> Done:
         """Settle; another look is due where this is not what the event said."""
-        look_at = None if lease.digest in {None, top.digest} else self._look_at(lease.looks)
+        digest = None if top is None else top.digest
+        look_at = None if lease.digest in {None, digest} else self._look_at(lease.looks)
         looks = 0 if look_at is None else lease.looks + 1
-        return Done(result=result, digest=top.digest, look_at=look_at, looks=looks, covered=covered)
+        return Done(result=result, digest=digest, look_at=look_at, looks=looks, covered=covered)
 
     def _order(self, job: Job, may_publish: Callable[[], Awaitable[None]]) -> Order:
         key = job.lease.key

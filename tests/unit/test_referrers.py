@@ -27,9 +27,12 @@ def entry(name: str, **more: Any) -> dict[str, Any]:
 
 def test_tags_of_a_digest() -> None:
     assert referrers.fallback_tag(SUBJECT) == f"sha256-{HEX}"
+    assert referrers.subject_of(referrers.fallback_tag(SUBJECT)) == SUBJECT
     assert referrers.cosign_tags(SUBJECT) == (f"sha256-{HEX}.sig", f"sha256-{HEX}.att", f"sha256-{HEX}.sbom")
     long = Digest.of(b"subject", "sha512")
     assert referrers.fallback_tag(long) == f"sha512-{long.encoded[:64]}"
+    assert referrers.subject_of(referrers.fallback_tag(long)) is None, "it is cut"
+    assert referrers.subject_of(SUBJECT) is None
     assert referrers.cosign_tags(long) == ()
 
 

@@ -8,6 +8,7 @@ from replicator.errors import (
     ManifestNotTaken,
     NotFound,
     Reason,
+    ReferrersNotTold,
     RegistryError,
     ReplicatorError,
     StoreError,
@@ -165,9 +166,10 @@ def test_an_answer_of_a_peer_closes_it_too(reason: Reason) -> None:
     assert tripped().failed(registry_error(reason, temporary=False), 0.0, POLICY, 0.5) == Breaker()
 
 
-def test_a_server_error_about_one_manifest_does_not_open_it() -> None:
+@pytest.mark.parametrize("kind", [ManifestNotTaken, ReferrersNotTold])
+def test_a_server_error_about_one_thing_does_not_open_it(kind: type[RegistryError]) -> None:
     """A registry that is up answers 500 to a manifest it may not take; the other tags of its lane must not wait."""
-    refused = ManifestNotTaken("x", registry="eu", reason=Reason.SERVER_ERROR, temporary=True, status=500)
+    refused = kind("x", registry="eu", reason=Reason.SERVER_ERROR, temporary=True, status=500)
     breaker = Breaker()
     for _ in range(9):
         breaker = breaker.failed(refused, 0.0, POLICY, 0.5)

@@ -484,15 +484,3 @@ async def test_where_tags_are_too_many_each_is_asked_for(plain: Bench) -> None:
     await plain.work()
     assert names(plain.rig.replica, APP) == {str(SIGNATURE.digest)}
     assert (REPO, tag) in plain.rig.replica.tags
-
-
-async def test_s9_referrers_of_referrers_end_somewhere(plain: Bench) -> None:
-    below: Image = APP
-    for depth in range(10):
-        next_one = about(below, f"level {depth}")
-        attach(plain.rig.source, below, next_one)
-        below = next_one
-    await plain.rig.push(REPO, TAG, APP)
-    outcome = await plain.work()
-    assert isinstance(outcome, Parked)
-    assert "deeper than" in outcome.message
