@@ -37,6 +37,11 @@ class BodyFailed(Exception):
         self.error = error
 
 
+def is_wrong(error: BaseException) -> bool:
+    """Say whether the bytes of an upload themselves were wrong: then nothing may go on with them."""
+    return isinstance(error.error if isinstance(error, BodyFailed) else error, ContentError)
+
+
 class _Recorder:
     """Keeps the error that leaves its block, and lets it go on."""
 

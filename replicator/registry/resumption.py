@@ -9,10 +9,11 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from replicator.clock import Clock
-from replicator.errors import Reason, RegistryError
+from replicator.errors import ContentError, Reason, RegistryError
 from replicator.model import Descriptor, Repository
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.http import is_trouble
+from replicator.registry.outgoing import BodyFailed, is_wrong
 from replicator.registry.probes import Probes
 from replicator.registry.upload_requests import UploadRequests, UploadSession
 
@@ -97,7 +98,8 @@ class Resumer:
     async def go_on(self, session: UploadSession, descriptor: Descriptor, resumption: Resumption) -> bool:
         """Send what the registry lacks; False when the blob must start again.
 
-        Raises RegistryError when the line is cut again and again without a byte more, and what the body raises.
+        Raises RegistryError when the line is cut again and again without a byte more, and what the body raises. An
+        upload whose bytes turn out to be wrong is given up before.
         """
         failures, furthest = 0, 0
         while True:
@@ -164,8 +166,15 @@ class Resumer:
         resumption.went_on()
         forms, size = self._capabilities.uploads, descriptor.size
         form = forms.best(size)
-        if offset < size:
-            chunks, part = resumption.from_offset(offset), range(offset, size)
-            length = forms.chunk_length(form, session.chunk_min) if form and form.chunk else size
-            session = await self._requests.patch_in_chunks(session, chunks, part, length, Keeper(resumption).after)
-        await self._requests.finish(session, descriptor)
+        try:
+            if offset < size:
+                chunks, part = resumption.from_offset(offset), range(offset, size)
+                length = forms.chunk_length(form, session.chunk_min) if form and form.chunk else size
+                after = Keeper(resumption).after
+                session = await self._requests.patch_in_chunks(session, chunks, part, length, after)
+            await self._requests.finish(session, descriptor)
+        except (BodyFailed, ContentError) as error:
+            if is_wrong(error):
+                await resumption.forget()
+                await self._requests.cancel(session)
+            raise

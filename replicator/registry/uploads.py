@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from replicator.errors import AccessDenied, ContentError, RegistryError
+from replicator.errors import AccessDenied, RegistryError
 from replicator.model import Descriptor, Operation, Repository
 from replicator.registry import scope
 from replicator.registry.blobs import Blobs
@@ -11,7 +11,7 @@ from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.endpoint import quoted
 from replicator.registry.exchange import Exchange
 from replicator.registry.http import Request, is_outcome_unknown, is_trouble
-from replicator.registry.outgoing import BodyFailed
+from replicator.registry.outgoing import BodyFailed, is_wrong
 from replicator.registry.resumption import Keeper, Resumer, Resumption
 from replicator.registry.upload_forms import UploadForm, UploadMode
 from replicator.registry.upload_requests import Body, UploadRequests, UploadSession
@@ -140,7 +140,18 @@ class Uploads:
     ) -> None:
         kept = await resumption.kept()
         if kept is not None:
-            if await self._resumer.go_on(kept, descriptor, resumption):
+            try:
+                done = await self._resumer.go_on(kept, descriptor, resumption)
+            except RegistryError as error:
+                if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                    raise
+                # This one upload may be broken for good: so it is where the registry still opens another.
+                another = await self.start(repository)
+                await self._give_up(_Way(kept, resumption))
+                if session is not None:
+                    await self.cancel(session)
+                session, done = another, False
+            if done:
                 await resumption.forget()
                 if session is not None:
                     await self.cancel(session)
@@ -202,7 +213,7 @@ class Uploads:
             await self._requests.finish(way.session, descriptor)
         except BaseException as error:
             # A kept upload goes on after a cut, a stop of the daemon or trouble at the source.
-            if way.resumption is None or _is_wrong(error):
+            if way.resumption is None or is_wrong(error):
                 await self._give_up(way)
             raise
 
@@ -227,8 +238,3 @@ class Uploads:
                 return False
             self._capabilities.learn(Capability.MOUNT, holds=True)
         return True
-
-
-def _is_wrong(error: BaseException) -> bool:
-    """Say whether the bytes themselves were wrong: then nothing may go on with them."""
-    return isinstance(error.error if isinstance(error, BodyFailed) else error, ContentError)

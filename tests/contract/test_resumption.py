@@ -1,6 +1,7 @@
 """A cut upload goes on where it stopped, at registries that keep its bytes; at others it starts again (G10)."""
 
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from replicator.clock import SystemClock
-from replicator.errors import RegistryError
+from replicator.errors import ContentError, RegistryError
 from replicator.model import Descriptor, Digest, Repository, parse_repository
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.capabilities import Capability
 from replicator.registry.client import RegistryClient, open_registry
+from replicator.registry.upload_requests import UploadSession
 from replicator.replication.blob_body import BlobBody
 from replicator.replication.kept_uploads import WORTH_KEEPING, KeptUploads
 from replicator.replication.pacing import Standing
@@ -71,7 +73,7 @@ class Scene:
         """Forget what only the process knew."""
         self.uploads = KeptUploads(self.store)
 
-    async def send(self, blob: Blob = BLOB) -> None:
+    async def send(self, blob: Blob = BLOB, session: UploadSession | None = None) -> None:
         described = Descriptor(blob.media_type, blob.digest, blob.size)
         body = BlobBody(
             reads=self.reads,
@@ -83,7 +85,7 @@ class Scene:
             trail=self.uploads.trail(TEAM, described),
         )
         resumption = self.uploads.resumption(self.client, TEAM, body, self.metrics)
-        await self.client.send_blob(TEAM, described, body, None, resumption)
+        await self.client.send_blob(TEAM, described, body, session, resumption)
 
     def counted(self, result: str) -> float:
         text = self.metrics.exposition("text/plain")[0].decode()
@@ -95,6 +97,12 @@ class Scene:
         return [
             one.sent for one in self.line.requests if (one.method, one.kind) == (method, "upload") and one.sent > MIB
         ]
+
+    def places(self, method: str) -> list[str]:
+        """Return the paths of uploads that such requests were for, the probes' uploads left out."""
+        large = {one.target.partition("?")[0] for one in self.line.requests if one.sent > MIB}
+        paths = (one.target.partition("?")[0] for one in self.line.requests if one.method == method)
+        return [path for path in paths if path in large]
 
 
 Runner = Callable[[Path], contextlib.AbstractAsyncContextManager[str]]
@@ -145,6 +153,12 @@ def cut(share: float, **which: int) -> CutRequest:
     return CutRequest(method="PUT", path="uploads", after=int(BLOB.size * share), **which)
 
 
+def wrong_once() -> Callable[[bytes], bytes]:
+    """Return what makes one byte near the beginning wrong, in the first read alone."""
+    pieces = itertools.count(1)
+    return lambda data: bytes([data[0] ^ 1]) + data[1:] if next(pieces) == 2 else data
+
+
 async def test_what_is_not_cut_goes_out_in_one_put(scene: Scene) -> None:
     await scene.send()
     assert scene.of_blob("PUT") == [BLOB.size]
@@ -188,6 +202,84 @@ async def test_after_a_restart_the_upload_goes_on_where_the_registry_says(scene:
     assert scene.source.bytes_read - before <= BLOB.size / 2 + SLACK
     assert scene.client.capabilities.holds(Capability.CHECKS_DIGESTS) is True, "there was no hash to go by"
     assert scene.store.rows == {}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        Answer(method="GET", path="uploads", status=500, times=None),
+        Answer(method="PATCH", path="uploads", status=500, times=None),
+    ],
+    ids=["its status is an error", "its bytes are refused with an error"],
+)
+async def test_a_kept_upload_that_the_registry_cannot_go_on_with_is_given_up_by_the_next_try(
+    scene: Scene, broken: Answer
+) -> None:
+    """The storage has lost this one upload for good, while the registry opens others."""
+    await scene.client.prove_resumes(TEAM)
+    scene.line.add(cut(0.5))
+    scene.line.add(broken)
+    with pytest.raises(RegistryError):
+        await scene.send()
+    assert len(scene.store.rows) == 1, "what has just been cut is worth another try"
+    scene.new_life()
+    await scene.send()
+    assert await scene.client.has_blob(TEAM, DESCRIPTOR)
+    assert scene.of_blob("PUT")[-1] == BLOB.size
+    assert scene.counted("restarted") == 1
+    assert scene.store.rows == {}
+    given_up, _ = dict.fromkeys(scene.places("PUT"))
+    assert scene.places("DELETE") == [given_up]
+
+
+async def test_a_kept_upload_stays_where_the_registry_opens_no_other(scene: Scene) -> None:
+    await scene.client.prove_resumes(TEAM)
+    scene.line.add(cut(0.5))
+    down = scene.line.add(Answer(path="uploads", status=502, nth=3, times=None))
+    with pytest.raises(RegistryError):
+        await scene.send()
+    scene.line.remove(down)
+    session = await scene.client.start_upload(TEAM)
+    down = scene.line.add(Answer(path="uploads", status=502, times=None))
+    with pytest.raises(RegistryError):
+        await scene.send(session=session)
+    scene.line.remove(down)
+    await scene.send()
+    assert await scene.client.has_blob(TEAM, DESCRIPTOR)
+    assert sum(scene.of_blob("PUT") + scene.of_blob("PATCH")) <= BLOB.size + SLACK
+    assert scene.counted("restarted") == 0
+
+
+async def test_g3_wrong_bytes_before_a_cut_are_not_gone_on_with_a_second_time(scene: Scene) -> None:
+    """The primary gave one wrong byte, which only the hash of the whole blob shows."""
+    await scene.client.prove_resumes(TEAM)
+    scene.source.tamper = wrong_once()
+    scene.line.add(cut(0.5))
+    with pytest.raises(ContentError):
+        await scene.send()
+    assert scene.counted("resumed") == 1
+    assert scene.store.rows == {}
+    (place,) = dict.fromkeys(scene.places("PUT"))
+    assert scene.places("DELETE") == [place]
+    await scene.send()
+    assert await scene.client.has_blob(TEAM, DESCRIPTOR)
+    assert scene.of_blob("PUT")[-1] == BLOB.size
+
+
+async def test_g3_wrong_bytes_of_a_kept_upload_end_it(scene: Scene) -> None:
+    """As above, where the try after the cut is not the one that was cut."""
+    await scene.client.prove_resumes(TEAM)
+    scene.source.tamper = wrong_once()
+    scene.line.add(cut(0.5))
+    blocked = scene.line.add(Answer(method="GET", path="uploads", status=503, times=None))
+    with pytest.raises(RegistryError):
+        await scene.send()
+    scene.line.remove(blocked)
+    with pytest.raises(ContentError):
+        await scene.send()
+    assert scene.store.rows == {}
+    await scene.send()
+    assert await scene.client.has_blob(TEAM, DESCRIPTOR)
 
 
 async def test_without_hash_and_proof_of_digests_the_blob_starts_again(tmp_path: Path) -> None:
