@@ -21,7 +21,8 @@ from replicator.registry.transport import Answer, Transport
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_HOPS = 5
-_MOST_REFUSALS = 4
+MOST_REFUSALS = 4
+"""How often what a registry had no time for is sent again."""
 
 
 class Exchange:
@@ -63,7 +64,7 @@ class Exchange:
             answer.close()
 
     async def upload(self, request: Request, chunks: AsyncIterator[bytes], size: int) -> Reply:
-        """Send a big body. It cannot be sent again, so a 401 is returned as it is, the token forgotten."""
+        """Send a big body. It cannot be sent again: a refusal is returned as it is, the token of a 401 forgotten."""
         header = await self._header(request)
         reply = await self._transport.upload(_carrying(request, header), chunks, size)
         if reply.status == HTTPStatus.UNAUTHORIZED and header is not None:
@@ -120,7 +121,7 @@ class Exchange:
 
     async def _sent(self, request: Request) -> Answer:
         """Send; what a registry had no time for, and so did not do, is sent again when its pause is over."""
-        for _ in range(_MOST_REFUSALS):
+        for _ in range(MOST_REFUSALS):
             answer = await self._transport.send(request)
             if answer.pause is None or answer.pause > PATIENCE:
                 return answer

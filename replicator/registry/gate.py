@@ -6,6 +6,7 @@ is for whoever has waited longest. A refusal for want of time pauses its kind al
 
 from collections import Counter
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 from replicator.clock import Clock
 from replicator.errors import Reason, RegistryError
@@ -22,6 +23,14 @@ PATIENCE = 60.0
 """Longest pause that is waited for in place, seconds; a longer one is an error at once, which says how long."""
 START = 32
 """Requests of one kind that a registry is trusted to take at first."""
+
+
+def is_passing(error: RegistryError) -> bool:
+    """Say whether a registry had no time for a request and wants a pause that is waited for in place (E3)."""
+    if error.retry_after is None:
+        return error.status == HTTPStatus.TOO_MANY_REQUESTS
+    limited = error.status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+    return limited and error.retry_after <= PATIENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,8 @@ from replicator.registry import scope
 from replicator.registry.blobs import Blobs
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.endpoint import quoted
-from replicator.registry.exchange import Exchange
+from replicator.registry.exchange import MOST_REFUSALS, Exchange
+from replicator.registry.gate import is_passing
 from replicator.registry.http import Request, is_outcome_unknown, is_trouble
 from replicator.registry.outgoing import BodyFailed, is_wrong
 from replicator.registry.resumption import Keeper, Resumer, Resumption
@@ -35,18 +36,22 @@ class _Way:
 
 @dataclass(slots=True)
 class _Chances:
-    """What is worth a second try within one upload, each once.
+    """What is worth another try within one upload, each once.
 
-    After a 401 the token is gone, and starting anew fetches another one; `again`: after a cut.
+    After a 401 the token is gone, and starting anew fetches another one; `again`: after a cut. `refusals`: how often
+    one for want of time is made good; the pause that goes with it is waited for at the gate.
     """
 
     again: bool
     renew: bool = True
+    refusals: int = MOST_REFUSALS
 
     def take(self, error: RegistryError) -> bool:
         """Say whether to start anew after `error`."""
         if error.status == HTTPStatus.UNAUTHORIZED:
             taken, self.renew = self.renew, False
+        elif is_passing(error):
+            taken, self.refusals = self.refusals > 0, self.refusals - 1
         elif is_outcome_unknown(error):
             taken, self.again = self.again, False
         else:

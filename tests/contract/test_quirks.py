@@ -26,7 +26,7 @@ from tests.support.images import fetch_closure, push
 from tests.support.leaping_clock import LeapingClock
 from tests.support.permissive import PermissiveRegistry, run_permissive
 from tests.support.permissive_uploads import Switches
-from tests.support.quirks import Quirk, both, refuses, with_body
+from tests.support.quirks import Asked, Quirk, both, refuses, with_body
 
 MIB = 1024 * 1024
 TEAM = parse_repository("team/app")
@@ -49,7 +49,7 @@ TRIES = 3
 
 
 async def copy(
-    source: PermissiveRegistry, replica: PermissiveRegistry, tag: str, clock: Clock | None = None
+    source: PermissiveRegistry, replica: PermissiveRegistry, tag: str, clock: Clock | None = None, tries: int = TRIES
 ) -> Result:
     """Copy one tag with clients that know nothing yet."""
     clock = clock or SystemClock()
@@ -60,7 +60,7 @@ async def copy(
         SharedReads(clock=clock, on_read=metrics.source_bytes_read, pause=0) as reads,
     ):
         order = Order(repository=TEAM, reference=Tag(tag), published=Tag(tag))
-        for left in reversed(range(TRIES)):
+        for left in reversed(range(tries)):
             try:
                 report = await copy_reference(
                     order, source=reader, replica=writer, reads=reads, metrics=metrics, clock=clock
@@ -141,17 +141,33 @@ WISH = 7
     ],
 )
 async def test_a_copy_arrives_where_a_kind_of_request_is_limited(at_replica: bool, method: str, kind: str) -> None:
+    """In its only try, with the pause waited for."""
     clock = LeapingClock()
     async with run_permissive() as source, run_permissive() as replica:
         await push_all(source)
         limited = limits_once(method, kind, WISH)
         quirk = both(refuses(405, with_body), limited) if method == "PATCH" else limited
         (replica if at_replica else source).quirk = quirk
-        results = [await patiently(copy(source, replica, tag, clock), clock) for tag in CONTENTS]
+        results = [await patiently(copy(source, replica, tag, clock, tries=1), clock) for tag in CONTENTS]
         assert [result for result, _ in results] == [Result.COPIED] * len(CONTENTS)
         assert sum(waited for _, waited in results) == 1
         for tag in CONTENTS:
             await check_same(replica, tag)
+
+
+async def test_a_layer_that_is_limited_costs_the_other_layers_of_its_image_nothing() -> None:
+    clock, sizes, sent = LeapingClock(), [3 * MIB, 2 * MIB, MIB], list[int]()
+    limited = limits_once("PUT", "upload", WISH, 2 * MIB)
+
+    def note(asked: Asked) -> None:
+        if with_body(asked) and asked.length >= MIB:
+            sent.append(asked.length)
+
+    async with run_permissive() as source, run_permissive() as replica:
+        await push(source.url, TEAM, "image", make_image("siblings", sizes))
+        replica.quirk = both(Quirk(before=note), limited)
+        assert await patiently(copy(source, replica, "image", clock, tries=1), clock) == (Result.COPIED, True)
+        assert sorted(sent) == sorted([*sizes, 2 * MIB])
 
 
 async def patiently(copying: Coroutine[None, None, Result], clock: LeapingClock) -> tuple[Result, bool]:

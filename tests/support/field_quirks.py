@@ -154,12 +154,15 @@ def pages_of(most: int) -> Quirk:
     )
 
 
-def limits_once(method: str, kind: str, wish: int) -> Quirk:
-    """Return the quirk that refuses the first such request and wants to be left alone for `wish` seconds."""
+def limits_once(method: str, kind: str, wish: int, length: int | None = None) -> Quirk:
+    """Return the quirk that refuses the first such request and wants to be left alone for `wish` seconds.
+
+    `length`: only one with so many bytes.
+    """
     refused: list[Asked] = []
 
     def before(asked: Asked) -> web.StreamResponse | None:
-        if refused or not asked.to(method, kind):
+        if refused or not asked.to(method, kind) or length not in {None, asked.length}:
             return None
         refused.append(asked)
         answer = refusal(429, "TOOMANYREQUESTS", "later")

@@ -209,6 +209,60 @@ async def test_a_long_pause_is_not_waited_for_and_the_next_does_not_even_ask(scr
     assert len(script.asked("GET", "/v2/team/app/manifests/")) == 1
 
 
+def limits_bodies(script: Script, method: str, *answers: Say) -> None:
+    """Let each upload that brings bytes have the next of the answers; each POST opens another session."""
+    sessions = [Say(202, {"Location": f"/up/{number}"}) for number in range(1, 10)]
+    script.on("POST", UPLOADS, *sessions)
+    script.on("DELETE", "/up", Say(204))
+    script.on("HEAD", BLOB_PATH, Say(404))
+    script.on("PUT", "/done", Say(201))
+    script.on(method, "/up", *answers)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize(("method", "form"), [("PUT", "put"), ("PATCH", "stream")])
+async def test_a_body_that_was_refused_for_want_of_time_goes_again_in_a_session_of_its_own_after_the_pause(
+    script: Script, status: int, method: str, form: str
+) -> None:
+    clock = FakeClock()
+    refusal = error(status, "TOOMANYREQUESTS", **{"Retry-After": "7"})
+    taken = Say(201) if method == "PUT" else Say(202, {"Location": "/done"})
+    limits_bodies(script, method, refusal, taken)
+    async with client_for(script.url, clock=clock, capabilities={"upload": form}) as client:
+        sending = asyncio.create_task(client.send_blob(TEAM, BLOB, whole_body))
+        await clock.someone_sleeps()
+        clock.advance(6.5)
+        assert len(script.asked(method, "/up")) == 1
+        clock.advance(0.5)
+        await sending
+    first, second = script.asked(method, "/up")
+    assert (first.target.partition("?")[0], second.target.partition("?")[0]) == ("/up/1", "/up/2")
+    assert second.body == DATA
+    assert [seen.target for seen in script.asked("DELETE")] == ["/up/1"]
+
+
+async def test_a_body_that_is_refused_again_and_again_is_an_error(script: Script) -> None:
+    clock = FakeClock()
+    limits_bodies(script, "PUT", error(429, "TOOMANYREQUESTS"))
+    async with client_for(script.url, clock=clock) as client:
+        sending = asyncio.ensure_future(client.send_blob(TEAM, BLOB, whole_body))
+        with pytest.raises(RegistryError) as caught:
+            await seconds_of(clock, sending)
+    assert (caught.value.reason, caught.value.temporary) == (Reason.RATE_LIMITED, True)
+    assert len(script.asked("PUT", "/up")) == 5
+    assert len(script.asked("DELETE")) == 5
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_long_pause_is_not_waited_for_with_a_body_either(script: Script, status: int) -> None:
+    limits_bodies(script, "PUT", error(status, "TOOMANYREQUESTS", **{"Retry-After": "61"}))
+    async with client_for(script.url) as client:
+        with pytest.raises(RegistryError) as caught:
+            await client.send_blob(TEAM, BLOB, whole_body)
+    assert caught.value.retry_after == pytest.approx(61)
+    assert (len(script.asked("POST")), len(script.asked("PUT", "/up"))) == (1, 1)
+
+
 async def test_connections_are_held_and_the_urgent_go_first(script: Script) -> None:
     """Three low reads wait for one connection; a high one that comes last is the first to get it."""
     at_once, most, over, order, may_end = 0, 0, 0, list[str](), asyncio.Semaphore(0)
