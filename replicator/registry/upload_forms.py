@@ -11,11 +11,12 @@ from typing import Final
 
 from replicator.clock import Clock
 from replicator.errors import Reason, RegistryError
+from replicator.model import Descriptor, Digest, Repository
 
 REMEMBERED_FOR: Final = 3600.0
 """Seconds for which a refusal is believed."""
 _MIB = 1024 * 1024
-_RESETS_THAT_PROVE = 2
+_RESETS_KEPT = 1024
 _ANY_SIZE = frozenset({HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE})
 
 
@@ -78,6 +79,9 @@ class _Refused:
         return form.body(size) >= self.smallest
 
 
+_Upload = tuple[UploadForm, Repository, Digest]
+
+
 @dataclass(slots=True)
 class UploadForms:
     """What one registry has proven of its uploads."""
@@ -85,7 +89,7 @@ class UploadForms:
     clock: Clock
     limits: UploadLimits = UploadLimits()
     _refused: dict[UploadForm, _Refused] = field(default_factory=dict)
-    _resets: dict[UploadForm, int] = field(default_factory=dict)
+    _resets: dict[_Upload, int] = field(default_factory=dict)
 
     def best(self, size: int, refusals: Mapping[UploadForm, RegistryError] | None = None) -> UploadForm | None:
         """Return the highest form for a blob of `size` bytes that is not known to be refused.
@@ -102,24 +106,35 @@ class UploadForms:
         # What refused other blobs may still take this one: with nothing left to try, the last rung is.
         return None if just_now else rungs[-1]
 
-    def proves_refusal(self, form: UploadForm, error: RegistryError) -> bool:
-        """Say whether `error` shows that this registry does not take such an upload.
+    def proves_refusal(
+        self, form: UploadForm, error: RegistryError, repository: Repository, descriptor: Descriptor
+    ) -> bool:
+        """Say whether `error` of that blob's upload shows that this registry does not take such uploads.
 
-        A broken connection may be a mishap; the second in a row counts as proof.
+        A broken connection may be a mishap, and break several uploads at once; the second in a row of the same upload
+        counts as proof.
         """
         if error.status in _ANY_SIZE or error.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return True
         if error.status == 0 and error.reason == Reason.NETWORK:
-            self._resets[form] = self._resets.get(form, 0) + 1
-            return self._resets[form] >= _RESETS_THAT_PROVE
+            upload = (form, repository, descriptor.digest)
+            again = self._resets.pop(upload, None) is not None
+            self._resets[upload] = form.body(descriptor.size)
+            if len(self._resets) > _RESETS_KEPT:
+                del self._resets[next(iter(self._resets))]
+            return again
         return False
 
     def worked(self, form: UploadForm, size: int, refusals: Mapping[UploadForm, RegistryError]) -> None:
         """Take note that `form` carried a blob of `size` bytes; what was refused before it is remembered."""
-        self._resets.pop(form, None)
-        now = self.clock.monotonic()
+        carried, now = form.body(size), self.clock.monotonic()
+        # A body as long as that went through: resets of no longer ones were mishaps.
+        self._resets = {
+            upload: length
+            for upload, length in self._resets.items()
+            if upload[0] not in refusals and (upload[0] != form or length > carried)
+        }
         for tried, error in refusals.items():
-            self._resets.pop(tried, None)
             refused, known = _refused(tried, error, size, now), self._refused.get(tried)
             if known is not None and now < known.until:
                 refused.smallest = min(refused.smallest, known.smallest)

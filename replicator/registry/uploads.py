@@ -189,7 +189,7 @@ class Uploads:
                     return
                 if resumption is not None and error.status == 0:
                     resumption.started_again()
-                if forms.proves_refusal(form, error):
+                if forms.proves_refusal(form, error, session.repository, descriptor):
                     refusals[form] = error
                 elif not chances.take(error):
                     raise

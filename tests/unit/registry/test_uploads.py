@@ -1,5 +1,6 @@
 """Sending blobs: opaque locations, the ladder, lost answers, and no success that is none (U1-U5, U8, H2, H5, S20)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import anyio
@@ -8,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from replicator.errors import AccessDenied, ContentError, NotFound, Reason, RegistryError
-from replicator.model import Descriptor, Digest, parse_repository
+from replicator.model import Descriptor, Digest, Repository, parse_repository
 from replicator.registry.client import RegistryClient
 from replicator.registry.http import Timeouts
 from tests.support.fake_clock import FakeClock
@@ -203,6 +204,71 @@ async def test_u5_the_second_reset_in_a_row_proves_that_a_put_is_not_taken(
         await client.send_blob(TEAM, BIG_BLOB, big_body)
     assert (caught.value.reason, caught.value.temporary) == (Reason.NETWORK, True)
     assert not script.asked("PATCH")
+    await client.send_blob(TEAM, BIG_BLOB, big_body)
+    assert len(script.asked("PATCH")) == 1
+
+
+OTHER = bytes(3 * 1024 * 1024)
+
+
+@pytest.mark.parametrize(
+    ("repository", "data"), [(TEAM, OTHER), (BASE, BIG)], ids=["another blob", "the blob in another repository"]
+)
+async def test_u9_one_mishap_that_breaks_two_uploads_proves_nothing(
+    script: Script, client: RegistryClient, repository: Repository, data: bytes
+) -> None:
+    under_way, broken = 0, anyio.Event()
+
+    async def breaks_both(request: web.Request) -> web.StreamResponse:
+        nonlocal under_way
+        await request.content.readexactly(1_000_000)
+        under_way += 1
+        if under_way == 2:
+            broken.set()
+        await broken.wait()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    script.on("POST", "/v2/[a-z/]+/blobs/uploads/", OPENED)
+    script.on("PUT", "/up", breaks_both)
+    script.on("HEAD", "/v2/", Say(404))
+    script.on("DELETE", "/up", Say(204))
+    script.on("PATCH", "/up", Say(202, {"Location": "/done"}))
+    script.on("PUT", "/done", Say(201))
+    blob = Descriptor("a/b", Digest.of(data), len(data))
+
+    async def send_both() -> list[BaseException | None]:
+        one = client.send_blob(TEAM, BIG_BLOB, big_body)
+        other = client.send_blob(repository, blob, lambda: whole_body(data, 512 * 1024))
+        return list(await asyncio.gather(one, other, return_exceptions=True))
+
+    reasons = [error.reason for error in await send_both() if isinstance(error, RegistryError)]
+    assert reasons == [Reason.NETWORK, Reason.NETWORK]
+    script.on("PUT", "/up", Say(201))
+    assert await send_both() == [None, None]
+    assert not script.asked("PATCH")
+
+
+async def test_u9_smaller_blobs_that_go_through_do_not_hide_that_a_long_put_is_always_reset(
+    script: Script, client: RegistryClient
+) -> None:
+    long_ones_reset = resets(1_000_000)
+
+    async def put(request: web.Request) -> web.StreamResponse:
+        if (request.content_length or 0) > 1_000_000:
+            return await long_ones_reset(request)
+        return await _read_all(request)
+
+    script.on("POST", UPLOADS, OPENED)
+    script.on("PUT", "/up", put)
+    script.on("HEAD", "/v2/", Say(404))
+    script.on("DELETE", "/up", Say(204))
+    script.on("PATCH", "/up", Say(202, {"Location": "/done"}))
+    script.on("PUT", "/done", Say(201))
+    with pytest.raises(RegistryError):
+        await client.send_blob(TEAM, BIG_BLOB, big_body)
+    await client.send_blob(TEAM, BLOB, whole_body)
     await client.send_blob(TEAM, BIG_BLOB, big_body)
     assert len(script.asked("PATCH")) == 1
 
