@@ -116,10 +116,10 @@ class Bringer:
     async def _after_others(self, digest: Digest) -> Repository | None:
         """Wait until nobody is ahead, or one who is has brought the blob: return its repository if not ours.
 
-        A leader that hangs is waited for no longer than LEADER_LIMIT.
+        Leaders none of whose bytes moved for LEADER_LIMIT are waited for no longer.
         """
         clock, mounts = self._tools.clock, self._tools.mounts
-        until = clock.monotonic() + LEADER_LIMIT
+        began = clock.monotonic()
         while leaders := self._leaders(digest):
             changed = self._claim.changed(digest)
             for one in leaders:
@@ -131,9 +131,10 @@ class Bringer:
             # One who brings it to our repository spares us the request, or the bytes if nothing can be mounted.
             if brought and not ours and not mounts.need_manifest:
                 return brought[0].repository
-            left = until - clock.monotonic()
-            if left <= 0 or not await wait_within(clock, left, changed):
+            left = max(began, *(one.moved_at(digest) for one in leaders)) + LEADER_LIMIT - clock.monotonic()
+            if left <= 0:
                 return None
+            await wait_within(clock, left, changed)
         return None
 
     # The blob itself
@@ -254,7 +255,7 @@ class Bringer:
             repository=self._repository,
             blob=blob,
             standing=self._tools.standing,
-            on_sent=self._sent,
+            on_sent=partial(self._sent, blob.digest),
             trail=self._tools.uploads.trail(self._target, blob),
             shared=shared,
         )
@@ -263,10 +264,11 @@ class Bringer:
         data = blob.data
         if data is None:
             data = await self._tools.reads.small.read(self._source, self._repository, blob)
-        self._sent(len(data))
+        self._sent(blob.digest, len(data))
         yield data
 
-    def _sent(self, count: int) -> None:
+    def _sent(self, digest: Digest, count: int) -> None:
+        self._claim.moved(digest, self._tools.clock.monotonic())
         self._tally.sent += count
         self._tools.metrics.bytes_copied(self._tools.replica.name, count)
 

@@ -9,6 +9,7 @@ for becomes as urgent as those who wait.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import inf
 
 import anyio
 
@@ -37,6 +38,7 @@ class Claim:
         self._urgencies = {digest: Urgency(current().priority) for digest in lines}
         self._brought: set[Digest] = set()
         self._sent: set[Digest] = set()
+        self._moved: dict[Digest, float] = {}
 
     def ahead(self, digest: Digest) -> "list[Claim]":
         """Return who came before in the line of `digest` and is still there, the first first."""
@@ -67,6 +69,14 @@ class Claim:
     def has_sent(self, digest: Digest) -> bool:
         """Say whether it did so by an upload: then no manifest of the repository can have named it before."""
         return digest in self._sent
+
+    def moved(self, digest: Digest, now: float) -> None:
+        """Take note that bytes of that blob were on their way at `now`, seconds of the monotonic clock."""
+        self._moved[digest] = now
+
+    def moved_at(self, digest: Digest | None = None) -> float:
+        """Return when bytes of that blob moved last, of any blob without one; minus infinity when none did yet."""
+        return max(self._moved.values(), default=-inf) if digest is None else self._moved.get(digest, -inf)
 
     def brought(self, digest: Digest, *, sent: bool) -> None:
         """Say that the replica has the blob in this claim's repository, by an upload of ours if `sent`."""

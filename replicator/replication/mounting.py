@@ -9,7 +9,7 @@ from replicator.replication.tools import Tools
 from replicator.replication.waiting import wait_within
 
 LEADER_LIMIT = 600.0
-"""Longest wait for another worker's upload of the same blob, seconds; then the blob is sent again."""
+"""Longest wait for another worker's upload of the same blob while no byte moves, seconds; then it is sent again."""
 
 
 class Mounting:
@@ -82,9 +82,11 @@ class Mounting:
         return next((one for one in ahead if one.repository == repository and one.has_brought(digest)), None)
 
     async def _until_it_left(self, digest: Digest, leader: Claim) -> None:
-        until = self._tools.clock.monotonic() + LEADER_LIMIT
+        clock = self._tools.clock
+        began = clock.monotonic()
         leader.hurry_all(current().priority)
         while leader in self._claim.ahead(digest):
-            left = until - self._tools.clock.monotonic()
-            if left <= 0 or not await wait_within(self._tools.clock, left, self._claim.changed(digest)):
+            left = max(began, leader.moved_at()) + LEADER_LIMIT - clock.monotonic()
+            if left <= 0:
                 return
+            await wait_within(clock, left, self._claim.changed(digest))

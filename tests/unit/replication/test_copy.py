@@ -1,7 +1,7 @@
 """A plan carried out: each blob crosses once, nobody waits with a slot in hand, the reference comes last (G2)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -372,6 +372,47 @@ async def test_a_leader_that_hangs_is_not_waited_for_for_ever(lane: Lane) -> Non
     gate.opened.set()
     await first
     assert lane.replica.complete(THERE, TAG)
+
+
+def paced(steps: asyncio.Semaphore) -> Callable[[Call], Awaitable[None] | None]:
+    """Return what takes the next piece of the shared blob only when `steps` says so."""
+
+    async def step(call: Call) -> None:
+        if call.op is Op.GOT and call.reference == SHARED.digest:
+            await steps.acquire()
+
+    return step
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_a_leader_is_waited_for_as_long_as_its_bytes_move(lane: Lane, goes_on: bool) -> None:
+    """Each piece takes almost as long as one that hangs is waited for."""
+    steps, pieces = asyncio.Semaphore(0), -(-SHARED.size // lane.source.chunk)
+    lane.replica.hook = faults(paced(steps))
+    first = asyncio.create_task(lane.copy(ONE, THERE))
+    await eventually(lambda: lane.replica.count(Op.GOT, SHARED.digest) == 1, what="the first piece is on its way")
+    lane.replica.hook = faults()
+    second = asyncio.create_task(lane.copy(TWO, ELSEWHERE))
+    await lane.clock.someone_sleeps()
+    lane.replica.hook = faults(paced(steps))
+    for piece in range(1, pieces + 1 if goes_on else 2):
+        lane.clock.advance(LEADER_LIMIT - 1)
+        steps.release()
+        wanted = min(piece + 1, pieces)
+        await eventually(lambda: lane.replica.count(Op.GOT, SHARED.digest) == wanted, what="the next piece")  # noqa: B023 -- awaited in this turn
+    lane.replica.hook = faults()
+    if not goes_on:
+        lane.clock.advance(LEADER_LIMIT - 1)
+        await lane.clock.someone_sleeps()
+        assert not second.done()
+        lane.clock.advance(1)
+        await second
+        for _ in range(pieces):
+            steps.release()
+    await asyncio.gather(first, second)
+    assert lane.sent(SHARED.digest) == (1 if goes_on else 2)
+    assert lane.replica.complete(THERE, TAG)
+    assert lane.replica.complete(ELSEWHERE, TAG)
 
 
 async def test_no_more_blobs_are_sent_at_once_than_there_are_slots(lane: Lane) -> None:
