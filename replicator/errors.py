@@ -94,6 +94,13 @@ class NotFound(RegistryError):
     """A positive 404 of a reachable registry for a manifest, blob, repository or upload session."""
 
 
+class Withheld(RegistryError):
+    """A policy of the registry lets nobody read a manifest that it may hold (412): Harbor, of what is vulnerable.
+
+    That it is there is no proof of which one it is, so neither presence nor absence may be concluded.
+    """
+
+
 class ManifestBlobUnknown(RegistryError):
     """The registry refused a manifest because a blob or child manifest is missing there.
 

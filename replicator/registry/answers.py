@@ -9,8 +9,16 @@ from http import HTTPStatus
 from multidict import CIMultiDict, CIMultiDictProxy, MultiMapping
 
 from replicator import strict_json
-from replicator.errors import AccessDenied, ManifestBlobUnknown, NameInvalid, NotFound, Reason, RegistryError
-from replicator.model import Digest, shown
+from replicator.errors import (
+    AccessDenied,
+    ManifestBlobUnknown,
+    NameInvalid,
+    NotFound,
+    Reason,
+    RegistryError,
+    Withheld,
+)
+from replicator.model import Digest, Operation, shown
 from replicator.registry.origin import Target
 
 ERROR_BODY = 64 * 1024
@@ -20,6 +28,7 @@ _RETRY_AFTER = (1.0, 900.0)
 _SERVER_TROUBLE = frozenset({500, 502, 503, 504, 507, *range(520, 525)})
 _BLOB_UNKNOWN = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
 _DAMAGED = frozenset({"DIGEST_INVALID", "SIZE_INVALID"})
+_MANIFEST_READS = frozenset({Operation.MANIFEST_STAT, Operation.MANIFEST_READ})
 _SESSION_LOST = frozenset({"BLOB_UPLOAD_UNKNOWN", "BLOB_UPLOAD_INVALID", "RANGE_INVALID"})
 
 
@@ -194,6 +203,8 @@ def _classify(operation: str, reply: Reply, refusal: Refusal) -> _Verdict:
         special = _by_meaning(operation, codes, refusal.message)
         if special is not None:
             return special
+    if status == HTTPStatus.PRECONDITION_FAILED and operation in _MANIFEST_READS:
+        return Withheld, Reason.CONFLICT, False
     if status == HTTPStatus.NOT_FOUND and not is_from_registry(reply):
         return RegistryError, Reason.OTHER, True
     if status == HTTPStatus.BAD_REQUEST:

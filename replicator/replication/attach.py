@@ -13,6 +13,7 @@ from replicator.model import Digest, Lease, RawManifest, Reference, Repository, 
 from replicator.replication.asides import Asides
 from replicator.replication.closure_copy import never_mind
 from replicator.replication.companions import Companion, Found
+from replicator.replication.held import held_digest
 from replicator.replication.referrer_lists import ReferrerLists
 from replicator.replication.tag_put import TRIES, Moved, Origin, TagPut, moves_too_often
 from replicator.replication.together import together
@@ -132,8 +133,7 @@ class Attacher:
                 return True
             if not listed:
                 return False  # where a registry has come to list by itself, it lists what is put again
-        held = await self._tools.replica.stat_manifest(errand.target, reference)
-        return held is not None and held.digest == digest
+        return await held_digest(self._tools.replica, errand.target, reference) == digest
 
 
 def _raise_if_worth_waiting(errand: Errand, error: RegistryError | ContentError) -> None:

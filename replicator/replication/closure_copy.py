@@ -15,6 +15,7 @@ from replicator.plan import ManifestStep, Plan, make_plan
 from replicator.registry.capabilities import Capability
 from replicator.replication.bring import Tally
 from replicator.replication.copy import Copy
+from replicator.replication.held import is_absent
 from replicator.replication.ports import Source
 from replicator.replication.strictness import Strictness
 from replicator.replication.survey import recall
@@ -94,8 +95,8 @@ class ClosureCopy:
         """Refuse before any byte is sent what the replica refuses; what it has already is not missing."""
         if not closure.omitted or await self._strictness.takes_sparse_index(where.target) is not False:
             return
-        calls = [partial(self._tools.replica.stat_manifest, where.target, child.digest) for child in closure.omitted]
-        if None in await together(calls):
+        calls = [partial(is_absent, self._tools.replica, where.target, child.digest) for child in closure.omitted]
+        if any(await together(calls)):
             raise self._no_sparse_index(closure)
 
     def _explained(self, closure: Closure, refusal: ManifestBlobUnknown) -> RegistryError:

@@ -16,6 +16,7 @@ class ReplicationEvent(StrEnum):
     LEASE_FAILED = "lease_failed"
     LEASE_RENEWAL_FAILED = "lease_renewal_failed"
     SETTLE_FAILED = "settle_failed"
+    MANIFEST_WITHHELD = "manifest_withheld"
     REFERRER_SET_ASIDE = "referrer_set_aside"
     LANE_OPENED = "lane_opened"
     LANE_HEALED = "lane_healed"

@@ -4,9 +4,46 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
+import structlog
 
+from replicator.errors import Withheld
 from replicator.model import Digest, Reference, Repository
+from replicator.replication.events import ReplicationEvent
 from replicator.replication.ports import Replica
+
+_log = structlog.get_logger(__name__)
+
+
+async def held_digest(
+    replica: Replica, repository: Repository, reference: Reference, *, withheld: Digest | None = None
+) -> Digest | None:
+    """Return what `reference` names on the replica, None for nothing. Raises RegistryError.
+
+    `withheld` is returned, and the operator told, where a policy of the replica lets nobody read it.
+    """
+    try:
+        found = await replica.stat_manifest(repository, reference)
+    except Withheld as error:
+        _log.warning(
+            ReplicationEvent.MANIFEST_WITHHELD,
+            replica=replica.name,
+            repository=repository,
+            reference=str(reference),
+            error=str(error),
+        )
+        return withheld
+    return None if found is None else found.digest
+
+
+async def is_absent(replica: Replica, repository: Repository, digest: Digest) -> bool:
+    """Say whether the replica surely holds no such manifest; one that it lets nobody read may be there.
+
+    Raises RegistryError.
+    """
+    try:
+        return await replica.stat_manifest(repository, digest) is None
+    except Withheld:
+        return False
 
 
 class Held:
@@ -22,8 +59,7 @@ class Held:
 
     async def ask(self) -> None:
         """Ask the replica. Raises RegistryError."""
-        found = await self._replica.stat_manifest(self._target, self._reference)
-        self._digest = None if found is None else found.digest
+        self._digest = await held_digest(self._replica, self._target, self._reference)
         self.answered.set()
         self._check()
 

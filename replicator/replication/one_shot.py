@@ -24,6 +24,7 @@ from replicator.replication.bring import Tally
 from replicator.replication.closure_copy import Destination, never_mind
 from replicator.replication.delivery import Delivery
 from replicator.replication.delivery import Order as Wanted
+from replicator.replication.held import held_digest
 from replicator.replication.mounts import Mounts
 from replicator.replication.ports import Replica, Source
 from replicator.replication.presence import Presence
@@ -165,8 +166,7 @@ async def _carried_out(delivery: Delivery, wanted: Wanted, top: RawManifest, rep
     elif await delivery.is_left_out(wanted, top):
         return Result.LEFT_OUT
     else:
-        held = await replica.stat_manifest(wanted.where.target, reference)
-        there = held is not None and held.digest == top.digest
+        there = await held_digest(replica, wanted.where.target, reference) == top.digest
         delivered = await (delivery.complete if there else delivery.deliver)(wanted, top)
     return Result.COPIED if delivered.copied else Result.ALREADY_PRESENT
 

@@ -17,6 +17,7 @@ from replicator.clock import Clock
 from replicator.errors import ContentError, ManifestBlobUnknown, NotFound, Reason, RegistryError
 from replicator.model import Digest, RawManifest, Repository
 from replicator.registry.capabilities import Capability
+from replicator.replication.held import is_absent
 from replicator.replication.ports import Replica
 from replicator.replication.together import together
 
@@ -116,8 +117,8 @@ class ReferrerLists:
         except ManifestBlobUnknown:
             # Some registries refuse a list once anything in it was deleted: that entry is true no more.
             others = self._named_in(merged) - set(added)
-            stats = await together([partial(self._replica.stat_manifest, repository, one) for one in others])
-            gone = [one for one, stat in zip(others, stats, strict=True) if stat is None]
+            absent = await together([partial(is_absent, self._replica, repository, one) for one in others])
+            gone = [one for one, is_gone in zip(others, absent, strict=True) if is_gone]
             if not gone:
                 raise
             await self._replica.write_manifest(repository, tag, referrers.without(merged, gone))

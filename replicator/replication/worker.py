@@ -3,7 +3,6 @@
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import anyio
 import anyio.lowlevel
@@ -18,7 +17,7 @@ from replicator.replication.closure_copy import Destination
 from replicator.replication.copy import Copy
 from replicator.replication.delivery import Delivery, Order
 from replicator.replication.events import ReplicationEvent
-from replicator.replication.held import Held
+from replicator.replication.held import Held, held_digest
 from replicator.replication.ports import IntentStore, Policies, Source
 from replicator.replication.tag_reads import TagReads
 from replicator.replication.together import first_error, together
@@ -185,19 +184,23 @@ class Worker:
     async def _look(self, lease: Lease) -> Outcome:
         """Look a second time: owed is what the primary names anew, and what a late put undid on the replica."""
         reference, target = lease.key.reference, self._target(lease.key.repository)
-        found, held = await together(
-            [
-                partial(self._source.stat_manifest, lease.key.repository, reference),
-                partial(self._tools.replica.stat_manifest, target, reference),
-            ]
-        )
+
+        async def named() -> Digest | None:
+            there = await self._source.stat_manifest(lease.key.repository, reference)
+            return None if there is None else there.digest
+
+        async def held_there() -> Digest | None:
+            # What nobody may read is taken for what was put last: no look will ever tell more.
+            return await held_digest(self._tools.replica, target, reference, withheld=lease.have)
+
+        found, held = await together((named, held_there))
         if is_fallback_tag(reference):
             held = found  # the replica's own list is another one
-        if found is not None and (held is None or {held.digest, lease.have} != {found.digest}):
+        if found is not None and {held, lease.have} != {found}:
             now = self._tools.clock.now()
             intent = Intent(
                 key=lease.key,
-                digest=found.digest,
+                digest=found,
                 since=now,
                 due_at=now,
                 priority=lease.priority,
@@ -209,7 +212,7 @@ class Worker:
                 kind = UpdateKind.DIGEST if isinstance(lease.key.reference, Digest) else UpdateKind.TAG
                 self._tools.metrics.update_owed(lease.key.replica, kind)
             return Done(result=Result.ALREADY_PRESENT, digest=lease.have, look_at=None, looks=0)
-        settled = found is not None and lease.digest in {None, found.digest}
+        settled = found is not None and lease.digest in {None, found}
         return Done(
             result=Result.GONE if found is None else Result.ALREADY_PRESENT,
             digest=lease.have,

@@ -21,7 +21,7 @@ from replicator.settings.registries import ReplicaSettings
 from replicator.store.outcome import Result
 from tests.support.content import Content, make_blob, make_image, make_index
 from tests.support.eventually import eventually
-from tests.support.field_quirks import REPLICA_QUIRKS, SOURCE_QUIRKS, gitlab, limits_once
+from tests.support.field_quirks import REPLICA_QUIRKS, SOURCE_QUIRKS, gitlab, harbor_withholds, limits_once
 from tests.support.images import fetch_closure, push
 from tests.support.leaping_clock import LeapingClock
 from tests.support.permissive import PermissiveRegistry, run_permissive
@@ -183,6 +183,17 @@ async def patiently(copying: Coroutine[None, None, Result], clock: LeapingClock)
             clock.leap(WISH)
             leapt = True
     return await task, leapt
+
+
+async def test_an_image_that_a_policy_lets_nobody_read_is_replaced() -> None:
+    """Harbor's, of what is vulnerable: what the tag names cannot be asked for, and the mended image gets there."""
+    async with run_permissive() as source, run_permissive() as replica:
+        await push_all(source)
+        await push(replica.url, TEAM, "image", make_image("vulnerable"))
+        replica.quirk = quirk = harbor_withholds()
+        assert await copy(source, replica, "image", tries=1) is Result.COPIED
+        assert quirk.acted > 0
+        await check_same(replica, "image")
 
 
 @pytest.mark.parametrize("listed", [True, False])

@@ -145,6 +145,17 @@ def gitlab() -> Quirk:
     return Quirk(renames=renames)
 
 
+def harbor_withholds() -> Quirk:
+    """Return Harbor's: a policy that lets nobody read the manifests that it has, as their images are vulnerable."""
+
+    def is_withheld(asked: Asked) -> bool:
+        if not (asked.to("HEAD", "manifest") or asked.to("GET", "manifest")):
+            return False
+        return asked.storage.manifest(asked.endpoint.repository, asked.endpoint.reference) is not None
+
+    return refuses(412, is_withheld, code="PROJECTPOLICYVIOLATION")
+
+
 def pages_of(most: int) -> Quirk:
     """Return Distribution's: more names of one page than so many are not given but refused."""
     return refuses(

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from replicator.admin.wait import Verdict, WaitLimits, WaitResult, Waits
-from replicator.errors import Reason, RegistryError
+from replicator.errors import Reason, RegistryError, Withheld
 from replicator.model import Digest, IntentKey, Repository, Tag
 from replicator.routing import Router
 from replicator.settings.schema import Rule
@@ -111,6 +111,19 @@ async def test_without_a_row_a_replica_that_holds_the_digest_is_complete(scene: 
     scene.holdings.held = {("eu", NEW)}
     assert (await scene.waits().wait(APP, V1, ["eu"], 0)).verdict is Verdict.COMPLETE
     assert await scene.owed() == set()
+
+
+async def test_what_a_policy_of_the_replica_lets_nobody_read_is_made_owed_and_complete_once_it_was_put(
+    scene: Scene,
+) -> None:
+    scene.primary.names[V1] = NEW
+    scene.holdings.errors = [Withheld("eu: vulnerable", registry="eu", reason=Reason.CONFLICT, status=412)]
+
+    async def copy() -> None:
+        await scene.until_owed(f"eu {APP}:v1")
+        await scene.settle("eu", V1, NEW)
+
+    assert (await _waiting(scene, copy)).verdict is Verdict.COMPLETE
 
 
 async def test_a_tag_that_moved_on_is_complete_when_the_replica_holds_the_digest(scene: Scene) -> None:

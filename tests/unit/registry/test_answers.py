@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from replicator.errors import AccessDenied, ManifestBlobUnknown, NotFound, Reason, RegistryError
+from replicator.errors import AccessDenied, ManifestBlobUnknown, NotFound, Reason, RegistryError, Withheld
 from replicator.registry.answers import ERROR_BODY, Fields, Reply, failure, is_own_word, refusal_of, retry_after
 from replicator.registry.origin import Origin, Target
 
@@ -44,11 +44,13 @@ def failed(status: int, body: bytes = b"", operation: str = "blob_read", **heade
         (400, "", "manifest_write", RegistryError, Reason.OTHER, False),
         (405, "UNSUPPORTED", "upload_start", RegistryError, Reason.UNSUPPORTED, False),
         (409, "TAG_IMMUTABLE", "manifest_write", RegistryError, Reason.CONFLICT, False),
-        (412, "PRECONDITION", "manifest_write", RegistryError, Reason.CONFLICT, False),
         (413, "", "manifest_write", RegistryError, Reason.UNSUPPORTED, False),
         (416, "", "upload_send", RegistryError, Reason.OTHER, True),
         (408, "", "blob_read", RegistryError, Reason.TIMEOUT, True),
         (425, "", "blob_read", RegistryError, Reason.OTHER, True),
+        (412, "PROJECTPOLICYVIOLATION", "manifest_stat", Withheld, Reason.CONFLICT, False),
+        (412, "PROJECTPOLICYVIOLATION", "manifest_read", Withheld, Reason.CONFLICT, False),
+        (412, "PRECONDITION", "manifest_write", RegistryError, Reason.CONFLICT, False),
         (429, "TOOMANYREQUESTS", "blob_read", RegistryError, Reason.RATE_LIMITED, True),
         (500, "UNKNOWN", "blob_read", RegistryError, Reason.SERVER_ERROR, True),
         (502, "", "blob_read", RegistryError, Reason.SERVER_ERROR, True),

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
+from structlog.typing import EventDict
 
-from replicator.errors import AccessDenied, ManifestBlobUnknown, Reason, RegistryError
+from replicator.errors import AccessDenied, ManifestBlobUnknown, Reason, RegistryError, Withheld
 from replicator.model import parse_repository, parse_tag
 from replicator.replication.worker import LeaseLost
 from replicator.retry import LOOKS
@@ -138,6 +139,39 @@ async def test_a_look_sees_what_a_late_put_did_to_the_replica(bench: Bench) -> N
     await bench.work()
     await bench.work()
     assert bench.rig.replica.tags[REPO, TAG] == NEW.digest
+
+
+def withholds(call: Call) -> None:
+    """Refuse to tell what the replica's tag names, as a policy against what is vulnerable does."""
+    if (call.op, call.reference) == (Op.STAT, TAG):
+        raise Withheld("eu: 412: vulnerable", registry="eu", reason=Reason.CONFLICT, status=412)
+
+
+async def test_a_tag_that_nobody_may_read_on_the_replica_still_moves(bench: Bench, logged: list[EventDict]) -> None:
+    bench.rig.replica.hold(REPO, OLD, TAG)
+    bench.rig.replica.hook = faults(withholds)
+    await bench.rig.push(REPO, TAG, NEW)
+    assert await bench.work() == Done(result=Result.COPIED, digest=NEW.digest, covered=(NEW.digest,))
+    assert bench.rig.replica.tags[REPO, TAG] == NEW.digest
+    told = [line for line in logged if line["event"] == "manifest_withheld"]
+    assert [(line["log_level"], line["reference"], line["error"]) for line in told] == [
+        ("warning", "v1", "eu: 412: vulnerable")
+    ]
+
+
+async def test_a_look_at_a_tag_that_nobody_may_read_is_the_last(bench: Bench) -> None:
+    await bench.rig.push(REPO, TAG, OLD)
+    bench.rig.replica.hook = faults(_lost_answer())
+    await bench.work()
+    await bench.rig.push(REPO, TAG, NEW)
+    await bench.work()
+    row = await bench.rig.row(REPO, TAG)
+    assert row.verify_at is not None
+    bench.rig.replica.hook = faults(withholds)
+    bench.rig.clock.advance(row.verify_at - bench.rig.clock.now())
+    assert await bench.work() == Done(result=Result.ALREADY_PRESENT, digest=NEW.digest, looks=1)
+    bench.rig.clock.advance(1e6)
+    assert await bench.rig.store.lease("eu", 10, 60.0) == ()
 
 
 def _lost_answer() -> Callable[[Call], None]:
