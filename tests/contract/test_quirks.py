@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 import pytest
 
 from replicator.clock import Clock, SystemClock
-from replicator.errors import ContentError, RegistryError
+from replicator.errors import ContentError, Reason, RegistryError
 from replicator.model import Descriptor, RawManifest, Repository, Tag, parse_repository
 from replicator.observability.metrics import Metrics, Scope
 from replicator.referrers import fallback_tag
@@ -17,11 +17,19 @@ from replicator.replication.one_shot import Order, copy_reference
 from replicator.replication.referrer_lists import ReferrerLists
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.survey import ManifestCache
-from replicator.settings.registries import ReplicaSettings
+from replicator.settings.registries import CapabilitiesSettings, ReplicaSettings
 from replicator.store.outcome import Result
 from tests.support.content import Content, make_blob, make_image, make_index
 from tests.support.eventually import eventually
-from tests.support.field_quirks import REPLICA_QUIRKS, SOURCE_QUIRKS, gitlab, harbor_withholds, limits_once
+from tests.support.field_quirks import (
+    REPLICA_QUIRKS,
+    SOURCE_QUIRKS,
+    gitlab,
+    harbor_immutable,
+    harbor_lists,
+    harbor_withholds,
+    limits_once,
+)
 from tests.support.images import fetch_closure, push
 from tests.support.leaping_clock import LeapingClock
 from tests.support.permissive import PermissiveRegistry, run_permissive
@@ -73,9 +81,10 @@ async def copy(
         raise AssertionError("no try succeeded")
 
 
-async def check_lists(registry: PermissiveRegistry) -> None:
-    """Look whether all that was copied is listed."""
-    async with open_registry(ReplicaSettings(name="listed", url=registry.url), clock=SystemClock()) as client:
+async def check_lists(registry: PermissiveRegistry, page: int | None = None) -> None:
+    """Look whether all that was copied is listed; `page`: most names that are asked for at once."""
+    settings = ReplicaSettings(name="listed", url=registry.url, capabilities=CapabilitiesSettings(page_size=page))
+    async with open_registry(settings, clock=SystemClock()) as client:
         assert sorted([tag async for tag in client.tags(TEAM)]) == sorted(CONTENTS)
         assert TEAM in [repository async for repository in client.repositories()]
 
@@ -183,6 +192,33 @@ async def patiently(copying: Coroutine[None, None, Result], clock: LeapingClock)
             clock.leap(WISH)
             leapt = True
     return await task, leapt
+
+
+async def test_a_tag_that_is_immutable_stays_and_the_error_tells() -> None:
+    """Harbor's: what it holds already is no trouble, another image is no use to try again soon."""
+    kept = make_image("kept")
+    async with run_permissive() as source, run_permissive() as replica:
+        await push(source.url, TEAM, "v1", kept)
+        replica.quirk = quirk = harbor_immutable()
+        assert await copy(source, replica, "v1", tries=1) is Result.COPIED
+        assert await copy(source, replica, "v1", tries=1) is Result.ALREADY_PRESENT
+        assert quirk.acted == 0
+        await push(source.url, TEAM, "v1", make_image("other"))
+        with pytest.raises(RegistryError, match="PRECONDITION") as caught:
+            await copy(source, replica, "v1", tries=1)
+        assert (caught.value.reason, caught.value.temporary) == (Reason.CONFLICT, False)
+        held = replica.storage.manifest(TEAM, "v1")
+        assert held is not None
+        assert held.body == kept.body
+
+
+async def test_a_list_is_whole_where_none_goes_on_behind_a_name() -> None:
+    """Harbor's; a page that is full may be all there is, or not."""
+    async with run_permissive() as registry:
+        await push_all(registry)
+        registry.quirk = quirk = harbor_lists()
+        await check_lists(registry, page=len(CONTENTS))
+        assert quirk.acted > 0
 
 
 async def test_an_image_that_a_policy_lets_nobody_read_is_replaced() -> None:

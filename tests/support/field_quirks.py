@@ -156,6 +156,50 @@ def harbor_withholds() -> Quirk:
     return refuses(412, is_withheld, code="PROJECTPOLICYVIOLATION")
 
 
+def harbor_immutable() -> Quirk:
+    """Return Harbor's: a tag that is there stays what it is, by a rule of its project."""
+    return refuses(
+        412,
+        lambda asked: (
+            asked.to("PUT", "manifest")
+            and asked.storage.manifest(asked.endpoint.repository, asked.endpoint.reference) is not None
+        ),
+        code="PRECONDITION",
+    )
+
+
+def harbor_lists() -> Quirk:
+    """Return Harbor's: a list cannot be gone on with behind any name."""
+    return refuses(400, lambda asked: asked.endpoint.kind in {"tags", "catalog"} and "last" in asked.request.query)
+
+
+def zot_chunks() -> Quirk:
+    """Return zot's: a chunk that goes wrong ends its session. The second of each of two uploads does so."""
+    broken: set[str] = set()
+
+    def before(asked: Asked) -> web.StreamResponse | None:
+        if not asked.to("PATCH") or not asked.held or len(broken) == 2:
+            return None
+        broken.add(asked.endpoint.reference)
+        asked.upload.unlink()
+        return refusal(500, "UNKNOWN", "the chunk went wrong")
+
+    return both(refuses(405, with_body), refuses(413, longer(4 * MIB, "PATCH")), Quirk(before=before))
+
+
+def zot_limit(most: int) -> Quirk:
+    """Return zot's: no more than so many uploads at a time, and no word for how long to wait. Twice, then no more."""
+    refused: list[Asked] = []
+
+    def before(asked: Asked) -> web.StreamResponse | None:
+        if not asked.to("POST") or len(refused) == 2 or len(list(asked.upload.parent.iterdir())) < most:
+            return None
+        refused.append(asked)
+        return refusal(429, "TOOMANYREQUESTS", "too many")
+
+    return Quirk(before=before)
+
+
 def pages_of(most: int) -> Quirk:
     """Return Distribution's: more names of one page than so many are not given but refused."""
     return refuses(
@@ -254,6 +298,8 @@ REPLICA_QUIRKS: dict[str, Callable[[], Quirk]] = {
         ),
     ),
     "distribution: a page of more than 2 is 400": lambda: pages_of(2),
+    "zot: a chunk that goes wrong ends the session": zot_chunks,
+    "zot: 429 beyond two uploads": lambda: zot_limit(2),
     "proxy: locations without the port": lambda: moves(lambda _, location: f"http://127.0.0.1{location}"),
     "proxy: absolute locations": lambda: moves(lambda asked, location: f"http://{asked.request.host}{location}"),
     "nginx: 413 is a page": lambda: refuses(413, longer(5 * MIB, "PUT", "PATCH"), html=True),
