@@ -11,6 +11,7 @@ from anyio import to_thread
 from replicator.clock import Clock
 from replicator.correlation import delivery_id
 from replicator.errors import StoreError
+from replicator.intake.fetching import Fetch, fetch
 from replicator.intake.formats.decoded import Decoded, Reply
 from replicator.intake.formats.reading import Decoder
 from replicator.intake.ports import IntentSink, Routing, WebhookMetrics
@@ -41,12 +42,13 @@ class Taken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What the deliveries of all endpoints share."""
+    """What all endpoints share; `fetch` gets what gates need of identity providers and signing services."""
 
     sink: IntentSink
     router: Routing
     metrics: WebhookMetrics
     clock: Clock
+    fetch: Fetch = fetch
 
 
 class Deliveries:

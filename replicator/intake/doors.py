@@ -7,13 +7,16 @@ from replicator.clock import Clock
 from replicator.intake import authentication
 from replicator.intake.authentication import SharedSecret
 from replicator.intake.deliveries import Deliveries, Means
+from replicator.intake.fetching import Fetch, fetch
 from replicator.intake.formats.decoded import Reply
 from replicator.intake.formats.generic import decoder_of
 from replicator.intake.formats.known import FORMATS, Format
 from replicator.intake.formats.reading import Headers
 from replicator.intake.gates import Gate
+from replicator.intake.identity_token import IdentityToken
 from replicator.intake.ports import WebhookMetrics
 from replicator.intake.signatures import BodySignature, StandardWebhooks
+from replicator.intake.signing_keys import SigningKeys
 from replicator.settings.credentials import EndpointAuth
 from replicator.settings.schema import Endpoint
 from replicator.settings.secrets import Secret
@@ -39,7 +42,7 @@ def open_doors(endpoints: Sequence[Endpoint], means: Means) -> Mapping[str, Door
     return {endpoint.path: _open(endpoint, means) for endpoint in endpoints}
 
 
-def gate_of(auth: EndpointAuth | None, clock: Clock) -> Gate | None:
+def gate_of(auth: EndpointAuth | None, clock: Clock, fetch: Fetch = fetch) -> Gate | None:
     """Return the gate that the settings ask for; None for the word `none`."""
     if auth is None:
         return None
@@ -47,6 +50,12 @@ def gate_of(auth: EndpointAuth | None, clock: Clock) -> Gate | None:
         return BodySignature("sha256", auth.hmac_sha256.header, auth.hmac_sha256.keys, clock=clock)
     if auth.hmac_sha1 is not None:
         return BodySignature("sha1", auth.hmac_sha1.header, auth.hmac_sha1.keys, clock=clock)
+    if auth.jwt is not None:
+        keys = SigningKeys(auth.jwt.issuer, auth.jwt.keys_url, fetch=fetch, clock=clock)
+        expected = auth.jwt
+        return IdentityToken(
+            keys, issuer=expected.issuer, audiences=expected.audience, claims=expected.claims, clock=clock
+        )
     if auth.standard_webhooks is not None:
         signed = auth.standard_webhooks
         return StandardWebhooks(signed.keys, tolerance=signed.tolerance, clock=clock)
@@ -74,7 +83,7 @@ def _open(endpoint: Endpoint, means: Means) -> Door:
     return Door(
         name=endpoint.name,
         max_body=endpoint.max_body,
-        gate=gate_of(endpoint.auth, means.clock),
+        gate=gate_of(endpoint.auth, means.clock, means.fetch),
         consent=form.consent,
         metrics=means.metrics,
         deliveries=Deliveries(

@@ -2,7 +2,7 @@
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from replicator.settings.fields import Duration, HeaderName, QueryName, UserName, refuse
+from replicator.settings.fields import Duration, HeaderName, HttpsUrl, Many, QueryName, UserName, refuse
 from replicator.settings.files import FilePath, SecretFile, SecretFiles, SecretVariable
 from replicator.settings.secrets import Secret, standard_webhooks_key
 from replicator.settings.section import Section
@@ -119,6 +119,19 @@ class StandardWebhooksAuth(_KeyAuth):
         return self
 
 
+class JwtAuth(Section):
+    """A token of an identity provider in `Authorization: Bearer`, as Google Pub/Sub and Microsoft Entra send it."""
+
+    issuer: HttpsUrl = Field(description="Claim `iss`.", examples=["https://accounts.google.com"])
+    audience: Many[str] = Field(min_length=1, description="Claim `aud`, one of these.", examples=["replicator"])
+    keys_url: HttpsUrl | None = Field(None, description="The provider's keys; absent: its own document says where.")
+    claims: dict[str, str] = Field(
+        min_length=1,
+        description="What else the token must say, of who sends: `email` at Google, `azp` or `appid` at Entra.",
+        examples=[{"email": "push@project.iam.gserviceaccount.com"}],
+    )
+
+
 class EndpointAuth(Section):
     """What a sender must show; exactly one of these ways."""
 
@@ -134,7 +147,7 @@ class EndpointAuth(Section):
     standard_webhooks: StandardWebhooksAuth | None = Field(
         None, description="Signature by the Standard Webhooks rules; a delivery that comes again is not taken again."
     )
-    jwt: None = Field(None, description="A signed token of an identity provider.")
+    jwt: JwtAuth | None = Field(None, description="A signed token of an identity provider.")
     sns: None = Field(None, description="Signature of Amazon SNS.")
 
     @property

@@ -31,6 +31,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _QUERY_NAME = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 _USER_NAME = re.compile(r"[^:\x00-\x1f\x7f]+")
 _POST_URL = re.compile(r"https?://[^/?#@\s]+(?:/[^?#@\s]*)?")
+_HTTPS_URL = re.compile(r"https://[^/?#@\s]+(?:/[^?#@\s]*)?")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 _MAX_PORT = 65535
 
@@ -233,6 +234,11 @@ PostUrl = Annotated[
     str,
     _matching(_POST_URL, "is not a URL to post to", "write https://HOST/PATH, without ? and without a password"),
     _schema("URL", pattern=_anchored(_POST_URL)),
+]
+HttpsUrl = Annotated[
+    str,
+    _matching(_HTTPS_URL, "is not an address by HTTPS", "write https://HOST/PATH, without ? and without a password"),
+    _schema("URL", pattern=_anchored(_HTTPS_URL)),
 ]
 HeaderName = Annotated[
     str,

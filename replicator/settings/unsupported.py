@@ -50,7 +50,7 @@ ROWS = (
         starting="sns",
         instead="let EventBridge send to the endpoint itself, with format: ecr",
     ),
-    *(Row(f"webhooks.endpoints[].auth.{key}") for key in ("jwt", "sns")),
+    Row("webhooks.endpoints[].auth.sns"),
     Row("store.url", starting="postgresql", instead="write sqlite:////PATH"),
     Row("sweep", off=("off", False)),
     Row("deletes"),

@@ -55,6 +55,7 @@ def _holds(root: dict[str, Any], keyword: str, limit: Any, value: Any) -> bool:
         "enum": lambda: any(value == one and type(value) is type(one) for one in limit),
         "pattern": lambda: not isinstance(value, str) or re.search(limit, value) is not None,
         "required": lambda: not isinstance(value, dict) or limit <= list(value) or set(limit) <= set(value),
+        "minProperties": lambda: not isinstance(value, dict) or len(value) >= limit,
         "minItems": lambda: not isinstance(value, list) or len(value) >= limit,
         "minLength": lambda: not isinstance(value, str) or len(value) >= limit,
         "minimum": lambda: number is None or number >= limit,

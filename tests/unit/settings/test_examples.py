@@ -52,7 +52,7 @@ def test_the_example_loads(directory: Path) -> None:
     (directory / "replicator.yaml").write_text(EXAMPLE)
     settings = load(directory / "replicator.yaml", ENVIRON)
     assert [replica.name for replica in settings.replicas] == ["eu-west", "us-east"]
-    names = ["primary", "basic", "header", "query", "signed", "signed-sha1", "standard", "other", "lab"]
+    names = ["primary", "basic", "header", "query", "signed", "signed-sha1", "standard", "other", "token", "lab"]
     assert [endpoint.name for endpoint in settings.webhooks.endpoints] == names
 
 
