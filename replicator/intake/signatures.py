@@ -11,10 +11,9 @@ from typing import Final
 
 from replicator.clock import Clock
 from replicator.intake.gates import CurrentSecrets, Head, Verdict
+from replicator.intake.taken_ids import TakenIds
 from replicator.settings.secrets import Secret, standard_webhooks_key
 
-MOST_REMEMBERED: Final = 100_000
-"""Most ids of deliveries that are remembered; the oldest are forgotten first. About 10 MB."""
 _HEX_PAIRS: Final = re.compile(r"(?:[0-9A-Fa-f]{2}){1,64}")
 _ID: Final = re.compile(r"[!-\-/-~]{1,256}")
 _SECONDS: Final = re.compile(r"[0-9]{1,12}")
@@ -73,7 +72,8 @@ class StandardWebhooks:
         self._keys = CurrentSecrets(secrets, standard_webhooks_key, clock=clock)
         self._tolerance = tolerance
         self._clock = clock
-        self._seen: dict[str, float] = {}
+        # Its time may lie ahead by the tolerance when it comes first, and behind by as much when it comes again.
+        self._taken = TakenIds(2 * tolerance + 1, clock)
 
     async def admit(self, head: Head) -> Verdict:
         """Ask for an id, a time of about now, and something that may be a signature."""
@@ -88,26 +88,17 @@ class StandardWebhooks:
         matches = [hmac.compare_digest(each, own) for each in _signatures(head) for own in expected]
         if not any(matches):
             return Verdict.REFUSED
-        self._forget()
-        return Verdict.REPEATED if head.one("webhook-id") in self._seen else Verdict.ADMITTED
+        return Verdict.REPEATED if head.one("webhook-id") in self._taken else Verdict.ADMITTED
 
     def taken(self, head: Head) -> None:
         """Remember the id: only now, so that what could not be kept may come again."""
-        self._seen[head.one("webhook-id")] = self._clock.monotonic()
-        if len(self._seen) > MOST_REMEMBERED:
-            del self._seen[next(iter(self._seen))]
+        self._taken.add(head.one("webhook-id"))
 
     def _is_timely(self, head: Head) -> bool:
         identifier, seconds = head.one("webhook-id"), head.one("webhook-timestamp")
         if not _ID.fullmatch(identifier) or not _SECONDS.fullmatch(seconds):
             return False
         return math.fabs(self._clock.now() - int(seconds)) <= self._tolerance
-
-    def _forget(self) -> None:
-        # Its time may lie ahead by the tolerance when it comes first, and behind by as much when it comes again.
-        before = self._clock.monotonic() - 2 * self._tolerance - 1
-        while self._seen and self._seen[first := next(iter(self._seen))] < before:
-            del self._seen[first]
 
 
 def _signatures(head: Head) -> list[bytes]:

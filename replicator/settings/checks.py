@@ -23,6 +23,7 @@ _LOGINS = {
     "aws": ("aws",),
     "gcp": ("gcp",),
 }
+_SNS = "write format: sns together with auth: {sns: {topics: [ARN]}}"
 _SECRETS_OF_WAYS = {
     "basic": "password",
     "header": "value",
@@ -132,6 +133,8 @@ def _check_servers(data: Any) -> Iterator[Mistake]:
                 yield from _unique(names, name, (*here, "name"))
         yield from _check_format(here, endpoint)
         auth = endpoint.get("auth")
+        if (endpoint.get("format") == "sns") != (isinstance(auth, dict) and "sns" in auth):
+            yield Mistake(here, "SNS is proven by its own signature, and nobody else by it", _SNS)
         if isinstance(auth, dict):
             yield from _check_auth((*here, "auth"), auth)
     yield from _not_both(("admin",), admin, "token")

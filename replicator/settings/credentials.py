@@ -2,7 +2,7 @@
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from replicator.settings.fields import Duration, HeaderName, HttpsUrl, Many, QueryName, UserName, refuse
+from replicator.settings.fields import Duration, HeaderName, HttpsUrl, Many, QueryName, TopicArn, UserName, refuse
 from replicator.settings.files import FilePath, SecretFile, SecretFiles, SecretVariable
 from replicator.settings.secrets import Secret, standard_webhooks_key
 from replicator.settings.section import Section
@@ -132,6 +132,14 @@ class JwtAuth(Section):
     )
 
 
+class SnsAuth(Section):
+    """The signature of Amazon SNS; a subscription to one of the topics is confirmed when it asks for it."""
+
+    topics: Many[TopicArn] = Field(
+        min_length=1, description="Whose messages count.", examples=["arn:aws:sns:eu-west-1:123456789012:ecr-events"]
+    )
+
+
 class EndpointAuth(Section):
     """What a sender must show; exactly one of these ways."""
 
@@ -148,7 +156,7 @@ class EndpointAuth(Section):
         None, description="Signature by the Standard Webhooks rules; a delivery that comes again is not taken again."
     )
     jwt: JwtAuth | None = Field(None, description="A signed token of an identity provider.")
-    sns: None = Field(None, description="Signature of Amazon SNS.")
+    sns: SnsAuth | None = Field(None, description="Signature of Amazon SNS.")
 
     @property
     def bearer_tokens(self) -> tuple[Secret, ...]:

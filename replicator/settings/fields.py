@@ -32,6 +32,7 @@ _QUERY_NAME = re.compile(r"[A-Za-z0-9._~-]{1,64}")
 _USER_NAME = re.compile(r"[^:\x00-\x1f\x7f]+")
 _POST_URL = re.compile(r"https?://[^/?#@\s]+(?:/[^?#@\s]*)?")
 _HTTPS_URL = re.compile(r"https://[^/?#@\s]+(?:/[^?#@\s]*)?")
+_TOPIC = re.compile(r"arn:aws[a-z-]{0,16}:sns:[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}:[0-9]{12}:[A-Za-z0-9_.-]{1,256}")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 _MAX_PORT = 65535
 
@@ -239,6 +240,11 @@ HttpsUrl = Annotated[
     str,
     _matching(_HTTPS_URL, "is not an address by HTTPS", "write https://HOST/PATH, without ? and without a password"),
     _schema("URL", pattern=_anchored(_HTTPS_URL)),
+]
+TopicArn = Annotated[
+    str,
+    _matching(_TOPIC, "is not the ARN of a topic", "write arn:aws:sns:REGION:ACCOUNT:NAME"),
+    _schema("ARN", pattern=_anchored(_TOPIC)),
 ]
 HeaderName = Annotated[
     str,

@@ -45,12 +45,6 @@ ROWS = (
     Row("replicas[].source", off=("primary",)),
     Row("rules[].deletes", off=("ignore",)),
     Row("rules[].conflicts", off=("overwrite",)),
-    Row(
-        "webhooks.endpoints[].format",
-        starting="sns",
-        instead="let EventBridge send to the endpoint itself, with format: ecr",
-    ),
-    Row("webhooks.endpoints[].auth.sns"),
     Row("store.url", starting="postgresql", instead="write sqlite:////PATH"),
     Row("sweep", off=("off", False)),
     Row("deletes"),

@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from replicator.intake.authentication import SharedSecret, basic, bearer, header, query
-from replicator.intake.doors import gate_of
+from replicator.intake.gate_settings import gate_of
 from replicator.intake.gates import REREAD_SECONDS, Gate, Head, Verdict
 from replicator.settings.credentials import BasicAuth, EndpointAuth, HeaderAuth, QueryAuth
 from replicator.settings.secrets import Secret

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
-from replicator.intake.doors import gate_of
 from replicator.intake.fetching import LONGEST, FetchFailed, fetch
+from replicator.intake.gate_settings import gate_of
 from replicator.intake.gates import Gate, Head, Verdict
 from replicator.intake.identity_token import LEEWAY
 from replicator.intake.signing_keys import ASK_EVERY, FRESH_SECONDS, USABLE_SECONDS

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 from yarl import URL
 
-from replicator.intake import signatures
-from replicator.intake.doors import gate_of
+from replicator.intake import taken_ids
+from replicator.intake.gate_settings import gate_of
 from replicator.intake.gates import REREAD_SECONDS, Gate, Head, Verdict
 from replicator.intake.signatures import BodySignature, StandardWebhooks
 from replicator.settings.credentials import EndpointAuth, HmacSha1Auth, HmacSha256Auth, StandardWebhooksAuth
@@ -217,7 +217,7 @@ async def test_an_id_is_remembered_for_as_long_as_its_signature_would_pass(fake_
 
 
 async def test_ids_take_bounded_memory(fake_clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(signatures, "MOST_REMEMBERED", 3)
+    monkeypatch.setattr(taken_ids, "MOST_REMEMBERED", 3)
     gate = standard_gate(fake_clock)
     for number in range(5):
         gate.taken(head(standard(f"msg_{number}")))

@@ -32,7 +32,6 @@ def test_the_files_under_config_are_valid(name: str) -> None:
         ("retries: {}", ".retries: additionalProperties"),
         ("webhooks: {endpoints: [{path: /a}]}", ".webhooks.endpoints[0]: required"),
         ("webhooks: {endpoints: [{path: /a, auth: nobody}]}", ".webhooks.endpoints[0].auth: anyOf"),
-        ("webhooks: {endpoints: [{path: /a, auth: none, format: sns}]}", ".webhooks.endpoints[0].format: enum"),
         ("rules: [{tags: []}]", ".rules[0].tags: minItems"),
         ("rules: [{priority: urgent}]", ".rules[0].priority: enum"),
         ("objective: {percent: 101}", ".objective.percent: maximum"),
@@ -59,7 +58,6 @@ def test_everything_not_supported_yet_is_refused() -> None:
         ".rules[0].conflicts: enum",
         ".rules[0].deletes: enum",
         ".sweep: enum",
-        ".webhooks.endpoints[0].format: enum",
     ]
 
 

@@ -95,6 +95,27 @@ CASES = {
             "write whsec_ and the key in base64 there"
         ),
     ),
+    "sns without its signature": (
+        ENDPOINT + "    - {path: /a, format: sns, auth: none}",
+        (
+            "7: webhooks.endpoints[0]: SNS is proven by its own signature, and nobody else by it; "
+            "write format: sns together with auth: {sns: {topics: [ARN]}}"
+        ),
+    ),
+    "topic of sns": (
+        ENDPOINT + "    - {path: /a, format: sns, auth: {sns: {topics: [ecr-events]}}}",
+        (
+            "7: webhooks.endpoints[0].auth.sns.topics[0]: is not the ARN of a topic; "
+            "write arn:aws:sns:REGION:ACCOUNT:NAME"
+        ),
+    ),
+    "claims of a token": (
+        ENDPOINT + "    - {path: /a, auth: {jwt: {issuer: http://a, audience: [b], claims: {email: c}}}}",
+        (
+            "7: webhooks.endpoints[0].auth.jwt.issuer: is not an address by HTTPS; "
+            "write https://HOST/PATH, without ? and without a password"
+        ),
+    ),
     "query name": (
         ENDPOINT + '    - {path: /a, auth: {query: {name: "a&b", value_file: secret}}}',
         ("7: webhooks.endpoints[0].auth.query.name: is not the name of a query parameter; write a name, as in token"),

@@ -21,7 +21,6 @@ FUTURE: dict[str, Any] = {
     "rules": [
         {"deletes": "propagate", "conflicts": "keep"},
     ],
-    "webhooks": {"endpoints": [{"path": "/a", "format": "sns", "auth": "none"}]},
     "sweep": {"every": "30m", "full_every": "12h", "repositories": ["team/**"]},
     "deletes": {"grace": "2h", "protect": ["**:prod-*"], "breaker": {"count": 10, "percent": 1.5}},
     "notify": [{"url": "https://deploy.example.com/arrived", "events": ["parked", "late"]}],
@@ -68,7 +67,6 @@ def test_each_use_is_a_mistake_and_taken_out_of_the_data() -> None:
         ("replicas", 1, "source"),
         ("rules", 0, "deletes"),
         ("rules", 0, "conflicts"),
-        ("webhooks", "endpoints", 0, "format"),
         ("sweep",),
         ("deletes",),
         ("notify",),
@@ -101,13 +99,6 @@ CASES = {
     "a list": (
         BASE + "notify:\n  - {url: https://deploy.example.com}",
         "5: notify: anything but [] is not supported yet; write notify: [] or remove the key",
-    ),
-    "another sender": (
-        BASE + "webhooks:\n  endpoints:\n    - {path: /a, auth: none, format: sns}",
-        (
-            "7: webhooks.endpoints[0].format: sns is not supported yet; "
-            "let EventBridge send to the endpoint itself, with format: ecr"
-        ),
     ),
     "another store": (
         BASE + "store: {url: postgresql://db/replicator}",
