@@ -21,11 +21,12 @@ class Pacing:
     `patience`: how long in all the others wait for one who lags by a window, beside a quarter of the read's time: a
     hiccup of a busy machine, or nearly the same speed. One who has less than a quarter of the bytes is on a slow line
     and not waited for at all. `linger`: how long a read that has ended keeps what it still holds from the first byte
-    on.
+    on; `small_linger`: how long a small blob is kept, of which many fit, while lanes are many images apart.
     """
 
     patience: float = 0.25
     linger: float = 1.0
+    small_linger: float = 60.0
 
     def left(self, elapsed: float, borne: float) -> float:
         """Return for how long one may still be waited for, `elapsed` into the read, who was `borne` before."""

@@ -54,7 +54,7 @@ class SharedReads:
         self.window = window
         self.budget = budget
         self.pacing = pacing
-        self.small = SmallReads(self, linger=pacing.linger)
+        self.small = SmallReads(self, linger=pacing.small_linger)
         # By size as well: a manifest that lies of it must not hurt the copy of one that does not.
         self._joinable: dict[tuple[str, Digest, int], BlobRead] = {}
         self._reads: set[BlobRead] = set()

@@ -1,4 +1,4 @@
-"""Small blobs of sources, read whole: once for all lanes that come for them at about the same time (G7), proven (G3).
+"""Small blobs of sources, read whole: once for all lanes that keep up (G7), and proven (G3).
 
 What a large blob needs (laggards, windows, going on with Range elsewhere) costs more than these bytes themselves.
 """
@@ -14,8 +14,6 @@ from replicator.registry.urgency import Urgency, current
 from replicator.replication.ports import Source
 from replicator.replication.source_stream import Room, SourceStream
 
-LINGER = 1.0
-"""Seconds for which the bytes are kept for lanes that come a little later."""
 _KEPT_BYTES = 4 * 1024 * 1024
 
 
@@ -33,9 +31,9 @@ _Key = tuple[str, Digest, int]
 
 
 class SmallReads:
-    """Reads of small blobs, shared by all lanes."""
+    """Reads of small blobs, shared by all lanes: the bytes are kept for `linger` seconds, of all `kept` at most."""
 
-    def __init__(self, room: Room, *, linger: float = LINGER, kept: int = _KEPT_BYTES) -> None:
+    def __init__(self, room: Room, *, linger: float, kept: int = _KEPT_BYTES) -> None:
         self._room = room
         self._linger = linger
         self._most = kept

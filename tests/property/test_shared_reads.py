@@ -23,7 +23,7 @@ from tests.unit.replication.support import CHUNK, Call, ModelRegistry, Op, descr
 HERE = parse_repository("team/here")
 BLOBS = [make_blob("long", 3_500_000), make_blob("short", 700_000)]
 DATA = [blob.read() for blob in BLOBS]
-STRICT = Pacing(patience=0, linger=0)
+STRICT = Pacing(patience=0, linger=0, small_linger=0)
 WINDOW, BUDGET = AHEAD + 2 * CHUNK, 2 * AHEAD
 MOVES = ["join", "take", "take", "take", "run", "run", "close", "cancel", "finish"]
 

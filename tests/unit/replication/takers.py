@@ -16,7 +16,7 @@ from tests.unit.replication.support import ModelRegistry, descriptor
 
 HERE, THERE = parse_repository("team/here"), parse_repository("team/there")
 MIB = 1024 * 1024
-STRICT = Pacing(patience=0, linger=0)
+STRICT = Pacing(patience=0, linger=0, small_linger=0)
 WINDOW = 2 * MIB
 BUDGET = 6 * MIB
 BLOB = make_blob("layer", 5 * MIB + 77)

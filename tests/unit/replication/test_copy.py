@@ -96,7 +96,7 @@ async def lane(fake_clock: FakeClock) -> AsyncIterator[Lane]:
     metrics = Metrics(Scope(replicas=("eu",)), clock=fake_clock)
     locations = Remembered()
     async with SharedReads(
-        clock=fake_clock, on_read=metrics.source_bytes_read, pause=0, pacing=Pacing(linger=0)
+        clock=fake_clock, on_read=metrics.source_bytes_read, pause=0, pacing=Pacing(linger=0, small_linger=0)
     ) as reads:
         tools = Tools(
             replica=replica,

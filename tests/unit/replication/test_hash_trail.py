@@ -24,7 +24,9 @@ DESCRIBED = Descriptor(BLOB.media_type, BLOB.digest, BLOB.size)
 async def body(fake_clock: FakeClock) -> AsyncIterator[BlobBody]:
     source = ModelRegistry("primary")
     source.hold_blob(HERE, BLOB)
-    async with SharedReads(clock=fake_clock, on_read=lambda *_: None, pause=0, pacing=Pacing(linger=0)) as reads:
+    async with SharedReads(
+        clock=fake_clock, on_read=lambda *_: None, pause=0, pacing=Pacing(linger=0, small_linger=0)
+    ) as reads:
         yield BlobBody(
             reads=reads,
             source=source,

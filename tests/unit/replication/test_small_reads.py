@@ -7,8 +7,9 @@ import pytest
 from replicator.errors import ContentError, NotFound, RegistryError
 from replicator.model import Descriptor, Priority
 from replicator.registry.urgency import Urgency, current, urgent
+from replicator.replication.pacing import Pacing
 from replicator.replication.shared_reads import SharedReads
-from replicator.replication.small_reads import LINGER, SmallReads
+from replicator.replication.small_reads import SmallReads
 from tests.support.content import make_blob
 from tests.support.fake_clock import FakeClock
 from tests.unit.replication.steps import Gate, faults
@@ -40,7 +41,7 @@ async def test_all_who_come_meanwhile_or_a_little_later_share_one_read(
 ) -> None:
     found = await asyncio.gather(*(small.read(source, HERE, descriptor(BLOB)) for _ in range(3)))
     assert found == [BLOB.read()] * 3
-    fake_clock.advance(LINGER)
+    fake_clock.advance(Pacing().small_linger)
     assert await small.read(source, HERE, descriptor(BLOB)) == BLOB.read()
     assert sum(counted) == source.bytes_read == BLOB.size
     fake_clock.advance(0.1)
@@ -49,7 +50,7 @@ async def test_all_who_come_meanwhile_or_a_little_later_share_one_read(
 
 
 async def test_what_is_kept_is_bounded(fake_clock: FakeClock, source: ModelRegistry) -> None:
-    small = SmallReads(SharedReads(clock=fake_clock, on_read=lambda *_: None), kept=5_000)
+    small = SmallReads(SharedReads(clock=fake_clock, on_read=lambda *_: None), linger=1, kept=5_000)
     other = make_blob("other", 4_000)
     source.hold_blob(HERE, other)
     for blob in (BLOB, other, other, BLOB):
