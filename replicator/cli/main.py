@@ -8,6 +8,7 @@ from replicator import __version__
 from replicator.cli.check import check
 from replicator.cli.configuration import config
 from replicator.cli.copy import copy
+from replicator.cli.init import init
 from replicator.cli.invocation import Commands, Invocation
 from replicator.cli.run import run
 from replicator.cli.status import status
@@ -36,5 +37,5 @@ def main(ctx: click.Context, config: Path) -> None:
     ctx.obj = Invocation(config)
 
 
-for command in (run, check, copy, status, wait, config):
+for command in (init, run, check, copy, status, wait, config):
     main.add_command(command)

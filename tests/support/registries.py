@@ -70,6 +70,7 @@ class RegistryOptions(TypedDict, total=False):
     relative_urls: bool  # False: Location names the Host that the client used
     debug: str | None  # host:port of the debug listener, which has /metrics and /debug/vars; none
     fast: bool  # True: storage in shared memory where there is one
+    sections: Mapping[str, Any]  # none; top-level keys of its config.yml as they are
 
 
 class Registry:
@@ -219,7 +220,7 @@ class DockerRegistry(Registry):
             config["validation"] = {"manifests": {"indexes": {"platforms": "none"}}}
         if options.get("notifications"):
             config["notifications"] = {"endpoints": [_endpoint(one) for one in options["notifications"]]}
-        return config
+        return config | dict(options.get("sections", {}))
 
     def _auth(self) -> dict[str, Any]:
         token, users = self.options.get("token_auth"), self.options.get("htpasswd")

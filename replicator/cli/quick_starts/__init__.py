@@ -1,0 +1,1 @@
+"""What `init` knows of each registry: how it sends webhooks, and which account is just enough."""

@@ -1,0 +1,28 @@
+"""All kinds by name, and whose a replica is."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from replicator.cli.quick_starts.clouds import ACR, ALIYUN, ECR, GAR
+from replicator.cli.quick_starts.hosted import DISTRIBUTION, GITEA, HARBOR, JFROG, NEXUS, ZOT
+from replicator.cli.quick_starts.hubs import DOCKERHUB, GHCR, GITLAB, QUAY
+from replicator.cli.quick_starts.kind import Kind
+
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        *(ACR, ALIYUN, DISTRIBUTION, DOCKERHUB, ECR, GAR, GHCR, GITEA, GITLAB, HARBOR, JFROG, NEXUS, QUAY, ZOT),
+    )
+}
+"""All kinds of primaries, by the name that is their webhooks' format too."""
+
+
+def of_replica(host: str, primary: Kind) -> Kind | None:
+    """Return the kind whose commands fit a replica at `host`, None where nothing tells.
+
+    Who runs the primary's registry is taken to run the same one elsewhere; a cloud's registry shows by its host.
+    """
+    for kind in KINDS.values():
+        if kind.serves(host):
+            return kind
+    return primary if not primary.domains or primary.name == "gitlab" else None
