@@ -1,71 +1,98 @@
-"""`replicator check`: whether the daemon can work with each registry, as things are now."""
+"""`replicator check`: whether the daemon can work with each registry and each sender, as things are now."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from urllib.parse import urlsplit
 
 import anyio
 import click
 
+from replicator.cli.advice import clock_remark
+from replicator.cli.clock_readings import ClockReadings
+from replicator.cli.hook_probe import HookFinding, examine, targets
 from replicator.cli.invocation import Exit, Invocation
 from replicator.cli.output import print_json, print_table
 from replicator.cli.probe import Finding, probe
 from replicator.cli.registries import open_registries
 from replicator.clock import SystemClock
-from replicator.settings.schema import Endpoint, PrimarySettings, ReplicaSettings, Settings
+from replicator.settings.schema import PrimarySettings, ReplicaSettings, Settings
 
 
-@click.command("check", short_help="Prove each registry: reachable, may pull, may push.")
+def _hook_url(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc or set("?#") & set(value):
+        # Not shown: it may hold a secret.
+        raise click.BadParameter("write https://HOST or https://HOST/PATH, without ? and #", ctx, param)
+    return value
+
+
+@click.command("check", short_help="Prove each registry and webhook: reachable, may pull, push or deliver.")
+@click.option("--hook-url", metavar="URL", callback=_hook_url, help="Deliver a test by this URL of the senders.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def check(invocation: Invocation, *, as_json: bool) -> None:
-    """Prove each registry: reachable, credentials good, may pull or push.
+def check(invocation: Invocation, *, hook_url: str | None, as_json: bool) -> None:
+    """Prove each registry: reachable, credentials good, may pull or push. And each webhook endpoint.
 
     On each replica an upload session is opened in the repository `replicator-check` and cancelled, and a few small
     questions prove what the registry can do; nothing with a name is left there.
+
+    With --hook-url each endpoint that it leads to gets two deliveries, as its sender would send them: one without
+    the secret, which must be refused, and an authentic one of an event that asks for nothing.
     """
     settings = invocation.settings()
-    findings = anyio.run(_probe_all, settings)
+    urls = targets(settings.webhooks.endpoints, hook_url)
+    findings, hooks = anyio.run(_probe_all, settings, urls)
     if as_json:
-        print_json(_document(findings, settings.webhooks.endpoints))
+        print_json(_document(findings, hooks))
     else:
-        _show(findings, settings)
-    if not all(finding.ok for finding in findings):
+        _show(findings, hooks, settings)
+    if not _all_well(findings, hooks):
         click.get_current_context().exit(Exit.NO)
 
 
-async def _probe_all(settings: Settings) -> list[Finding]:
-    clock = SystemClock()
+async def _probe_all(settings: Settings, urls: dict[str, str]) -> tuple[list[Finding], list[HookFinding]]:
+    clock, readings = SystemClock(), ClockReadings()
     registries: tuple[PrimarySettings | ReplicaSettings, ...] = (settings.primary, *settings.replicas)
     findings: dict[str, Finding] = {}
+    hooks: list[HookFinding] = []
     names = [registry.name for registry in settings.replicas]
-    async with open_registries(settings, names, clock) as clients, anyio.create_task_group() as group:
+    async with (
+        open_registries(settings, names, clock, observer=readings) as clients,
+        anyio.create_task_group() as group,
+    ):
 
-        async def examine(registry: PrimarySettings | ReplicaSettings) -> None:
-            findings[registry.name] = await probe(registry, clients[registry.name], clock)
+        async def ask(registry: PrimarySettings | ReplicaSettings) -> None:
+            finding = await probe(registry, clients[registry.name], clock)
+            ahead = readings.ahead(registry.name)
+            finding.clock_ahead = None if ahead is None else round(ahead, 1)
+            finding.remarks += [remark for remark in [clock_remark(ahead)] if remark]
+            findings[registry.name] = finding
 
         for registry in registries:
-            group.start_soon(examine, registry)
-    return [findings[registry.name] for registry in registries]
+            group.start_soon(ask, registry)
+        listener = settings.webhooks
+        for one in listener.endpoints:
+            url = urls.get(one.name)
+            hook = await examine(one, listener.listen, url, clock, tls=listener.tls is not None)
+            hooks.append(hook)
+    return [findings[registry.name] for registry in registries], hooks
 
 
-def _document(findings: Sequence[Finding], endpoints: Sequence[Endpoint]) -> dict[str, object]:
+def _document(findings: Sequence[Finding], hooks: Sequence[HookFinding]) -> dict[str, object]:
     return {
-        "ok": all(finding.ok for finding in findings),
+        "ok": _all_well(findings, hooks),
         "registries": [{**asdict(finding), "ok": finding.ok} for finding in findings],
-        "webhooks": [
-            {
-                "name": item.name,
-                "path": item.path,
-                "format": item.format,
-                "hosts": list(item.hosts),
-                "auth": _auth(item),
-            }
-            for item in endpoints
-        ],
+        "webhooks": [{**asdict(hook), "ok": hook.ok} for hook in hooks],
     }
 
 
-def _show(findings: Sequence[Finding], settings: Settings) -> None:
+def _all_well(findings: Sequence[Finding], hooks: Sequence[HookFinding]) -> bool:
+    return all(finding.ok for finding in findings) and all(hook.ok for hook in hooks)
+
+
+def _show(findings: Sequence[Finding], hooks: Sequence[HookFinding], settings: Settings) -> None:
     headers = ("REGISTRY", "URL", "RESULT", "MAY", "CATALOG", "TAGS LIST", "SECONDS", "PROBLEM")
     print_table(headers, [_line(finding) for finding in findings])
     for finding in findings:
@@ -74,16 +101,24 @@ def _show(findings: Sequence[Finding], settings: Settings) -> None:
             click.echo(f"{finding.name} can: {told}")
         if finding.reachable and finding.unknown:
             click.echo(f"{finding.name}, unknown until first use: {', '.join(finding.unknown)}")
+        for remark in finding.remarks:
+            click.echo(f"{finding.name}: {remark}")
         if finding.advice:
             click.echo(f"{finding.name}: {finding.advice}")
-    endpoints = settings.webhooks.endpoints
-    if not endpoints:
+    if not hooks:
         click.echo("No webhook endpoint: nobody tells the daemon of pushes.")
-    for item in endpoints:
-        hosts = ", ".join(item.hosts) or "any host"
-        click.echo(
-            f"webhooks {item.name}: {settings.webhooks.listen}{item.path}, {item.format}, {hosts}, auth {_auth(item)}"
-        )
+    for hook in hooks:
+        _show_hook(hook, str(settings.webhooks.listen))
+
+
+def _show_hook(hook: HookFinding, listen: str) -> None:
+    hosts = ", ".join(hook.hosts) or "any host"
+    secrets = "" if not hook.secrets else f" ({hook.secrets} readable)"
+    click.echo(f"webhooks {hook.name}: {listen}{hook.path}, {hook.format}, {hosts}, auth {hook.auth}{secrets}")
+    click.echo(f"webhooks {hook.name}: listener {hook.listener}; test delivery {hook.delivery}")
+    for said in (hook.problem, hook.advice):
+        if said:
+            click.echo(f"webhooks {hook.name}: {said}")
 
 
 def _line(finding: Finding) -> tuple[str, ...]:
@@ -98,10 +133,3 @@ def _line(finding: Finding) -> tuple[str, ...]:
         f"{finding.seconds:.2f}",
         finding.problem or "-",
     )
-
-
-def _auth(endpoint: Endpoint) -> str:
-    if endpoint.auth is None:
-        return "none"
-    used = endpoint.auth.model_dump(mode="json", exclude_defaults=True)
-    return ", ".join(sorted(key.removesuffix("_file").removesuffix("_env") for key in used))

@@ -7,8 +7,9 @@ from typing import Protocol, TypeVar
 
 import anyio
 
+from replicator.cli.advice import advice, missing_push
 from replicator.clock import Clock
-from replicator.errors import AccessDenied, NotFound, Reason, RegistryError, ReplicatorError, SettingsError
+from replicator.errors import AccessDenied, NotFound, Reason, RegistryError, ReplicatorError
 from replicator.model import Descriptor, Reference, Repository, Tag, parse_repository
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.settings.schema import PrimarySettings, ReplicaSettings
@@ -20,16 +21,6 @@ PATIENCE = 30.0
 _OF_A_PRIMARY = (Capability.RANGES, Capability.REFERRERS, Capability.CATALOG)
 _T = TypeVar("_T")
 _S = TypeVar("_S")
-
-_ADVICE = {
-    Reason.AUTH: "check user name, password or token of this registry, and what the account may do there",
-    Reason.NETWORK: "check the host in url, DNS, the port and firewalls on the way",
-    Reason.TLS: "if the registry has a private authority set tls.ca_file; check the host name in url and the clock",
-    Reason.TIMEOUT: "something on the way drops the packets, or the registry hangs: check firewalls and proxies",
-    Reason.RATE_LIMITED: "the registry limits this account: wait, or use an account with a higher limit",
-    Reason.SERVER_ERROR: "the registry itself is in trouble: look at its own log",
-    Reason.NOT_FOUND: "nothing at this address speaks the registry API: check url",
-}
 
 
 class Probed(Protocol[_S]):
@@ -95,7 +86,7 @@ class Finding:
 
     `may` says in words what the account was proven to do; `problem` is empty when all is well. `capabilities` are
     those that were proven or that the configuration lays down, `unknown` those that matter for its role and that the
-    daemon finds out when it first needs them.
+    daemon finds out when it first needs them. `remarks` keep nothing from working, `clock_ahead` is in seconds.
     """
 
     name: str
@@ -110,6 +101,8 @@ class Finding:
     advice: str = ""
     capabilities: dict[str, bool] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+    clock_ahead: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -125,18 +118,18 @@ async def probe(
     finding = Finding(name=settings.name, role=role, url=settings.url)
     started = clock.monotonic()
     finding.problem = f"no answer within {patience:g} s"
-    finding.advice = _ADVICE[Reason.TIMEOUT]
+    finding.advice = advice(RegistryError("", registry=settings.name, reason=Reason.TIMEOUT))
     with anyio.move_on_after(patience):
         try:
             await client.ping()
             finding.reachable = True
             if isinstance(settings, ReplicaSettings):
-                await _may_push(finding, client, settings.repository_prefix)
+                await _may_push(finding, client, settings)
             else:
                 await _may_pull(finding, client)
             finding.problem = finding.advice = ""
         except ReplicatorError as error:
-            _note(finding, error)
+            _note(finding, error, anonymous=settings.credentials is None)
     record = client.capabilities
     finding.capabilities = {one.value: holds for one in Capability if (holds := record.holds(one)) is not None}
     matter = _OF_A_PRIMARY if role == "primary" else tuple(Capability)
@@ -154,6 +147,7 @@ async def _may_pull(finding: Finding, client: Probed[_S]) -> None:
             finding.may = "pull"
         except AccessDenied:
             finding.may = f"pull unproven: no catalog, and {CHECK_REPOSITORY} may not be read"
+            finding.remarks.append("replicator copy REPOSITORY:TAG proves whether images may be pulled")
         return
     tag = await _tags(finding, client, repository)
     await client.stat_manifest(repository, tag or Tag(CHECK_REPOSITORY))
@@ -162,12 +156,13 @@ async def _may_pull(finding: Finding, client: Probed[_S]) -> None:
         await client.prove_referrers(repository)
 
 
-async def _may_push(finding: Finding, client: Probed[_S], prefix: str) -> None:
-    repository = parse_repository(f"{prefix}{CHECK_REPOSITORY}")
+async def _may_push(finding: Finding, client: Probed[_S], settings: ReplicaSettings) -> None:
+    repository = parse_repository(f"{settings.repository_prefix}{CHECK_REPOSITORY}")
     try:
         session = await client.start_upload(repository)
     except AccessDenied as error:
         finding.may = "not push"
+        finding.advice = missing_push(repository, error, anonymous=settings.credentials is None)
         raise AccessDenied(
             f"the account may not push to {repository}: {error}",
             registry=error.registry,
@@ -198,6 +193,8 @@ async def _catalog(finding: Finding, client: Probed[_S]) -> Repository | None:
         found = await _first(client.repositories())
     except RegistryError as error:
         finding.catalog = _refused(error)
+        if not error.temporary:
+            finding.remarks.append("its repositories may not be listed: nothing needs that")
         return None
     finding.catalog = "yes"
     return found
@@ -227,8 +224,8 @@ async def _first(items: AsyncIterator[_T]) -> _T | None:
     return None
 
 
-def _note(finding: Finding, error: ReplicatorError) -> None:
+def _note(finding: Finding, error: ReplicatorError, *, anonymous: bool) -> None:
     finding.reachable = finding.reachable or (isinstance(error, RegistryError) and error.status > 0)
     finding.problem = str(error)
-    advice = "" if isinstance(error, SettingsError) else _ADVICE.get(error.reason, "")
-    finding.advice = advice or "see docs/operations.md"
+    if finding.may != "not push":
+        finding.advice = advice(error, anonymous=anonymous)

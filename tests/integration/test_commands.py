@@ -99,9 +99,10 @@ async def test_check_proves_each_registry_and_leaves_no_upload(site: Site, repos
     for item in document["registries"][1:]:
         proven = {"catalog": True, "checks_manifests": True, "checks_digests": True, "resume": False}
         assert proven.items() <= item["capabilities"].items()
-    assert document["webhooks"] == [
-        {"name": "primary", "path": "/webhooks/primary", "format": "distribution", "hosts": [], "auth": "none"}
-    ]
+    (hook,) = document["webhooks"]
+    assert (hook["name"], hook["path"], hook["format"]) == ("primary", "/webhooks/primary", "distribution")
+    assert (hook["hosts"], hook["auth"], hook["secrets"]) == ([], "none", 0)
+    assert (hook["ok"], hook["delivery"]) == (True, "not asked")
     for replica, prefix in zip(site.replicas, ("mirror/", ""), strict=True):
         # Distribution 2.8 keeps an empty folder of a cancelled session; the session itself is its data file. The one
         # that is cut on purpose cannot be cancelled there: its 16 KiB go with the registry's own purge.

@@ -36,7 +36,7 @@ def test_a_command_is_described_with_exactly_its_options(name: str) -> None:
         if isinstance(parameter, click.Option)
         for option in parameter.opts
     }
-    assert set(re.findall(r"--[a-z]+", shown)) == options
+    assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*", shown)) == options
 
 
 def test_every_exit_code_is_described() -> None:

@@ -11,10 +11,13 @@ from replicator.clock import SystemClock
 from replicator.errors import AccessDenied, NotFound, Reason, RegistryError, ReplicatorError, SettingsError
 from replicator.model import Descriptor, Digest, MediaType, Reference, Repository, Tag
 from replicator.registry.capabilities import Capabilities, Capability
+from replicator.settings.credentials import Credentials
 from replicator.settings.schema import PrimarySettings, ReplicaSettings
+from replicator.settings.secrets import Secret
 
-PRIMARY = PrimarySettings(url="https://registry.example.com")
-REPLICA = ReplicaSettings(name="eu", url="https://eu.example.com", repository_prefix="mirror/")
+ACCOUNT = Credentials(username="someone", password_file=Secret.of_text("canary"))
+PRIMARY = PrimarySettings(url="https://registry.example.com", credentials=ACCOUNT)
+REPLICA = ReplicaSettings(name="eu", url="https://eu.example.com", repository_prefix="mirror/", credentials=ACCOUNT)
 
 
 def _denied(status: int = 403) -> AccessDenied:
@@ -160,8 +163,10 @@ async def test_a_catalog_that_is_closed_is_no_failure() -> None:
     """The account may then still pull what the daemon needs: nothing more is claimed than was seen."""
     finding = await _primary(Scripted(failing={"catalog": _denied(401)}))
     assert (finding.ok, finding.catalog, finding.tags_list, finding.may) == (True, "no", "unproven", "pull")
+    assert finding.remarks == ["its repositories may not be listed: nothing needs that"]
     closed = await _primary(Scripted(failing={"catalog": _denied(), "stat": _denied()}))
     assert closed.ok
+    assert "replicator copy" in closed.remarks[-1]
     assert closed.may.startswith("pull unproven")
     replica = await _replica(Scripted(failing={"catalog": _denied(), "tags": NotFound("none", registry="r")}))
     assert (replica.ok, replica.catalog, replica.tags_list) == (True, "no", "yes")
