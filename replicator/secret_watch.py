@@ -97,7 +97,8 @@ def certificate_files(settings: Settings) -> Mapping[Path, tuple[str, ...]]:
 
 def _of_credentials(credentials: Credentials | None) -> tuple[Path, ...]:
     values = () if credentials is None else (value for _, value in credentials)
-    return tuple(value.path for value in values if isinstance(value, Secret) and value.path is not None)
+    paths = (value.path if isinstance(value, Secret) else value for value in values)
+    return tuple(path for path in paths if isinstance(path, Path))
 
 
 def _of_tls(tls: Tls | None) -> tuple[Path, ...]:

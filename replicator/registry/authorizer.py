@@ -9,7 +9,7 @@ from replicator.errors import AccessDenied
 from replicator.registry import challenge as challenges
 from replicator.registry import scope as scope_rules
 from replicator.registry.answers import Reply
-from replicator.registry.login import Login
+from replicator.registry.login import Login, Logins
 from replicator.registry.origin import Target
 from replicator.registry.reach import Reach
 from replicator.registry.scope import Scope
@@ -31,8 +31,8 @@ class _Realm:
 class Authorizer:
     """The login of one registry. Nothing is sent before the registry has asked for it, save a ready-made token."""
 
-    def __init__(self, login: Login, reach: Reach, tokens: Tokens, clock: Clock) -> None:
-        self._login = login
+    def __init__(self, logins: Logins, reach: Reach, tokens: Tokens, clock: Clock) -> None:
+        self._logins = logins
         self._reach = reach
         self._tokens = tokens
         self._clock = clock
@@ -43,14 +43,15 @@ class Authorizer:
     async def header(self, scopes: tuple[Scope, ...]) -> str | None:
         """Return what a request that needs `scopes` should carry from the start; None while nothing is known."""
         wanted = scopes if len(scopes) == 1 else scope_rules.merge(scopes)
+        login = await self._logins.login(wanted)
         if self._clock.monotonic() < self._denied.get(wanted, 0.0):
-            raise self._login.denied(f"refused the credentials of {self._login.identity} a moment ago")
-        ready = self._login.bearer()
+            raise login.denied(f"refused the credentials of {login.identity} a moment ago")
+        ready = login.bearer()
         if ready is not None:
             return ready
         if isinstance(self._asked, _Realm):
-            return await self._bearer(self._asked, self._widened.get(wanted, wanted))
-        return self._login.basic() if self._asked == _BASIC else None
+            return await self._bearer(login, self._asked, self._widened.get(wanted, wanted))
+        return login.basic() if self._asked == _BASIC else None
 
     def can_answer(self, reply: Reply) -> bool:
         """Say whether a 401 holds a challenge that we know how to answer."""
@@ -61,49 +62,56 @@ class Authorizer:
         wanted = scope_rules.merge(scopes)
         if sent is not None:
             self.refused(sent)
+        login = await self._logins.login(wanted)
         challenge = challenges.choose(challenges.parse(reply.fields.all("WWW-Authenticate")))
         if challenge is None:
-            raise self._give_up(wanted, sent, "asks for a login without saying which")
-        if self._login.bearer() is not None:
-            raise self._give_up(wanted, sent, "refused the token")
+            raise self._give_up(login, wanted, sent, "asks for a login without saying which")
+        ready = login.bearer()
+        if ready is not None and ready == sent:
+            raise self._give_up(login, wanted, sent, "refused the token")
+        if ready is not None:
+            return ready
         if challenge.scheme == "basic":
-            return self._basic(wanted, sent)
+            return self._basic(login, wanted, sent)
         realm = self._reach.realm(reply.target, challenge.parameters["realm"])
         self._asked = _Realm(realm, challenge.parameters.get("service", ""))
         widened = scope_rules.merge((*wanted, *scope_rules.parse(challenge.parameters.get("scope", ""))))
         if widened != wanted:
             _remember(self._widened, wanted, widened)
-        return await self._bearer(self._asked, widened)
+        return await self._bearer(login, self._asked, widened)
 
     def refused(self, sent: str) -> None:
-        """Forget a token that the registry did not take."""
+        """Forget a token, or what a login is made of, that the registry did not take."""
         if sent.startswith(_BEARER):
             self._tokens.drop(sent.removeprefix(_BEARER))
+        else:
+            self._logins.refused()
 
     def forget(self) -> None:
         """Forget what came of the credentials so far: they are others now."""
         self._denied.clear()
+        self._logins.forget()
         self._tokens.forget()
 
     def failed(self, scopes: tuple[Scope, ...]) -> None:
         """Take note that a fresh login did not help, so that the next few seconds do not repeat it."""
         _remember(self._denied, scope_rules.merge(scopes), self._clock.monotonic() + _DENIED_FOR)
 
-    def _basic(self, wanted: tuple[Scope, ...], sent: str | None) -> str:
+    def _basic(self, login: Login, wanted: tuple[Scope, ...], sent: str | None) -> str:
         self._asked = _BASIC
-        basic = self._login.basic()
+        basic = login.basic()
         if basic is None or basic == sent:
             what = "refused user name or password of" if sent else "asks for user name and password of"
-            raise self._give_up(wanted, sent, f"{what} {self._login.identity}")
+            raise self._give_up(login, wanted, sent, f"{what} {login.identity}")
         return basic
 
-    async def _bearer(self, realm: _Realm, scopes: tuple[Scope, ...]) -> str:
-        return self._login.bearer_of(await self._tokens.token(realm.target, realm.service, scopes))
+    async def _bearer(self, login: Login, realm: _Realm, scopes: tuple[Scope, ...]) -> str:
+        return login.bearer_of(await self._tokens.token(login, realm.target, realm.service, scopes))
 
-    def _give_up(self, wanted: tuple[Scope, ...], sent: str | None, problem: str) -> AccessDenied:
+    def _give_up(self, login: Login, wanted: tuple[Scope, ...], sent: str | None, problem: str) -> AccessDenied:
         if sent is not None:
             _remember(self._denied, wanted, self._clock.monotonic() + _DENIED_FOR)
-        return self._login.denied(problem)
+        return login.denied(problem)
 
 
 def _remember(memory: OrderedDict[tuple[Scope, ...], _V], key: tuple[Scope, ...], value: _V) -> None:

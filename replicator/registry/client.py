@@ -22,7 +22,8 @@ from replicator.registry.exchange import Exchange
 from replicator.registry.gate import Gate, Limits
 from replicator.registry.http import HttpObserver, Request, Timeouts
 from replicator.registry.listing import Listing
-from replicator.registry.login import Login
+from replicator.registry.login import Logins
+from replicator.registry.logins.choose import source_of
 from replicator.registry.manifests import Manifests
 from replicator.registry.probes import Probes
 from replicator.registry.reach import Reach
@@ -242,7 +243,7 @@ def open_registry(
         resolver=resolver,
     )
     transport = Transport(wiring)
-    login = Login(settings.name, settings.credentials)
-    authorizer = Authorizer(login, reach, Tokens(login, transport, clock), clock)
+    logins = Logins(settings.name, source_of(settings, endpoint.origin, clock))
+    authorizer = Authorizer(logins, reach, Tokens(logins, transport, clock), clock)
     exchange = Exchange(endpoint, reach, authorizer, transport, clock)
     return RegistryClient(Parts(exchange, transport, Capabilities.of(settings, clock), clock))

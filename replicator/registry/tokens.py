@@ -17,7 +17,7 @@ from replicator.errors import AccessDenied, Reason, RegistryError
 from replicator.model import Operation
 from replicator.registry.answers import Reply, failure, unexpected
 from replicator.registry.http import Request
-from replicator.registry.login import Login
+from replicator.registry.login import Login, Logins
 from replicator.registry.origin import Target
 from replicator.registry.scope import Scope
 from replicator.registry.transport import Transport
@@ -79,16 +79,16 @@ class Tokens:
     fetches is cancelled, the next in line takes over.
     """
 
-    def __init__(self, login: Login, transport: Transport, clock: Clock) -> None:
-        self._login = login
+    def __init__(self, logins: Logins, transport: Transport, clock: Clock) -> None:
+        self._logins = logins
         self._transport = transport
         self._clock = clock
         self._slots: OrderedDict[TokenKey, _Slot] = OrderedDict()
         self._realms: OrderedDict[tuple[Target, str], _Realm] = OrderedDict()
 
-    async def token(self, realm: Target, service: str, scopes: tuple[Scope, ...]) -> str:
+    async def token(self, login: Login, realm: Target, service: str, scopes: tuple[Scope, ...]) -> str:
         """Return a token with life left. Raises AccessDenied for credentials refused, else RegistryError."""
-        key = TokenKey(realm, service, scopes, self._login.identity)
+        key = TokenKey(realm, service, scopes, login.identity)
         slot = self._slot(key)
         if slot.token and self._clock.monotonic() < slot.renew_at:
             return slot.token
@@ -99,8 +99,8 @@ class Tokens:
             if not server.proven:
                 async with server.lock:
                     if not server.proven:
-                        return await self._fetched(slot, server, key)
-            return await self._fetched(slot, server, key)
+                        return await self._fetched(slot, server, key, login)
+            return await self._fetched(slot, server, key, login)
 
     def drop(self, token: str) -> None:
         """Forget a token that a registry refused."""
@@ -131,11 +131,11 @@ class Tokens:
             self._realms.popitem(last=False)
         return server
 
-    async def _fetched(self, slot: _Slot, server: _Realm, key: TokenKey) -> str:
+    async def _fetched(self, slot: _Slot, server: _Realm, key: TokenKey, login: Login) -> str:
         server.trouble.check(self._clock.monotonic())
         slot.trouble.check(self._clock.monotonic())
         try:
-            token, life = await self._fetch(key)
+            token, life = await self._fetch(key, login)
         except RegistryError as error:
             self._failed(slot, server, error)
             raise
@@ -151,27 +151,28 @@ class Tokens:
         # A 401 is about the password, whatever the scope; a 403 may be about this scope alone.
         if error.status == HTTPStatus.UNAUTHORIZED:
             server.proven = False
+            self._logins.refused()
         if error.status == HTTPStatus.UNAUTHORIZED or (error.temporary and not server.proven):
             server.trouble = trouble
 
-    async def _fetch(self, key: TokenKey) -> tuple[str, float]:
-        identity_token = self._login.identity_token()
-        pair = self._login.password_pair()
+    async def _fetch(self, key: TokenKey, login: Login) -> tuple[str, float]:
+        identity_token = login.identity_token()
+        pair = login.password_pair()
         if identity_token is not None:
             reply = await self._post(key, {"grant_type": "refresh_token", "refresh_token": identity_token})
             if reply.status in _WRONG_METHOD and pair is not None:
-                reply = await self._get(key)
-            return self._read(reply)
-        reply = await self._get(key)
+                reply = await self._get(key, login)
+            return self._read(reply, login)
+        reply = await self._get(key, login)
         if reply.status in {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED} and pair is not None:
             reply = await self._post(key, {"grant_type": "password", "username": pair[0], "password": pair[1]})
-        return self._read(reply)
+        return self._read(reply, login)
 
-    async def _get(self, key: TokenKey) -> Reply:
+    async def _get(self, key: TokenKey, login: Login) -> Reply:
         query = [("service", key.service)] if key.service else []
         query += [("scope", str(scope)) for scope in key.scopes]
         query.append(("client_id", _CLIENT))
-        basic = self._login.basic()
+        basic = login.basic()
         headers = {"Accept": "application/json"} | ({} if basic is None else {"Authorization": basic})
         return await self._ask(
             Request(
@@ -206,26 +207,26 @@ class Tokens:
         finally:
             answer.close()
 
-    def _read(self, reply: Reply) -> tuple[str, float]:
+    def _read(self, reply: Reply, login: Login) -> tuple[str, float]:
         if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise AccessDenied(
-                f"{self._login.registry}: the token server {reply.target} refused the credentials of "
-                f"{self._login.identity} ({reply.status})",
-                registry=self._login.registry,
+                f"{login.registry}: the token server {reply.target} refused the credentials of "
+                f"{login.identity} ({reply.status})",
+                registry=login.registry,
                 reason=Reason.AUTH,
                 status=reply.status,
             )
         if reply.status != HTTPStatus.OK:
             # Redirects too: credentials do not travel.
-            raise failure(self._login.registry, Operation.TOKEN, reply, now=self._clock.now())
+            raise failure(login.registry, Operation.TOKEN, reply, now=self._clock.now())
         try:
             document = strict_json.loads(reply.body, limit=_TOKEN_BODY)
         except strict_json.Invalid as error:
-            raise unexpected(self._login.registry, Operation.TOKEN, reply, str(error)) from error
+            raise unexpected(login.registry, Operation.TOKEN, reply, str(error)) from error
         fields = document if isinstance(document, dict) else {}
         token = fields.get("token") or fields.get("access_token")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise unexpected(self._login.registry, Operation.TOKEN, reply, "without a token that can be used")
+            raise unexpected(login.registry, Operation.TOKEN, reply, "without a token that can be used")
         return token, _life(fields.get("expires_in"))
 
 

@@ -3,7 +3,7 @@
 from pydantic import Field, ValidationInfo, model_validator
 
 from replicator.settings.fields import Duration, HeaderName, HttpsUrl, Many, QueryName, TopicArn, UserName, refuse
-from replicator.settings.files import FilePath, SecretFile, SecretFiles, SecretVariable
+from replicator.settings.files import DockerConfigFile, SecretFile, SecretFiles, SecretVariable
 from replicator.settings.secrets import Secret, standard_webhooks_key
 from replicator.settings.section import Section
 
@@ -22,8 +22,10 @@ class Credentials(Section):
     identity_token_env: SecretVariable | None = Field(
         None, description="Environment variable that holds an identity token."
     )
-    docker_config: FilePath | None = Field(
-        None, description="Docker's `config.json`, with its `credHelpers`, `credsStore` and `identitytoken`."
+    docker_config: DockerConfigFile | None = Field(
+        None,
+        description="Docker's `config.json` or podman's `auth.json`, with its `credHelpers`, `credsStore` and "
+        "`identitytoken`; only the login for this registry's host and port is used.",
     )
     azure: None = Field(None, description="Log in to Azure Container Registry.")
     aws: None = Field(None, description="Log in to Amazon ECR.")

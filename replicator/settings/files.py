@@ -22,6 +22,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from replicator.errors import SettingsError
+from replicator.settings import docker_config
 from replicator.settings.fields import Surroundings, refuse
 from replicator.settings.secrets import Secret
 
@@ -89,6 +90,17 @@ def _secret_variable(value: Any, info: ValidationInfo) -> Any:
     return _checked(Secret.of_environment(value, environ), "set it before the daemon starts")
 
 
+def _docker_config(value: Any, info: ValidationInfo) -> Any:
+    path = _path(value, info)
+    if isinstance(path, Path) and isinstance(info.context, Surroundings):
+        try:
+            with path.open("rb") as file:
+                docker_config.read(file.read(docker_config.LONGEST + 1))
+        except SettingsError as error:
+            refuse(f"the file {path} cannot be used: {error}", "write the path of Docker's config.json")
+    return path
+
+
 def _store_url(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, str):
         return value
@@ -146,6 +158,10 @@ class Word:
 
 FilePath = Annotated[Path, BeforeValidator(_path), WithJsonSchema({"type": "string", "title": "file"})]
 """An existing, readable, non-empty file."""
+DockerConfigFile = Annotated[
+    Path, BeforeValidator(_docker_config), WithJsonSchema({"type": "string", "title": "file"})
+]
+"""A file of Docker's or podman's with logins."""
 SecretFile = Annotated[
     InstanceOf[Secret],
     BeforeValidator(_secret_file),

@@ -14,7 +14,7 @@ _LONGEST = 64 * 1024
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret:
-    """A secret in a file, in the environment, or (tests) in memory. Only its origin can be seen.
+    """A secret in a file, in the environment, or in memory. Only its origin can be seen.
 
     The value is read anew on each `reveal`, so that a rotated file counts at once. Two secrets are equal when they
     come from the same place.
@@ -37,7 +37,7 @@ class Secret:
 
     @classmethod
     def of_text(cls, value: str) -> "Secret":
-        """Return a secret with this value, for tests."""
+        """Return a secret with this value, which somebody was told."""
         return cls(_text=value)
 
     @property

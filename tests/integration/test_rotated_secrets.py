@@ -1,6 +1,7 @@
 """Secrets and certificates that are rotated in their files count without a signal or a restart."""
 
 import contextlib
+import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -93,6 +94,34 @@ async def test_a_password_rotated_at_a_registry_with_basic_authentication(tmp_pa
             mounted.exchange({"password": "new-canary"})
             new = basic("pusher", "new-canary")
             await arrival(replica.url, "team/app", "v2", later.digest, headers=new, within=20.0)
+
+
+async def test_a_login_rotated_in_a_file_of_docker(tmp_path: Path) -> None:
+    image, later = make_image("first"), make_image("second")
+    users = {"pusher": "old-canary"}
+    async with run_registry(tmp_path, name="guarded", htpasswd=users) as replica:
+        host = replica.url.partition("://")[2]
+
+        def logins(password: str) -> dict[str, str]:
+            auth = basic("pusher", password)["Authorization"].removeprefix("Basic ")
+            return {"config.json": json.dumps({"auths": {host: {"auth": auth}}})}
+
+        mounted = Mounted(tmp_path / "secrets", logins("old-canary"))
+        credentials = {"docker_config": str(mounted.folder / "config.json")}
+        section = {"name": "eu", "url": replica.url, "credentials": credentials}
+        async with run_site(tmp_path, replicas=(), sections={"replicas": [section]}) as site:
+            await push(site.primary.url, "team/app", "v1", image)
+            await arrival(replica.url, "team/app", "v1", image.digest, headers=basic("pusher", "old-canary"))
+            await replica.stop()
+            users["pusher"] = "new-canary"
+            await replica.start()
+            await push(site.primary.url, "team/app", "v2", later)
+            await _parked(site)
+            mounted.exchange(logins("new-canary"))
+            new = basic("pusher", "new-canary")
+            await arrival(replica.url, "team/app", "v2", later.digest, headers=new, within=20.0)
+            assert [line["registry"] for line in site.daemon.events("secret_changed")] == ["eu"]
+            assert [line for line in site.daemon.log_lines() if "canary" in str(line)] == []
 
 
 async def test_the_secret_of_an_endpoint(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def directory(tmp_path: Path) -> Path:
     """Return a directory with the files that the example names."""
     for name in re.findall(r"\b(?:secrets|tls)/[\w.-]+", EXAMPLE):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("eHh4\n")  # base64, as one of them has to be
+        # Base64, as one of them has to be.
+        (tmp_path / name).write_text("{}\n" if name.endswith(".json") else "eHh4\n")
     return tmp_path
 
 
@@ -51,7 +52,7 @@ def test_the_minimal_file_is_minimal(tmp_path: Path, key: str) -> None:
 def test_the_example_loads(directory: Path) -> None:
     (directory / "replicator.yaml").write_text(EXAMPLE)
     settings = load(directory / "replicator.yaml", ENVIRON)
-    assert [replica.name for replica in settings.replicas] == ["eu-west", "us-east"]
+    assert [replica.name for replica in settings.replicas] == ["eu-west", "us-east", "ap-south"]
     names = "primary basic header query signed signed-sha1 standard other token sns lab"
     assert [endpoint.name for endpoint in settings.webhooks.endpoints] == names.split()
 

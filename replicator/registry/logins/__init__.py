@@ -1,0 +1,1 @@
+"""Where the credentials of a registry come from: the settings, a file of Docker's, a cloud."""
