@@ -15,7 +15,7 @@ from replicator.clock import SystemClock
 from replicator.errors import SettingsError
 from replicator.intake.quiet_deliveries import QUIET
 from replicator.intake.self_test import deliver
-from replicator.settings.credentials import EndpointAuth, JwtAuth
+from replicator.settings.credentials import EndpointAuth, JwtAuth, SnsAuth
 from replicator.settings.generic import GenericFormat
 from replicator.settings.schema import Endpoint, ListenAddress
 from replicator.settings.secrets import Secret
@@ -66,17 +66,19 @@ async def test_the_test_means_nothing_to_any_format(name: str, tmp_path: Path) -
 async def test_what_cannot_be_tested_is_left_to_the_sender(tmp_path: Path) -> None:
     """The gate is reached, which the refusal of a stranger shows; nothing is sent that would count as a push."""
     signed = EndpointAuth(jwt=JwtAuth(issuer="https://accounts.google.com", audience=("a",), claims={"email": "b"}))
+    topics = EndpointAuth(sns=SnsAuth(topics=("arn:aws:sns:eu-central-1:123456789012:pushes",)))
     described = GenericFormat(repository="r", tag="t")
     doors = (
         Endpoint(path="/jwt", auth=signed, format="gar"),
+        Endpoint(path="/sns", auth=topics, format="sns"),
         Endpoint(path="/hub", auth=BEARER, format="dockerhub"),
         Endpoint(path="/any", auth=BEARER, format="generic", generic=described),
     )
     async with running(tmp_path, doors) as site:
         found = [await _examined(one, site) for one in doors]
-        assert [one.ok for one in found] == [True] * 3
+        assert [one.ok for one in found] == [True] * 4
         assert [one.delivery for one in found] == [
-            "unproven: only the sender can sign",
+            *["unproven: only the sender can sign"] * 2,
             *["unproven: this sender has no event that asks for nothing"] * 2,
         ]
         assert all("let the sender send a test" in one.advice for one in found)
