@@ -14,6 +14,7 @@ from replicator.settings.credentials import Credentials
 from replicator.settings.registries import Tls
 from replicator.settings.schema import Settings
 from replicator.settings.secrets import Secret
+from replicator.settings.section import Section
 from replicator.world import Ground, configured
 from replicator.worlds import Worlds
 
@@ -96,7 +97,10 @@ def certificate_files(settings: Settings) -> Mapping[Path, tuple[str, ...]]:
 
 
 def _of_credentials(credentials: Credentials | None) -> tuple[Path, ...]:
-    values = () if credentials is None else (value for _, value in credentials)
+    if credentials is None:
+        return ()
+    sections = (credentials, *(value for _, value in credentials if isinstance(value, Section)))
+    values = [value for section in sections for _, value in section]
     paths = (value.path if isinstance(value, Secret) else value for value in values)
     return tuple(path for path in paths if isinstance(path, Path))
 

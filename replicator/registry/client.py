@@ -243,7 +243,7 @@ def open_registry(
         resolver=resolver,
     )
     transport = Transport(wiring)
-    logins = Logins(settings.name, source_of(settings, endpoint.origin, clock))
+    logins = Logins(settings.name, source_of(settings, endpoint.origin, transport, clock))
     authorizer = Authorizer(logins, reach, Tokens(logins, transport, clock), clock)
     exchange = Exchange(endpoint, reach, authorizer, transport, clock)
     return RegistryClient(Parts(exchange, transport, Capabilities.of(settings, clock), clock))

@@ -15,6 +15,7 @@ from replicator import strict_json
 from replicator.clock import Clock
 from replicator.errors import AccessDenied, Reason, RegistryError
 from replicator.model import Operation
+from replicator.registry import token_life
 from replicator.registry.answers import Reply, failure, unexpected
 from replicator.registry.http import Request
 from replicator.registry.login import Login, Logins
@@ -227,7 +228,7 @@ class Tokens:
         token = fields.get("token") or fields.get("access_token")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise unexpected(login.registry, Operation.TOKEN, reply, "without a token that can be used")
-        return token, _life(fields.get("expires_in"))
+        return token, _life(fields.get("expires_in", token_life.told_by(token)))
 
 
 def _life(expires_in: object) -> float:

@@ -1,15 +1,24 @@
 """Which source a registry's credentials come from."""
 
 from replicator.clock import Clock
+from replicator.registry.logins.azure import AzureLogins
 from replicator.registry.logins.docker_config import DockerConfigSource
+from replicator.registry.logins.kept import Kept
 from replicator.registry.logins.source import FixedSource, Source
 from replicator.registry.origin import Origin
-from replicator.settings.registries import RegistrySettings
+from replicator.registry.transport import Transport
+from replicator.settings.registries import PrimarySettings, ReplicaSettings
 
 
-def source_of(settings: RegistrySettings, origin: Origin, clock: Clock) -> Source:
+def source_of(
+    settings: PrimarySettings | ReplicaSettings, origin: Origin, transport: Transport, clock: Clock
+) -> Source:
     """Return where the credentials for the registry at `origin` come from; nothing is asked yet."""
     credentials = settings.credentials
-    if credentials is not None and credentials.docker_config is not None:
+    if credentials is None:
+        return FixedSource(None)
+    if credentials.docker_config is not None:
         return DockerConfigSource(credentials.docker_config, origin, clock)
+    if credentials.azure is not None:
+        return Kept(AzureLogins(credentials.azure, settings.name, origin, transport, clock).fetch, clock)
     return FixedSource(credentials)

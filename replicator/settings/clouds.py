@@ -1,0 +1,61 @@
+"""Logins by an identity of a cloud. Each needs an extra of the package, and is refused where that is missing."""
+
+from importlib.util import find_spec
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationInfo, model_validator
+
+from replicator.settings.fields import HttpsUrl, refuse
+from replicator.settings.files import SecretFile, SecretVariable
+from replicator.settings.secrets import Secret
+from replicator.settings.section import Section
+
+_Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
+_MODULES = {"azure": "azure.identity"}
+
+
+class AzureLogin(Section):
+    """An identity of Microsoft Entra, exchanged at Azure Container Registry for its own tokens."""
+
+    identity: Literal["service_principal", "managed_identity", "workload_identity"] = Field(
+        description="`service_principal` (a client secret), `managed_identity` (of the machine it runs on) or "
+        "`workload_identity` (of a pod, by the variables that its webhook sets)."
+    )
+    tenant_id: _Id | None = Field(None, description="Tenant of the service principal.")
+    client_id: _Id | None = Field(
+        None, description="The application, or the managed identity where the machine has several."
+    )
+    client_secret_file: SecretFile | None = Field(None, description="File that holds the client secret.")
+    client_secret_env: SecretVariable | None = Field(None, description="Environment variable that holds it.")
+    authority: HttpsUrl | None = Field(
+        None,
+        description="Where Entra is, for clouds of their own; absent: the public one, or `AZURE_AUTHORITY_HOST`.",
+    )
+    audience: HttpsUrl = Field(
+        "https://containerregistry.azure.net", description="What the token of Entra is asked for."
+    )
+
+    @property
+    def client_secret(self) -> Secret | None:
+        """The client secret, wherever it is."""
+        return self.client_secret_file or self.client_secret_env
+
+    @model_validator(mode="after")
+    def _can_be_used(self, info: ValidationInfo) -> "AzureLogin":
+        if info.context is not None:
+            _need_extra("azure")
+        whole = bool(self.tenant_id and self.client_id and self.client_secret)
+        if self.identity == "service_principal" and not whole:
+            refuse("lacks a part of the service principal", "write tenant_id, client_id and client_secret_file")
+        if self.identity != "service_principal" and self.client_secret is not None:
+            refuse("holds a client secret that is of no use", "write identity: service_principal, or remove it")
+        return self
+
+
+def _need_extra(extra: str) -> None:
+    try:
+        found = find_spec(_MODULES[extra]) is not None
+    except ModuleNotFoundError:
+        found = False
+    if not found:
+        refuse(f"needs the extra {extra}, which is not installed", f'install it: pip install "replicator[{extra}]"')
