@@ -23,7 +23,7 @@ from replicator.registry.gate import Gate, Limits
 from replicator.registry.http import HttpObserver, Request, Timeouts
 from replicator.registry.listing import Listing
 from replicator.registry.login import Logins
-from replicator.registry.logins.choose import source_of
+from replicator.registry.logins.choose import creator_of, source_of
 from replicator.registry.manifests import Manifests
 from replicator.registry.probes import Probes
 from replicator.registry.reach import Reach
@@ -245,5 +245,5 @@ def open_registry(
     transport = Transport(wiring)
     logins = Logins(settings.name, source_of(settings, endpoint.origin, transport, clock))
     authorizer = Authorizer(logins, reach, Tokens(logins, transport, clock), clock)
-    exchange = Exchange(endpoint, reach, authorizer, transport, clock)
+    exchange = Exchange(endpoint, reach, authorizer, transport, clock, creator_of(settings, endpoint.origin))
     return RegistryClient(Parts(exchange, transport, Capabilities.of(settings, clock), clock))

@@ -16,11 +16,14 @@ from replicator.registry.authorizer import Authorizer
 from replicator.registry.endpoint import Endpoint
 from replicator.registry.gate import PATIENCE
 from replicator.registry.http import Request
+from replicator.registry.login import denied
+from replicator.registry.logins.source import Create, NoProof
 from replicator.registry.reach import Reach
 from replicator.registry.transport import Answer, Transport
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_HOPS = 5
+_BEGINS = frozenset({Operation.UPLOAD_START, Operation.BLOB_MOUNT, Operation.MANIFEST_WRITE})
 MOST_REFUSALS = 4
 """How often what a registry had no time for is sent again."""
 
@@ -29,13 +32,20 @@ class Exchange:
     """Talks to one configured registry."""
 
     def __init__(
-        self, endpoint: Endpoint, reach: Reach, authorizer: Authorizer, transport: Transport, clock: Clock
+        self,
+        endpoint: Endpoint,
+        reach: Reach,
+        authorizer: Authorizer,
+        transport: Transport,
+        clock: Clock,
+        create: Create | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.reach = reach
         self._authorizer = authorizer
         self._transport = transport
         self._clock = clock
+        self._create = create
 
     @property
     def registry(self) -> str:
@@ -56,7 +66,25 @@ class Exchange:
             answer.close()
 
     async def ask(self, request: Request, *, limit: int = ERROR_BODY, follow: bool = True) -> Reply:
-        """Return a whole answer of any status; its body is cut behind `limit` bytes."""
+        """Return a whole answer of any status; its body is cut behind `limit` bytes.
+
+        A repository that is missing is made first, where something shall be written and the settings say so.
+        """
+        reply = await self._whole(request, limit, follow=follow)
+        if reply.status != HTTPStatus.NOT_FOUND or request.operation not in _BEGINS or self._create is None:
+            return reply
+        if self.failure(request, reply).code != "NAME_UNKNOWN":
+            return reply
+        # What is written to comes first among the scopes.
+        repository = request.scopes[0].name
+        try:
+            await self._create(repository)
+        except NoProof as error:
+            problem = f"the repository {repository} is missing and was not made: {error}"
+            raise denied(self.registry, problem, temporary=error.temporary) from error
+        return await self._whole(request, limit, follow=follow)
+
+    async def _whole(self, request: Request, limit: int, *, follow: bool) -> Reply:
         answer = await self._answer(request, follow=follow)
         try:
             return await answer.reply(limit)

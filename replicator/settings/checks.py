@@ -9,6 +9,7 @@ from typing import Any
 
 from replicator.model import shown
 from replicator.settings.document import DEFAULT_ADMIN
+from replicator.settings.ecr_host import ecr_place
 from replicator.settings.mistakes import KeyPath, Mistake
 from replicator.settings.registries import PRIMARY
 from replicator.settings.schema import name_of_path
@@ -79,6 +80,8 @@ def _check_registries(data: Any) -> Iterator[Mistake]:
     for path, registry in [(("primary",), _mapping(data, "primary")), *_items(data, "replicas")]:
         if isinstance(registry.get("credentials"), dict):
             yield from _check_credentials((*path, "credentials"), registry["credentials"])
+            if isinstance(registry["credentials"].get("aws"), dict):
+                yield from _check_aws((*path, "credentials", "aws"), registry["credentials"]["aws"], _url(registry))
         if isinstance(registry.get("tls"), dict):
             yield from _check_tls((*path, "tls"), registry["tls"], _url(registry))
         if isinstance(registry.get("capabilities"), dict):
@@ -107,6 +110,13 @@ def _check_credentials(path: KeyPath, credentials: Mapping[str, Any]) -> Iterato
         yield Mistake(path, "has a password without a user name", "add username: NAME")
     for key in ("password", "token", "identity_token"):
         yield from _not_both(path, credentials, key)
+
+
+def _check_aws(path: KeyPath, aws: Mapping[str, Any], url: str) -> Iterator[Mistake]:
+    if "region" not in aws and ecr_place(url.partition("://")[2]) is None:
+        yield Mistake(path, "does not say the region, and the URL does not either", "add region: REGION")
+    if "create_repositories" in aws and path[0] == "primary":
+        yield Mistake((*path, "create_repositories"), "is of no use at the primary", "remove it")
 
 
 def _check_tls(path: KeyPath, tls: Mapping[str, Any], url: str) -> Iterator[Mistake]:

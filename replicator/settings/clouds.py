@@ -11,7 +11,8 @@ from replicator.settings.secrets import Secret
 from replicator.settings.section import Section
 
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
-_MODULES = {"azure": "azure.identity"}
+_RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$")]
+_MODULES = {"azure": "azure.identity", "aws": "botocore"}
 
 
 class AzureLogin(Section):
@@ -49,6 +50,32 @@ class AzureLogin(Section):
             refuse("lacks a part of the service principal", "write tenant_id, client_id and client_secret_file")
         if self.identity != "service_principal" and self.client_secret is not None:
             refuse("holds a client secret that is of no use", "write identity: service_principal, or remove it")
+        return self
+
+
+class EcrRepositories(Section):
+    """How repositories are made that a replica lacks."""
+
+    immutable: bool = Field(default=False, description="Tags cannot be moved. Replication of moved tags then fails.")
+    scan_on_push: bool = Field(default=False, description="Images are scanned when they arrive.")
+    kms_key: str | None = Field(None, min_length=1, description="Key of KMS that encrypts; absent: AES256.")
+    tags: dict[str, str] = Field(default_factory=dict, description="Tags of AWS, as `team: platform`.")
+
+
+class AwsLogin(Section):
+    """An identity of AWS as its SDK finds it (variables, profile, role of the pod or machine), for Amazon ECR."""
+
+    region: _Id | None = Field(None, description="Region of the registry; absent: as its host name says.")
+    profile: str | None = Field(None, min_length=1, description="Profile in the files of AWS; absent: the default.")
+    role_arn: _RoleArn | None = Field(None, description="Role that the identity takes on for this registry.")
+    create_repositories: EcrRepositories | None = Field(
+        None, description="Make repositories that are missing when something is pushed, of a replica; absent: never."
+    )
+
+    @model_validator(mode="after")
+    def _can_be_used(self, info: ValidationInfo) -> "AwsLogin":
+        if info.context is not None:
+            _need_extra("aws")
         return self
 
 

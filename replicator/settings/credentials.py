@@ -2,7 +2,7 @@
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from replicator.settings.clouds import AzureLogin
+from replicator.settings.clouds import AwsLogin, AzureLogin
 from replicator.settings.fields import Duration, HeaderName, HttpsUrl, Many, QueryName, TopicArn, UserName, refuse
 from replicator.settings.files import DockerConfigFile, SecretFile, SecretFiles, SecretVariable
 from replicator.settings.secrets import Secret, standard_webhooks_key
@@ -29,7 +29,7 @@ class Credentials(Section):
         "`identitytoken`; only the login for this registry's host and port is used.",
     )
     azure: AzureLogin | None = Field(None, description="Log in to Azure Container Registry as an identity of Entra.")
-    aws: None = Field(None, description="Log in to Amazon ECR.")
+    aws: AwsLogin | None = Field(None, description="Log in to Amazon ECR as an identity of AWS.")
     gcp: None = Field(None, description="Log in to Google Artifact Registry.")
 
     @property

@@ -36,7 +36,6 @@ ROWS = (
         for registry in ("primary", "replicas[]")
         for key in (
             "proxy",
-            "credentials.aws",
             "credentials.gcp",
         )
     ),

@@ -24,6 +24,7 @@ LONGER_MODULES = {
 FENCES = {
     "aiohttp": ("replicator.registry", "replicator.intake", "replicator.admin", "replicator.daemon"),
     "alembic": ("replicator.store",),
+    "botocore": ("replicator.registry.logins.ecr_api",),
     "azure": ("replicator.registry.logins.entra",),
     "click": ("replicator.cli",),
     "prometheus_client": ("replicator.observability",),

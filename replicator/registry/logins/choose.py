@@ -1,10 +1,11 @@
 """Which source a registry's credentials come from."""
 
 from replicator.clock import Clock
+from replicator.registry.logins.aws import EcrLogins
 from replicator.registry.logins.azure import AzureLogins
 from replicator.registry.logins.docker_config import DockerConfigSource
 from replicator.registry.logins.kept import Kept
-from replicator.registry.logins.source import FixedSource, Source
+from replicator.registry.logins.source import Create, FixedSource, Source
 from replicator.registry.origin import Origin
 from replicator.registry.transport import Transport
 from replicator.settings.registries import PrimarySettings, ReplicaSettings
@@ -21,4 +22,12 @@ def source_of(
         return DockerConfigSource(credentials.docker_config, origin, clock)
     if credentials.azure is not None:
         return Kept(AzureLogins(credentials.azure, settings.name, origin, transport, clock).fetch, clock)
+    if credentials.aws is not None:
+        return Kept(EcrLogins(credentials.aws, origin).fetch, clock)
     return FixedSource(credentials)
+
+
+def creator_of(settings: PrimarySettings | ReplicaSettings, origin: Origin) -> Create | None:
+    """Return what makes a repository that is missing at the registry, None where nothing shall."""
+    aws = None if settings.credentials is None else settings.credentials.aws
+    return EcrLogins(aws, origin).create if aws is not None and aws.create_repositories is not None else None

@@ -22,6 +22,10 @@ Fetch = Callable[[], Awaitable[tuple[Proof, float]]]
 """Gets a proof anew, and the seconds that it lives. Raises NoProof or RegistryError."""
 
 
+Create = Callable[[str], Awaitable[None]]
+"""Makes a repository; that it is there already is as good. Raises NoProof."""
+
+
 class Source(Protocol):
     """Where the proof for one registry comes from."""
 

@@ -52,7 +52,13 @@ def test_the_minimal_file_is_minimal(tmp_path: Path, key: str) -> None:
 def test_the_example_loads(directory: Path) -> None:
     (directory / "replicator.yaml").write_text(EXAMPLE)
     settings = load(directory / "replicator.yaml", ENVIRON)
-    assert [replica.name for replica in settings.replicas] == ["eu-west", "us-east", "ap-south", "westeurope"]
+    assert [replica.name for replica in settings.replicas] == [
+        "eu-west",
+        "us-east",
+        "ap-south",
+        "westeurope",
+        "frankfurt",
+    ]
     names = "primary basic header query signed signed-sha1 standard other token sns lab"
     assert [endpoint.name for endpoint in settings.webhooks.endpoints] == names.split()
 

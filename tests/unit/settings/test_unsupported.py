@@ -85,8 +85,8 @@ CASES = {
         "4: replicas[0].proxy: is not supported yet; remove the key",
     ),
     "another way to log in": (
-        but("registry.example.com}", "registry.example.com, credentials: {aws: {region: x}}}"),
-        "2: primary.credentials.aws: is not supported yet; remove the key",
+        but("registry.example.com}", "registry.example.com, credentials: {gcp: {key_file: x}}}"),
+        "2: primary.credentials.gcp: is not supported yet; remove the key",
     ),
     "more than the off value": (
         BASE + "rules:\n  - deletes: propagate",

@@ -1,0 +1,27 @@
+"""Amazon ECR: the identity of AWS -> a password of 12 hours, sent as Basic (A11); repositories made when missing."""
+
+from replicator.registry.logins.ecr_api import EcrApi
+from replicator.registry.logins.threads import in_thread
+from replicator.registry.origin import Origin
+from replicator.settings.clouds import AwsLogin
+from replicator.settings.ecr_host import ecr_place
+from replicator.settings.proof import Proof
+from replicator.settings.secrets import Secret
+
+
+class EcrLogins:
+    """Gets passwords of one registry, and makes repositories in it."""
+
+    def __init__(self, settings: AwsLogin, origin: Origin) -> None:
+        place = ecr_place(origin.host)
+        region = settings.region or ("" if place is None else place.region)
+        self._api = EcrApi(settings, region, "" if place is None else place.account)
+
+    async def fetch(self) -> tuple[Proof, float]:
+        """Return user name and password and their life. Raises NoProof."""
+        password, life = await in_thread("AWS", EcrApi.password, self._api)
+        return Proof(username="AWS", password=Secret.of_text(password)), life
+
+    async def create(self, repository: str) -> None:
+        """Make a repository as the settings say. Raises NoProof when AWS refuses."""
+        await in_thread("AWS", self._api.create, repository)

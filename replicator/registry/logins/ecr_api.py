@@ -1,0 +1,103 @@
+"""The two calls of Amazon ECR's own API that are needed, by the SDK. Only this module imports it, when asked.
+
+They block, for up to a minute. What AWS says is not shown but for the code of its error.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from replicator.registry.logins.source import NoProof
+from replicator.settings.clouds import AwsLogin, EcrRepositories
+
+_LIFE = 12 * 3600.0
+_SHORTEST = 60.0
+_SERVER_ERROR = 500
+_ROLE_SECONDS = 3600
+_SESSION = "replicator"
+
+
+@dataclass(frozen=True, slots=True)
+class EcrApi:
+    """The API in one region, as the configured identity. `account` is whose registry it is, "" for the identity's."""
+
+    login: AwsLogin
+    region: str
+    account: str = ""
+
+    def password(self) -> tuple[str, float]:
+        """Return the password of the user `AWS` and the seconds that it lives. Raises NoProof."""
+        with _told("ecr:GetAuthorizationToken"):
+            answer = self._client().get_authorization_token()
+        try:
+            (data, *_) = answer["authorizationData"]
+            user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
+            # Both times are of the same clock.
+            sent = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+            life = (data["expiresAt"] - sent).total_seconds()
+        except (KeyError, ValueError, TypeError, binascii.Error):
+            # The cause is dropped on purpose: it may hold the password.
+            raise NoProof("Amazon ECR gave no password that can be read", temporary=True) from None
+        if user != "AWS" or not password:
+            raise NoProof("Amazon ECR gave no password that can be read", temporary=True)
+        return password, min(_LIFE, max(_SHORTEST, life))
+
+    def create(self, repository: str) -> None:
+        """Make a repository; that it is there already is as good. Raises NoProof."""
+        how = self.login.create_repositories or EcrRepositories()
+        wanted: dict[str, Any] = {
+            "repositoryName": repository,
+            "imageTagMutability": "IMMUTABLE" if how.immutable else "MUTABLE",
+            "imageScanningConfiguration": {"scanOnPush": how.scan_on_push},
+            "encryptionConfiguration": {"encryptionType": "KMS", "kmsKey": how.kms_key}
+            if how.kms_key
+            else {"encryptionType": "AES256"},
+            "tags": [{"Key": key, "Value": value} for key, value in how.tags.items()],
+        }
+        if self.account:
+            wanted["registryId"] = self.account
+        with _told("ecr:CreateRepository", also_fine="RepositoryAlreadyExistsException"):
+            self._client().create_repository(**wanted)
+
+    def _client(self) -> Any:
+        from botocore.config import Config  # noqa: PLC0415 -- an extra
+        from botocore.session import Session  # noqa: PLC0415 -- an extra
+
+        # New ones each time: what was rotated counts.
+        session = Session(profile=self.login.profile)
+        network = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+        keys: dict[str, str] = {}
+        if self.login.role_arn is not None:
+            security = session.create_client("sts", region_name=self.region, config=network)
+            taken = security.assume_role(
+                RoleArn=self.login.role_arn, RoleSessionName=_SESSION, DurationSeconds=_ROLE_SECONDS
+            )["Credentials"]
+            keys = {
+                "aws_access_key_id": taken["AccessKeyId"],
+                "aws_secret_access_key": taken["SecretAccessKey"],
+                "aws_session_token": taken["SessionToken"],
+            }
+        return session.create_client("ecr", region_name=self.region, config=network, **keys)
+
+
+@contextmanager
+def _told(right: str, *, also_fine: str = "") -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 -- an extra
+
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        if code == also_fine and code:
+            return
+        shown = code if code.isalnum() else "an unknown code"
+        raise NoProof(
+            f"AWS refused {right} ({shown})", temporary=status >= _SERVER_ERROR or code.startswith("Throttl")
+        ) from None
+    except (BotoCoreError, OSError) as error:
+        raise NoProof(f"AWS was not asked for {right} ({type(error).__name__})", temporary=True) from None

@@ -1,0 +1,136 @@
+"""AWS as far as ECR's login needs it: ECR's API and STS, which check signatures, and a registry that asks for it."""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+from aiohttp import web
+
+from tests.support.front import pass_on
+from tests.support.registries import run_registry
+from tests.support.web import basic_of, serve
+
+REGION = "eu-central-1"
+KEY_ID = "AKIAEXAMPLE0000000000"
+ROLE = "arn:aws:iam::123456789012:role/mirror"
+_LIFE = 12 * 3600
+_TARGET = "AmazonEC2ContainerRegistry_V20150921."
+_STS = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
+<AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken>session-canary</SessionToken>
+<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
+
+
+@dataclass(slots=True)
+class Aws:
+    """The servers' state. `keys` are secrets by their id; `passwords` those that the registry takes."""
+
+    keys: dict[str, str] = field(default_factory=lambda: {KEY_ID: "secret-canary"})
+    passwords: list[str] = field(default_factory=list)
+    repositories: dict[str, dict[str, Any]] = field(default_factory=dict)
+    may_create: bool = True
+    calls: list[str] = field(default_factory=list)
+    signers: list[str] = field(default_factory=list)
+    refusal: tuple[int, str] | None = None
+    api: str = ""
+    url: str = ""
+    upstream: str = ""
+
+    async def call(self, request: web.Request) -> web.Response:
+        """Answer one call of either API."""
+        body = await request.read()
+        service = "ecr" if "X-Amz-Target" in request.headers else "sts"
+        signer = self._signer(request, body, service)
+        if signer is None:
+            return _error(400, "InvalidSignatureException")
+        self.signers.append(signer)
+        if self.refusal is not None:
+            return _error(*self.refusal)
+        if service == "sts":
+            return self._assume_role(parse_qs(body.decode()))
+        action = request.headers["X-Amz-Target"].removeprefix(_TARGET)
+        self.calls.append(action)
+        return self._token() if action == "GetAuthorizationToken" else self._create(json.loads(body))
+
+    async def registry(self, request: web.Request) -> web.StreamResponse:
+        """Answer as the registry does: Basic on every request, and no repository that nobody made."""
+        user, password = basic_of(request.headers.get("Authorization", "")) or ("", "")
+        if user != "AWS" or password not in self.passwords:
+            challenge = {"WWW-Authenticate": f'Basic realm="{self.url}/",service="ecr.amazonaws.com"'}
+            return web.json_response({"errors": [{"code": "DENIED"}]}, status=401, headers=challenge)
+        parts = request.path.removeprefix("/v2/").split("/")
+        ends = [place for place, part in enumerate(parts) if part in {"blobs", "manifests", "tags"}]
+        name = "/".join(parts[: ends[0]]) if ends else ""
+        if name and name not in self.repositories:
+            return web.json_response({"errors": [{"code": "NAME_UNKNOWN", "message": "no such one"}]}, status=404)
+        return await pass_on(request, self.upstream, drop=frozenset({"authorization"}))
+
+    def _token(self) -> web.Response:
+        self.passwords.append(f"ecr-canary-{len(self.calls)}")
+        token = base64.b64encode(f"AWS:{self.passwords[-1]}".encode()).decode()
+        data = {"authorizationToken": token, "expiresAt": time.time() + _LIFE, "proxyEndpoint": self.url}
+        return web.json_response({"authorizationData": [data]}, content_type="application/x-amz-json-1.1")
+
+    def _create(self, wanted: dict[str, Any]) -> web.Response:
+        name = wanted["repositoryName"]
+        if not self.may_create:
+            return _error(400, "AccessDeniedException")
+        if name in self.repositories:
+            return _error(400, "RepositoryAlreadyExistsException")
+        self.repositories[name] = wanted
+        return web.json_response({"repository": {"repositoryName": name}}, content_type="application/x-amz-json-1.1")
+
+    def _assume_role(self, form: dict[str, list[str]]) -> web.Response:
+        self.calls.append(form["Action"][0])
+        if form["RoleArn"] != [ROLE]:
+            return web.Response(
+                status=403, text="<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
+            )
+        self.keys["ASIAEXAMPLE"] = "role-canary"
+        return web.Response(text=_STS.format(key="ASIAEXAMPLE", secret="role-canary"), content_type="text/xml")
+
+    def _signer(self, request: web.Request, body: bytes, service: str) -> str | None:
+        """Return whose signature (version 4) is right, None when it is not."""
+        algorithm, _, rest = request.headers.get("Authorization", "").partition(" ")
+        parts = dict(part.strip().split("=", 1) for part in rest.split(",")) if rest else {}
+        key_id, _, scope = parts.get("Credential", "").partition("/")
+        day, _, place = scope.partition("/")
+        secret = self.keys.get(key_id)
+        if algorithm != "AWS4-HMAC-SHA256" or secret is None or place != f"{REGION}/{service}/aws4_request":
+            return None
+        names = parts["SignedHeaders"].split(";")
+        lines = [f"{name}:{' '.join(request.headers[name].split())}\n" for name in names]
+        canonical = "\n".join(
+            [request.method, request.path, "", "".join(lines), ";".join(names), hashlib.sha256(body).hexdigest()]
+        )
+        text = "\n".join(
+            [algorithm, request.headers["X-Amz-Date"], scope, hashlib.sha256(canonical.encode()).hexdigest()]
+        )
+        key = f"AWS4{secret}".encode()
+        for word in (day, REGION, service, "aws4_request"):
+            key = hmac.digest(key, word.encode(), "sha256")
+        return key_id if hmac.digest(key, text.encode(), "sha256").hex() == parts["Signature"] else None
+
+
+def _error(status: int, code: str) -> web.Response:
+    document = {"__type": code, "message": "not shown: canary"}
+    return web.json_response(document, status=status, content_type="application/x-amz-json-1.1")
+
+
+@contextlib.asynccontextmanager
+async def run_aws(folder: Path) -> AsyncIterator[Aws]:
+    """Run the APIs, the registry and the Distribution behind it."""
+    aws = Aws()
+    api, front = web.Application(), web.Application(client_max_size=64 * 1024 * 1024)
+    api.router.add_post("/", aws.call)
+    front.router.add_route("*", "/{anything:.*}", aws.registry)
+    async with run_registry(folder, name="ecr") as registry, serve(api) as api_url, serve(front) as url:
+        aws.api, aws.url, aws.upstream = api_url, url, registry.url
+        yield aws
