@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationInfo, model_validator
 
 from replicator.settings.fields import HttpsUrl, refuse
-from replicator.settings.files import SecretFile, SecretVariable
+from replicator.settings.files import FilePath, SecretFile, SecretVariable
 from replicator.settings.secrets import Secret
 from replicator.settings.section import Section
 
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 _RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$")]
-_MODULES = {"azure": "azure.identity", "aws": "botocore"}
+_MODULES = {"azure": "azure.identity", "aws": "botocore", "gcp": "google.auth"}
 
 
 class AzureLogin(Section):
@@ -76,6 +76,22 @@ class AwsLogin(Section):
     def _can_be_used(self, info: ValidationInfo) -> "AwsLogin":
         if info.context is not None:
             _need_extra("aws")
+        return self
+
+
+class GcpLogin(Section):
+    """An identity of Google Cloud, for Artifact Registry."""
+
+    key_file: FilePath | None = Field(
+        None,
+        description="Key of a service account, JSON; absent: what the environment offers (metadata server, workload "
+        "identity, the file that `GOOGLE_APPLICATION_CREDENTIALS` names).",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_used(self, info: ValidationInfo) -> "GcpLogin":
+        if info.context is not None:
+            _need_extra("gcp")
         return self
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field, ValidationInfo, model_validator
 
-from replicator.settings.clouds import AwsLogin, AzureLogin
+from replicator.settings.clouds import AwsLogin, AzureLogin, GcpLogin
 from replicator.settings.fields import Duration, HeaderName, HttpsUrl, Many, QueryName, TopicArn, UserName, refuse
 from replicator.settings.files import DockerConfigFile, SecretFile, SecretFiles, SecretVariable
 from replicator.settings.secrets import Secret, standard_webhooks_key
@@ -30,7 +30,9 @@ class Credentials(Section):
     )
     azure: AzureLogin | None = Field(None, description="Log in to Azure Container Registry as an identity of Entra.")
     aws: AwsLogin | None = Field(None, description="Log in to Amazon ECR as an identity of AWS.")
-    gcp: None = Field(None, description="Log in to Google Artifact Registry.")
+    gcp: GcpLogin | None = Field(
+        None, description="Log in to Google Artifact Registry as an identity of Google Cloud."
+    )
 
     @property
     def password(self) -> Secret | None:

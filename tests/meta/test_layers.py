@@ -28,6 +28,7 @@ FENCES = {
     "azure": ("replicator.registry.logins.entra",),
     "click": ("replicator.cli",),
     "prometheus_client": ("replicator.observability",),
+    "google": ("replicator.registry.logins.google_token",),
     "pydantic": ("replicator.settings",),
     "rich": ("replicator.cli",),
     "semantic_version": ("replicator.settings", "replicator.routing"),

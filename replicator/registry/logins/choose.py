@@ -4,6 +4,7 @@ from replicator.clock import Clock
 from replicator.registry.logins.aws import EcrLogins
 from replicator.registry.logins.azure import AzureLogins
 from replicator.registry.logins.docker_config import DockerConfigSource
+from replicator.registry.logins.gcp import GoogleLogins
 from replicator.registry.logins.kept import Kept
 from replicator.registry.logins.source import Create, FixedSource, Source
 from replicator.registry.origin import Origin
@@ -24,6 +25,8 @@ def source_of(
         return Kept(AzureLogins(credentials.azure, settings.name, origin, transport, clock).fetch, clock)
     if credentials.aws is not None:
         return Kept(EcrLogins(credentials.aws, origin).fetch, clock)
+    if credentials.gcp is not None:
+        return Kept(GoogleLogins(credentials.gcp).fetch, clock)
     return FixedSource(credentials)
 
 

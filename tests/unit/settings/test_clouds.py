@@ -41,6 +41,7 @@ def test_what_does_not_go_together_is_said(tmp_path: Path, section: str, message
         "azure: {identity: managed_identity}",
         "azure: {identity: workload_identity}",
         "aws: {region: eu-central-1}",
+        "gcp: {}",
     ],
 )
 def test_what_is_enough(tmp_path: Path, section: str) -> None:
@@ -56,6 +57,7 @@ def test_the_region_may_be_in_the_host_name(tmp_path: Path) -> None:
     ("module", "extra", "section"),
     [
         ("azure", "azure", "azure: {identity: managed_identity}"),
+        ("google", "gcp", "gcp: {}"),
         ("botocore", "aws", "aws: {region: eu-central-1}"),
     ],
 )

@@ -58,6 +58,7 @@ def test_the_example_loads(directory: Path) -> None:
         "ap-south",
         "westeurope",
         "frankfurt",
+        "belgium",
     ]
     names = "primary basic header query signed signed-sha1 standard other token sns lab"
     assert [endpoint.name for endpoint in settings.webhooks.endpoints] == names.split()

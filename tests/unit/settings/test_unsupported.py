@@ -84,10 +84,6 @@ CASES = {
         but("eu.example.com}", "eu.example.com, proxy: http://proxy.example.com}"),
         "4: replicas[0].proxy: is not supported yet; remove the key",
     ),
-    "another way to log in": (
-        but("registry.example.com}", "registry.example.com, credentials: {gcp: {key_file: x}}}"),
-        "2: primary.credentials.gcp: is not supported yet; remove the key",
-    ),
     "more than the off value": (
         BASE + "rules:\n  - deletes: propagate",
         "6: rules[0].deletes: anything but ignore is not supported yet; write deletes: ignore or remove the key",
