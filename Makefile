@@ -85,9 +85,14 @@ pictures: $(READY) tools ## draw docs/pictures anew: what the panels show of a r
 	@EXTRAS=dev,pictures tests/tools/make-venv.sh $(VENV)
 	@$(PY) -m tests.pictures $(ARGS)
 
+.PHONY: fuzz
+fuzz: $(READY) ## coverage-guided fuzzing of the webhook decoders, 20 s each; ARGS='--seconds 600 acr' (installs atheris)
+	@EXTRAS=dev,fuzz tests/tools/make-venv.sh $(VENV)
+	@$(PY) -m tests.fuzz $(ARGS)
+
 .PHONY: pins
 pins: ## write constraints.txt anew, from the newest versions that pyproject.toml allows
-	@EXTRAS=dev,pictures tests/tools/make-venv.sh build/pins --newest
+	@EXTRAS=dev,fuzz,pictures tests/tools/make-venv.sh build/pins --newest
 	@{ sed -n '/^#/p' constraints.txt; build/pins/bin/python -m pip --disable-pip-version-check freeze --all \
 	  | grep -E '^[A-Za-z0-9_.-]+==' | LC_ALL=C sort -f; } > build/constraints.txt
 	@mv build/constraints.txt constraints.txt && rm -rf build/pins

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,24 +12,9 @@ from hypothesis import strategies as st
 
 from replicator.intake.formats.decoded import Decoded
 from replicator.intake.formats.fields import MAX_EVENTS
-from replicator.intake.formats.generic import decoder_of
-from replicator.intake.formats.known import FORMATS
-from replicator.intake.formats.reading import Decoder
-from replicator.model import Digest, parse_repository, parse_tag
-from replicator.settings.generic import GenericFormat
+from tests.support.decoding import DECODERS, read
 from tests.support.webhook_samples import Sample, samples
 
-LIMIT = 8 << 20
-SECONDS = 2.0
-GENERIC = GenericFormat(
-    events="data", repository="repository", tag="tag", digest="digest", host="host", time="time", id="id"
-)
-LISTS = GenericFormat(events="events[*]", image="images[*]", tag="tags[*]", action="a.b", deletes=("x",))
-DECODERS: Mapping[str, Decoder] = {
-    **{name: form.decode for name, form in FORMATS.items()},
-    "generic": decoder_of(GENERIC),
-    "generic of lists": decoder_of(LISTS),
-}
 every_decoder = pytest.mark.parametrize("name", DECODERS)
 OF_FORMATS: Mapping[str, list[Sample]] = {
     name: [sample for sample in samples().values() if sample.format == name] or list(samples().values())[::8]
@@ -83,28 +67,6 @@ json_values = st.recursive(
     lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.text(max_size=10), inside, max_size=4),
     max_leaves=20,
 )
-
-
-def read(name: str, body: bytes, headers: Mapping[str, str]) -> Decoded:
-    started = time.monotonic()
-    decoded = DECODERS[name](body, headers, limit=LIMIT)
-    assert time.monotonic() - started < SECONDS
-    for change in decoded.changes:
-        assert parse_repository(change.repository) == change.repository
-        if isinstance(change.reference, Digest):
-            assert Digest.parse(str(change.reference)) == change.reference
-        else:
-            assert parse_tag(change.reference) == change.reference
-        assert change.digest is None or Digest.parse(str(change.digest)) == change.digest
-        assert change.happened_at is None or 0 <= change.happened_at < 1e12
-        assert change.host is None or 0 < len(change.host) <= 256
-        assert len(change.event_id) <= 256
-        # What is logged and stored must be able to become bytes.
-        (change.event_id + (change.host or "")).encode()
-    assert all(each.reason.isprintable() and len(each.reason) < 1_000 for each in decoded.unreadable)
-    if decoded.reply is not None and decoded.reply.body is not None:
-        assert all(value.isascii() and len(value) <= 256 for value in decoded.reply.body.values())
-    return decoded
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

@@ -16,12 +16,13 @@ from replicator.errors import (
     ReplicatorError,
     SettingsError,
     StoreError,
+    Withheld,
 )
 
 
 def test_there_is_one_root() -> None:
     found = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, Exception)]
-    assert len(found) == 10
+    assert len(found) == 12
     assert all(issubclass(one, ReplicatorError) for one in found)
 
 
@@ -42,7 +43,7 @@ def test_what_an_error_says_of_itself(error: ReplicatorError, reason: Reason, te
     assert (str(error), error.reason, error.temporary, error.retry_after) == ("x", reason, temporary, None)
 
 
-@pytest.mark.parametrize("family", [AccessDenied, NotFound, ManifestBlobUnknown])
+@pytest.mark.parametrize("family", [AccessDenied, NotFound, Withheld, ManifestBlobUnknown])
 def test_refusals_name_who_refused_and_how(family: type[RegistryError]) -> None:
     error = family("x", registry="eu", status=404, code="MANIFEST_UNKNOWN", retry_after=3.0)
     assert isinstance(error, RegistryError)
