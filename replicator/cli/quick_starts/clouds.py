@@ -27,6 +27,7 @@ az acr token create --name replicator-pull --registry %{short} \\
 az acr token credential generate --name replicator-pull --registry %{short} --password1 \\
   --query 'passwords[0].value' --output tsv > %{file}
 # Instead, a service principal with the role AcrPull: its application id is the user name, its secret the password.
+# An identity of Entra that needs no password: `azure: {identity: managed_identity}` (docs/logins.md).
 # ACR lists its repositories to no token; nothing here needs that.
 """,
     push_user="replicator-push",
@@ -40,8 +41,9 @@ az acr token credential generate --name replicator-push --registry %{short} --pa
 """,
 )
 _ECR_LOGIN = """
-# ECR's passwords live 12 hours: renew the file from a timer, each 6 hours, as whoever has these rights. The daemon
-# reads it again by itself.
+# Best, with pip install "replicator[aws]": write `credentials: {aws: {}}` in place of user and password, and the
+# daemon gets passwords itself, by the role of its machine or pod (docs/logins.md). Without it they live 12 hours:
+# renew the file from a timer, each 6 hours, as whoever has these rights. The daemon reads it again by itself.
 aws ecr get-login-password > %{file}.new && mv %{file}.new %{file}
 """
 ECR: Final = Kind(
@@ -72,7 +74,8 @@ aws events put-targets --rule replicator --targets "Id=replicator,Arn=$DESTINATI
     push_user="AWS",
     push=f"""
 # Rights: those to pull, and ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:PutImage.
-# Repositories must exist, or be made on the first push by a repository creation template.
+# Repositories must exist, or be made on the first push by a repository creation template, or by the daemon
+# (`create_repositories` in `aws:`).
 {_ECR_LOGIN}""",
 )
 GAR: Final = Kind(
