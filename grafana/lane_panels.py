@@ -52,7 +52,7 @@ def lane_state(number: int, width: int = 8) -> Panel:
             states("paused", "orange"),
             states("seeding", "blue"),
         ),
-        alerts=("ReplicatorLaneOpen",),
+        alerts=("ReplicatorLaneOpen", "ReplicatorLanePaused"),
     )
 
 

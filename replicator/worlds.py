@@ -90,6 +90,11 @@ class Worlds:
                     views[name] = replace(views[name], inflight=views[name].inflight + former.inflight)
         return views
 
+    async def heed_pause(self, replica: str) -> None:
+        """Have a replica's lane ask the store whether it is paused; one that a reload begins asks by itself."""
+        if self._used.settings.replica(replica) is not None:
+            await self._used.engine.heed_pause(replica)
+
     async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
         """Return what `reference` names on the primary. Raises RegistryError, ContentError."""
         primary = self._used.registries[self._used.settings.primary.name]

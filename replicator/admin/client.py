@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from replicator.admin.documents import StatusDocument, WaitDocument
+from replicator.admin.documents import LaneDocument, StatusDocument, WaitDocument
 from replicator.admin.status import StatusQuery
 from replicator.errors import ReplicatorError
 from replicator.model import shown
@@ -55,17 +55,35 @@ class AdminClient:
             raise self._failed(status, document)
         return cast("WaitDocument", document)
 
+    async def pause(self, replica: str) -> LaneDocument:
+        """Have a lane rest."""
+        return cast("LaneDocument", await self._order(f"/api/v1/lanes/{replica}/pause", "paused_since"))
+
+    async def resume(self, replica: str) -> LaneDocument:
+        """Have a lane work again."""
+        return cast("LaneDocument", await self._order(f"/api/v1/lanes/{replica}/resume", "paused_since"))
+
+    async def _order(self, path: str, expected: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
+        status, document = await self._ask("POST", path, _PATIENCE, json=body or {})
+        if status != HTTPStatus.OK or expected not in document:
+            raise self._failed(status, document)
+        return document
+
     async def _get(
         self, path: str, query: Sequence[tuple[str, str]], seconds: float
     ) -> tuple[int, Mapping[str, Any]]:
+        return await self._ask("GET", path, seconds, params=query)
+
+    async def _ask(self, method: str, path: str, seconds: float, **more: Any) -> tuple[int, Mapping[str, Any]]:
         headers = {"Authorization": f"Bearer {self._token.reveal()}"} if self._token is not None else {}
         try:
-            async with self._session.get(
+            async with self._session.request(
+                method,
                 f"{self._base}{path}",
-                params=query,
                 headers=headers,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=seconds),
+                **more,
             ) as response:
                 status = response.status
                 body = bytearray()

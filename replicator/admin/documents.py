@@ -4,11 +4,15 @@ from typing import NotRequired, TypedDict
 
 
 class ReplicaStatus(TypedDict):
-    """One replica. `state` is its lane's, or `stopped` where no daemon runs; `failing` counts rows by reason."""
+    """One replica. `state` is its lane's, or `stopped` where no daemon runs; `failing` counts rows by reason.
+
+    `paused_since` is when an operator paused it, also where no daemon runs.
+    """
 
     name: str
     labels: dict[str, str]
     state: str
+    paused_since: float | None
     lag_seconds: float
     owed: int
     parked: int
@@ -94,6 +98,14 @@ class ChangesDocument(TypedDict):
 
     ref: str
     changes: list[RecordedChange]
+
+
+class LaneDocument(TypedDict):
+    """What pausing or resuming a lane came to; `changed` is false where it was so already."""
+
+    replica: str
+    paused_since: float | None
+    changed: bool
 
 
 class HealthDocument(TypedDict):

@@ -10,3 +10,5 @@ class AdminEvent(StrEnum):
     ADMIN_STORE_UNREADABLE = "admin_store_unreadable"
     ADMIN_LISTENING = "admin_listening"
     ADMIN_CHANGE = "admin_change"
+    ADMIN_PAUSE = "admin_pause"
+    ADMIN_RESUME = "admin_resume"

@@ -3,106 +3,16 @@
 from typing import Any, Final
 
 from replicator import __version__
-
-_NUMBER: Final = {"type": "number"}
-_COUNT: Final = {"type": "integer", "minimum": 0}
-_TEXT: Final = {"type": "string"}
-_FLAG: Final = {"type": "boolean"}
-_TEXT_OR_NULL: Final = {"type": ["string", "null"]}
+from replicator.admin.schemas import SCHEMAS, TEXT, schema
 
 
-def _object(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required}
+def _reply(description: str, of: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema(of)}}}
 
 
-def _list(name: str) -> dict[str, Any]:
-    return {"type": "array", "items": _schema(name)}
+def _query(name: str, description: str, of: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": of, "required": required}
 
-
-def _schema(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _reply(description: str, schema: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": _schema(schema)}}}
-
-
-def _query(name: str, description: str, schema: dict[str, Any], *, required: bool = False) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": description, "schema": schema, "required": required}
-
-
-_SCHEMAS: Final = {
-    "Failure": _object({"code": _TEXT, "message": _TEXT}),
-    "Error": _object({"error": _schema("Failure")}),
-    "Health": _object({"status": {"enum": ["ok", "failing"]}, "problem": _TEXT, "store_seconds": _NUMBER}),
-    "Replica": _object(
-        {
-            "name": _TEXT,
-            "labels": {"type": "object", "additionalProperties": _TEXT},
-            "state": {"enum": ["running", "paused", "open", "seeding", "stopped"]},
-            "lag_seconds": _NUMBER,
-            "owed": _COUNT,
-            "parked": _COUNT,
-            "failing": {"type": "object", "additionalProperties": _COUNT},
-            "inflight": _COUNT,
-            "last_error": _TEXT,
-            "last_success": {"type": ["number", "null"], "description": "Unix seconds"},
-        }
-    ),
-    "Totals": _object(
-        {"lag_seconds": _NUMBER, "owed": _COUNT, "parked": _COUNT, "failing": _COUNT, "inflight": _COUNT}
-    ),
-    "Row": _object(
-        {
-            "replica": _TEXT,
-            "repository": _TEXT,
-            "reference": _TEXT,
-            "state": {"enum": ["owed", "failing", "parked"]},
-            "wanted": _TEXT_OR_NULL,
-            "have": _TEXT_OR_NULL,
-            "owed_seconds": _NUMBER,
-            "due_at": {"type": ["number", "null"], "description": "Unix seconds"},
-            "attempts": _COUNT,
-            "reason": _TEXT_OR_NULL,
-            "message": _TEXT,
-        }
-    ),
-    "Status": _object(
-        {
-            "version": _TEXT,
-            "daemon": _FLAG,
-            "read_at": _NUMBER,
-            "replicas": _list("Replica"),
-            "totals": _schema("Totals"),
-            "rows": _list("Row"),
-            "next": _TEXT_OR_NULL,
-        },
-        optional=("rows", "next"),
-    ),
-    "Awaited": _object({"replica": _TEXT, "complete": _FLAG, "waiting_for": _TEXT}),
-    "Wait": _object(
-        {
-            "ref": _TEXT,
-            "digest": _TEXT_OR_NULL,
-            "complete": _FLAG,
-            "replicas": _list("Awaited"),
-            "seconds": _NUMBER,
-            "error": _schema("Failure"),
-        },
-        optional=("error",),
-    ),
-    "Change": _object(
-        {
-            "ref": _TEXT,
-            "replicas": {"type": "array", "items": _TEXT},
-            "priority": {"enum": ["high", "normal", "low", None]},
-        },
-        optional=("replicas", "priority"),
-    ),
-    "Recorded": _object({"replica": _TEXT, "result": {"enum": ["accepted", "coalesced", "known"]}}),
-    "Changes": _object({"ref": _TEXT, "changes": _list("Recorded")}),
-}
 
 _REFUSALS: Final = {
     "400": _reply("Not understood; the message says what would be right.", "Error"),
@@ -114,6 +24,25 @@ _REFUSALS: Final = {
 _PROBE: Final = {"200": _reply("It works.", "Health"), "503": _reply("It does not.", "Health")}
 _REF: Final = "repository:tag or repository@digest, also with the primary's host in front"
 
+_REPLICA: Final = {"name": "replica", "in": "path", "description": "Its name", "schema": TEXT, "required": True}
+
+
+def _order(summary: str) -> dict[str, Any]:
+    """Return what is told a lane by a request without a body."""
+    return {
+        "post": {
+            "summary": summary,
+            "parameters": [_REPLICA],
+            "responses": {
+                **_REFUSALS,
+                "200": _reply("It is so now, over restarts too", "Lane"),
+                "404": _reply("There is no such replica", "Error"),
+                "415": _reply("Not application/json", "Error"),
+            },
+        }
+    }
+
+
 _PATHS: Final[dict[str, Any]] = {
     "/healthz": {"get": {"summary": "Is the event loop alive, and the store?", "security": [], "responses": _PROBE}},
     "/readyz": {"get": {"summary": "Is the store writable, and intake open?", "security": [], "responses": _PROBE}},
@@ -121,7 +50,7 @@ _PATHS: Final[dict[str, Any]] = {
         "get": {
             "summary": "Metrics; OpenMetrics where Accept asks for it.",
             "security": [],
-            "responses": {"200": {"description": "The page", "content": {"text/plain": {"schema": _TEXT}}}},
+            "responses": {"200": {"description": "The page", "content": {"text/plain": {"schema": TEXT}}}},
         }
     },
     "/api/v1/status": {
@@ -130,8 +59,8 @@ _PATHS: Final[dict[str, Any]] = {
             "parameters": [
                 _query("owed", "1 lists the owed rows", {"enum": ["0", "1"]}),
                 _query("parked", "1 lists the parked rows only", {"enum": ["0", "1"]}),
-                _query("replica", "Only this replica", _TEXT),
-                _query("after", "The `next` of the answer before", _TEXT),
+                _query("replica", "Only this replica", TEXT),
+                _query("after", "The `next` of the answer before", TEXT),
                 _query("limit", "Rows in one answer", {"type": "integer", "minimum": 1, "maximum": 1000}),
             ],
             "responses": {"200": _reply("The status", "Status"), **_REFUSALS},
@@ -141,9 +70,9 @@ _PATHS: Final[dict[str, Any]] = {
         "get": {
             "summary": "Wait until the digest that `ref` names on the primary now is complete on the replicas.",
             "parameters": [
-                _query("ref", _REF, _TEXT, required=True),
-                _query("replica", "May stand several times; none: all that a rule names", _TEXT),
-                _query("timeout", "Seconds, or as 30s, 5m; at most an hour, 30 s if absent", _TEXT),
+                _query("ref", _REF, TEXT, required=True),
+                _query("replica", "May stand several times; none: all that a rule names", TEXT),
+                _query("timeout", "Seconds, or as 30s, 5m; at most an hour, 30 s if absent", TEXT),
             ],
             "responses": {
                 **_REFUSALS,
@@ -160,7 +89,7 @@ _PATHS: Final[dict[str, Any]] = {
             "summary": "Say that a reference may have changed, as a webhook would.",
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": _schema("Change")}},
+                "content": {"application/json": {"schema": schema("Change")}},
             },
             "responses": {
                 **_REFUSALS,
@@ -171,6 +100,8 @@ _PATHS: Final[dict[str, Any]] = {
             },
         }
     },
+    "/api/v1/lanes/{replica}/pause": _order("Work for a replica no more; copies under way end, and its lag grows."),
+    "/api/v1/lanes/{replica}/resume": _order("Work for a replica again."),
     "/api/v1/openapi.json": {
         "get": {
             "summary": "This document.",
@@ -186,6 +117,6 @@ DOCUMENT: Final[dict[str, Any]] = {
     "paths": _PATHS,
     "components": {
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        "schemas": _SCHEMAS,
+        "schemas": SCHEMAS,
     },
 }

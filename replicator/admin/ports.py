@@ -41,6 +41,22 @@ class StoreReads(Protocol):
         ...
 
 
+class LaneDecisions(Protocol):
+    """Where it is kept which lanes rest. Every call raises StoreError when it cannot be."""
+
+    async def pause(self, replica: str) -> bool:
+        """Give the replica's lane no more leases; return whether it was at work before."""
+        ...
+
+    async def resume(self, replica: str) -> bool:
+        """Give it leases again; return whether it was paused."""
+        ...
+
+    async def paused_since(self, replica: str) -> float | None:
+        """Return since when it is paused (Unix seconds), None when it is not."""
+        ...
+
+
 class StoreHealth(Protocol):
     """How the store says that it works."""
 
@@ -53,7 +69,7 @@ class StoreHealth(Protocol):
         ...
 
 
-class AdminStore(StoreReads, StoreHealth, Protocol):
+class AdminStore(StoreReads, LaneDecisions, StoreHealth, Protocol):
     """All that the listener asks of the store."""
 
 
@@ -86,6 +102,14 @@ class LaneViews(Protocol):
 
     def lanes(self) -> Mapping[str, LaneView]:
         """Return each replica's lane by the replica's name."""
+        ...
+
+
+class Lanes(LaneViews, Protocol):
+    """The lanes, told of what operators decide."""
+
+    async def heed_pause(self, replica: str) -> None:
+        """Have a replica's lane ask the store whether it is paused."""
         ...
 
 

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler, Middleware
 from anyio import to_thread
 
 from replicator.admin.access import Access
-from replicator.admin.answers import BadRequest, answer, failure, page
+from replicator.admin.answers import BadRequest, answer, failure, json_body, page
 from replicator.admin.changes import Changes
 from replicator.admin.documents import (
     AwaitedReplica,
@@ -25,7 +25,8 @@ from replicator.admin.documents import (
 from replicator.admin.events import AdminEvent
 from replicator.admin.health import Health, Report
 from replicator.admin.openapi import DOCUMENT
-from replicator.admin.ports import AdminStore, Exposition, LaneViews, Presence, Routes, Source
+from replicator.admin.orders import Orders
+from replicator.admin.ports import AdminStore, Exposition, Lanes, Presence, Routes, Source
 from replicator.admin.queries import Names, WaitQuery, change_body, status_query, wait_query
 from replicator.admin.reference import ref_text
 from replicator.admin.status import read_status
@@ -35,7 +36,6 @@ from replicator.clock import Clock
 from replicator.correlation import delivery_id
 from replicator.errors import SettingsError, StoreError
 from replicator.settings.schema import Settings
-from replicator.strict_json import Invalid, loads
 
 BODY_MAX = 64 * 1024
 """Largest request body in bytes."""
@@ -58,7 +58,7 @@ class AdminPorts:
     """The parts of the daemon that the listener shows. `source` is the primary."""
 
     store: AdminStore
-    lanes: LaneViews
+    lanes: Lanes
     source: Source
     presence: Presence
     routes: Routes
@@ -132,7 +132,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except BadRequest as error:
-        return failure(400, "bad_request", str(error))
+        return failure(error.status, error.code, str(error))
     except StoreError as error:
         return failure(503, "store_unavailable", f"the store: {error}", _RETRY_AFTER)
     except web.HTTPRequestEntityTooLarge:
@@ -152,8 +152,8 @@ class _Handlers:
         self._waits = waits
         self._health = Health(store=ports.store, intake_open=ports.intake_open, clock=ports.clock)
         self._changes = changes
+        self._orders = Orders(store=ports.store, lanes=ports.lanes, names=self._names)
 
-    @property
     def _names(self) -> Names:
         settings = self._settings()
         return Names(
@@ -169,6 +169,7 @@ class _Handlers:
             web.get("/api/v1/wait", self.wait),
             web.post("/api/v1/changes", self.changes),
             web.get("/api/v1/openapi.json", self.openapi),
+            *self._orders.routes(),
         ]
 
     async def healthz(self, _request: web.Request) -> web.Response:
@@ -190,25 +191,18 @@ class _Handlers:
         return page(*await to_thread.run_sync(self._ports.metrics.exposition, accept, limiter=self._writing))
 
     async def status(self, request: web.Request) -> web.Response:
-        query = status_query(request, self._names)
+        query = status_query(request, self._names())
         labels = {replica.name: replica.labels for replica in self._settings().replicas}
         return answer(200, await read_status(self._ports.store, labels, self._ports.lanes, query))
 
     async def wait(self, request: web.Request) -> web.Response:
-        query = wait_query(request, self._names)
+        query = wait_query(request, self._names())
         result = await self._waits.wait(query.repository, query.reference, query.replicas, query.timeout)
         headers = _RETRY_AFTER if _STATUSES[result.verdict] == HTTPStatus.SERVICE_UNAVAILABLE else {}
         return answer(_STATUSES[result.verdict], _wait_document(query, result), headers)
 
     async def changes(self, request: web.Request) -> web.Response:
-        # A page in a browser cannot send this type to us without asking first, and we never allow it.
-        if request.content_type != "application/json" or "Content-Encoding" in request.headers:
-            return failure(415, "unsupported_media_type", "send application/json, not compressed")
-        try:
-            document = loads(await request.read(), limit=BODY_MAX)
-        except Invalid as error:
-            raise BadRequest(str(error)) from error
-        body = change_body(document, self._names)
+        body = change_body(await json_body(request, BODY_MAX), self._names())
         where = targets(self._ports.routes, body.repository, body.reference, body.replicas)
         if where.refusal:
             return failure(409, "no_rule", where.refusal)

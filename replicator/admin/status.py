@@ -111,6 +111,7 @@ def _replica(
         name=name,
         labels=dict(labels),
         state=str(lane.state) if lane is not None else "stopped",
+        paused_since=summary.paused_since,
         lag_seconds=0.0 if summary.since is None else max(0.0, round(now - summary.since, 3)),
         owed=summary.owed,
         parked=summary.parked,

@@ -60,10 +60,10 @@ def timeout_option(ctx: click.Context, param: click.Parameter, value: str) -> fl
     return seconds
 
 
-def chosen_replicas(settings: Settings, names: tuple[str, ...]) -> tuple[str, ...]:
+def chosen_replicas(settings: Settings, names: tuple[str, ...], hint: str = "--replica") -> tuple[str, ...]:
     """Return `names` without doubles. Raises click's usage error for a name that is not a replica's."""
     for name in names:
         if settings.replica(name) is None:
             known = ", ".join(replica.name for replica in settings.replicas)
-            raise click.BadParameter(f"{name!r} is not a replica; there are {known}", param_hint="--replica")
+            raise click.BadParameter(f"{name!r} is not a replica; there are {known}", param_hint=hint)
     return tuple(dict.fromkeys(names))

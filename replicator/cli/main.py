@@ -10,6 +10,7 @@ from replicator.cli.configuration import config
 from replicator.cli.copy import copy
 from replicator.cli.init import init
 from replicator.cli.invocation import Commands, Invocation
+from replicator.cli.lanes import pause, resume
 from replicator.cli.run import run
 from replicator.cli.status import status
 from replicator.cli.wait import wait
@@ -37,5 +38,5 @@ def main(ctx: click.Context, config: Path) -> None:
     ctx.obj = Invocation(config)
 
 
-for command in (init, run, check, copy, status, wait, config):
+for command in (init, run, check, copy, status, wait, pause, resume, config):
     main.add_command(command)

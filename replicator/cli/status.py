@@ -3,15 +3,13 @@
 import anyio
 import click
 
-from replicator.admin.client import NoDaemon, open_client
 from replicator.admin.documents import ReplicaStatus, RowStatus, StatusDocument
 from replicator.admin.status import Listing, StatusQuery, read_status
 from replicator.cli.invocation import Invocation, chosen_replicas
 from replicator.cli.output import print_json, print_table, seconds_text
+from replicator.cli.store_access import ask_daemon, ask_daemon_or_store
 from replicator.clock import SystemClock
-from replicator.errors import StoreError
 from replicator.settings.schema import Settings
-from replicator.store.sqlite import SqliteStore
 
 WATCH_EVERY = 2.0
 
@@ -50,33 +48,16 @@ def status(
 
 
 async def _status(settings: Settings, query: StatusQuery) -> StatusDocument:
-    try:
-        return await _ask(settings, query)
-    except NoDaemon as error:
-        return await _read(settings, query, error)
-
-
-async def _ask(settings: Settings, query: StatusQuery) -> StatusDocument:
-    listen = settings.admin.listen
-    async with open_client(listen.host, listen.port, settings.admin.token) as client:
-        return await client.status(query)
-
-
-async def _read(settings: Settings, query: StatusQuery, no_daemon: NoDaemon) -> StatusDocument:
-    path = settings.store.sqlite_path
-    if not await anyio.Path(path).exists():
-        raise StoreError(f"{no_daemon}, and there is no store at {path} yet")
-    store = await SqliteStore.open(path, clock=SystemClock())
-    try:
-        return await read_status(store, {item.name: item.labels for item in settings.replicas}, None, query)
-    finally:
-        await store.close()
+    labels = {item.name: item.labels for item in settings.replicas}
+    return await ask_daemon_or_store(
+        settings, lambda daemon: daemon.status(query), lambda store: read_status(store, labels, None, query)
+    )
 
 
 async def _watch(settings: Settings, query: StatusQuery, as_json: bool) -> None:  # noqa: FBT001 -- anyio.run passes positions only
     clock = SystemClock()
     while True:
-        document = await _ask(settings, query)
+        document = await ask_daemon(settings, lambda daemon: daemon.status(query))
         if not as_json:
             click.clear()
         _show(document, as_json=as_json, compact=True)
@@ -103,7 +84,7 @@ def _replica(item: ReplicaStatus, now: float) -> tuple[str, ...]:
     success = item["last_success"]
     return (
         item["name"],
-        item["state"],
+        "stopped, paused" if item["state"] == "stopped" and item["paused_since"] is not None else item["state"],
         seconds_text(item["lag_seconds"]),
         str(item["owed"]),
         str(item["parked"]),

@@ -15,7 +15,8 @@ from replicator.replication.asides import RowAsides
 from replicator.replication.delivery import Delivery
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.kept_uploads import KeptUploads
-from replicator.replication.lane import Lane, LaneKit
+from replicator.replication.lane import Lane
+from replicator.replication.lane_kit import LaneKit
 from replicator.replication.lane_view import LaneView
 from replicator.replication.mounts import Mounts
 from replicator.replication.ports import IntentStore, Replica, Source, UploadStore
@@ -122,6 +123,10 @@ class Engine:
     async def try_again(self, replica: str) -> None:
         """Make all that failed for a replica due now: what it failed of is mended."""
         await self._lanes[replica].try_again()
+
+    async def heed_pause(self, replica: str) -> None:
+        """Have a lane ask the store whether it is paused."""
+        await self._lanes[replica].heed_pause()
 
     def stop_jobs(self) -> None:
         """Cut the copies under way short; their leases are given back and their uploads kept."""

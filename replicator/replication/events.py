@@ -20,4 +20,6 @@ class ReplicationEvent(StrEnum):
     REFERRER_SET_ASIDE = "referrer_set_aside"
     LANE_OPENED = "lane_opened"
     LANE_HEALED = "lane_healed"
+    LANE_PAUSED = "lane_paused"
+    LANE_RESUMED = "lane_resumed"
     STORE_SUMMARY_FAILED = "store_summary_failed"

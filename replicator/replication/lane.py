@@ -4,52 +4,34 @@ A lane shares nothing with another lane but source reads, which never make it wa
 lane only keeps the jobs under way.
 """
 
-import random
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import anyio
 import structlog
 from anyio.abc import TaskGroup
 
-from replicator.clock import Clock
 from replicator.errors import Reason, StoreError
 from replicator.model import Digest, IntentKey, Lease, Priority
 from replicator.observability.labels import LaneState
-from replicator.observability.metrics import Metrics
 from replicator.registry.urgency import Urgency, urgent
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.journal import Journal, about
+from replicator.replication.lane_kit import LaneKit
 from replicator.replication.lane_view import LaneView
-from replicator.replication.ports import IntentStore
+from replicator.replication.renewal import LEASE_SECONDS, renew_for_ever
 from replicator.replication.waiting import wait_within
 from replicator.replication.worker import Job, LeaseLost, Worker
-from replicator.retry import Breaker, RetryPolicy
+from replicator.retry import Breaker
 from replicator.shares import room
 from replicator.store.outcome import Done, Outcome, Retry
 
-LEASE_SECONDS = 60.0
-_RENEW_EVERY = 20.0
 _PUBLISH_MARGIN = 5.0
 _IDLE = 30.0
 _URGENT_IN_A_ROW = 3  # leases by urgency between two by waiting time
 _STORE_PAUSE = 1.0
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneKit:
-    """What a lane is given: its replica's name, how many intents it works on at once, and its ports."""
-
-    name: str
-    workers: int
-    store: IntentStore
-    metrics: Metrics
-    clock: Clock
-    policy: RetryPolicy
-    rng: random.Random
 
 
 class Lane:
@@ -64,6 +46,7 @@ class Lane:
         self._breaker = Breaker()
         self._wake = anyio.Event()
         self._draining = False
+        self._paused = False
         self._since_longest_due = 0
         self._group: TaskGroup | None = None
         self._last_error = ""
@@ -81,9 +64,10 @@ class Lane:
     async def run(self) -> None:
         """Lease and work until drained; on cancellation the leases are given back."""
         self._show()
+        await self.heed_pause()
         async with anyio.create_task_group() as group:
             self._group = group
-            group.start_soon(self._renew_for_ever)
+            group.start_soon(renew_for_ever, self._kit.name, self._jobs, self._kit.store, self._kit.clock)
             while not self._draining:
                 wake = self._wake
                 if not await self._lease_some(group):
@@ -108,9 +92,25 @@ class Lane:
         await self._make_all_due()
         self._ring()
 
+    async def heed_pause(self) -> None:
+        """Ask the store whether an operator paused the lane. It gives a paused one no lease; this shows it."""
+        try:
+            paused = await self._kit.store.paused_since(self._kit.name) is not None
+        except StoreError as error:
+            self._last_error = str(error)
+            return
+        if paused != self._paused:
+            event = ReplicationEvent.LANE_PAUSED if paused else ReplicationEvent.LANE_RESUMED
+            _log.info(event, replica=self._kit.name)
+        self._paused = paused
+        self._show()
+        self._ring()
+
     # Leasing
 
     async def _lease_some(self, group: TaskGroup) -> bool:
+        if self._paused:
+            return False
         limit = self._breaker.room(self._kit.clock.monotonic(), len(self._jobs), self._kit.workers)
         if limit <= 0:
             return False
@@ -150,6 +150,8 @@ class Lane:
     async def _pause(self) -> float:
         """Seconds until the lane must look again by itself; the bell shortens it."""
         clock = self._kit.clock
+        if self._paused:
+            return _IDLE
         closed_for = self._breaker.open_until - clock.monotonic()
         if self._breaker.tripped and not self._jobs and closed_for > 0:
             return closed_for
@@ -161,24 +163,6 @@ class Lane:
         except StoreError:
             return _STORE_PAUSE
         return _IDLE if due is None else min(_IDLE, max(0.0, due - clock.now()))
-
-    async def _renew_for_ever(self) -> None:
-        while True:
-            await self._kit.clock.sleep(_RENEW_EVERY)
-            jobs = dict(self._jobs)
-            if not jobs:
-                continue
-            asked = self._kit.clock.monotonic()
-            try:
-                held = await self._kit.store.renew([job.lease for job in jobs.values()], LEASE_SECONDS)
-            except StoreError as error:
-                _log.warning(ReplicationEvent.LEASE_RENEWAL_FAILED, replica=self._kit.name, error=str(error))
-                continue
-            for key, job in jobs.items():
-                if key in held:
-                    job.held_until = asked + LEASE_SECONDS
-                else:
-                    job.scope.cancel()
 
     # Working
 
@@ -270,9 +254,11 @@ class Lane:
         self._ring()
         for key in mine:
             job = self._jobs.get(key)
-            if job is not None:
-                job.moved = True
-            if job is not None and job.copying is not None and key not in self._spared and self._group is not None:
+            if job is None:
+                continue
+            job.moved = True
+            # While the lane is paused nobody would begin anew what is cut short.
+            if job.copying is not None and key not in self._spared and self._group is not None and not self._paused:
                 self._group.start_soon(self._supersede, job, job.copying)
 
     async def _supersede(self, job: Job, copying: Digest) -> None:
@@ -296,4 +282,6 @@ class Lane:
             self._journal.state(self._state(), self._kit.workers)
 
     def _state(self) -> LaneState:
+        if self._paused:
+            return LaneState.PAUSED
         return LaneState.OPEN if self._breaker.tripped else LaneState.RUNNING

@@ -227,6 +227,10 @@ class IntentStore(BlobLocations, Protocol):
         """Keep that `digest` was put: it is looked at at `look_at` (Unix seconds), not at `doubt_until`."""
         ...
 
+    async def paused_since(self, replica: str) -> float | None:
+        """Return since when the replica's lane is paused, Unix seconds; None: it is not."""
+        ...
+
     async def next_due(self, replica: str, least: Priority = Priority.LOW) -> float | None:
         """Return when the next row that is at least that urgent is due, Unix seconds."""
         ...

@@ -8,6 +8,7 @@ from replicator.correlation import unpack_delivery
 from replicator.model import Digest, IntentKey, Lease, Priority, Repository
 from replicator.store import statements
 from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_digest, unpack_reference
+from replicator.store.lanes import paused_since
 from replicator.store.outcome import Done, Outcome, Parked, Result
 from replicator.store.prepared import Value
 from replicator.store.session import Session
@@ -31,11 +32,13 @@ def take(
     *,
     longest_due: bool = False,
 ) -> tuple[Lease, ...]:
-    """Lease up to `limit` due rows and looks of a replica, the most urgent and longest due first.
+    """Lease up to `limit` due rows and looks of a replica, the most urgent and longest due first; none while paused.
 
     `room` is how many at most, for each priority and what is less urgent. With `longest_due` only one is leased, and
     urgency does not count.
     """
+    if paused_since(session.connection, replica) is not None:
+        return ()
     candidates = _candidates(session, replica, limit, room or {}, longest_due=longest_due)
     if not candidates:
         return ()

@@ -11,6 +11,7 @@ from replicator.errors import Reason
 from replicator.model import Digest, IntentKey, Priority, Repository
 from replicator.store.encoding import pack_digest, pack_reference, unpack_digest, unpack_reference
 from replicator.store.hints import LOCATIONS
+from replicator.store.lanes import all_paused, paused_since
 from replicator.store.prepared import Prepared, Value
 from replicator.store.rows import ReplicaSummary, Row, Unreadable
 from replicator.store.tables import (
@@ -179,9 +180,14 @@ def _position(connection: sqlite3.Connection, after: IntentKey | None) -> dict[s
 def next_due(
     connection: sqlite3.Connection, replica: str, monotonic: float, least: Priority = Priority.LOW
 ) -> float | None:
-    """Return the earliest time at which a free row or look of the replica, at least that urgent, is due."""
+    """Return the earliest time at which a free row or look of the replica, at least that urgent, is due.
+
+    None while the lane is paused: nothing is due then.
+    """
     values: dict[str, Value] = {"replica": replica, "monotonic": monotonic}
     with _one_moment(connection):
+        if paused_since(connection, replica) is not None:
+            return None
         found: list[Any] = []
         for priority in (one for one in Priority if one <= least):
             values["priority"] = int(priority)
@@ -196,25 +202,27 @@ def summary(connection: sqlite3.Connection) -> dict[str, ReplicaSummary]:
         owed = {name: (count, since) for name, count, since in _OWED.run(connection, {})}
         failing = _FAILING.run(connection, {}).fetchall()
         looks = dict(_LOOKS.run(connection, {}).fetchall())
-    return {
-        name: _summed(
-            *owed.get(name, (0, None)), [found[1:] for found in failing if found[0] == name], looks.get(name, 0)
+        paused = all_paused(connection)
+    found = {}
+    for name in owed.keys() | looks.keys() | paused.keys():
+        count, since = owed.get(name, (0, None))
+        own = [columns[1:] for columns in failing if columns[0] == name]
+        found[name] = ReplicaSummary(
+            owed=count,
+            parked=sum(rows for parked, _, rows in own if parked),
+            failing=_by_reason(own),
+            since=since,
+            looks=looks.get(name, 0),
+            paused_since=paused.get(name),
         )
-        for name in owed.keys() | looks.keys()
-    }
+    return found
 
 
-def _summed(owed: int, since: float | None, failing: Sequence[tuple[int, str, int]], looks: int) -> ReplicaSummary:
+def _by_reason(failing: Sequence[tuple[int, str, int]]) -> Mapping[Reason, int]:
     reasons: dict[Reason, int] = {}
     for _, reason, count in failing:
         reasons[Reason(reason)] = reasons.get(Reason(reason), 0) + count
-    return ReplicaSummary(
-        owed=owed,
-        parked=sum(count for parked, _, count in failing if parked),
-        failing=reasons,
-        since=since,
-        looks=looks,
-    )
+    return reasons
 
 
 def anything_crossed(connection: sqlite3.Connection, before: float) -> bool:

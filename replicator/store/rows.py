@@ -43,13 +43,17 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaSummary:
-    """What one replica lacks: rows `owed`, those of them `parked` or `failing`, and `since` when (None: nothing)."""
+    """What one replica lacks: rows `owed`, those of them `parked` or `failing`, and `since` when (None: nothing).
+
+    `paused_since` is when an operator paused its lane (Unix seconds, None: it works).
+    """
 
     owed: int = 0
     parked: int = 0
     failing: Mapping[Reason, int] = field(default_factory=dict)
     since: float | None = None
     looks: int = 0
+    paused_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

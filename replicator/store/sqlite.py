@@ -2,10 +2,9 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import anyio
 import anyio.to_thread
@@ -15,17 +14,16 @@ from replicator.errors import StoreError
 from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Repository
 from replicator.store import beside, changes, hints, leases, queries, uploads
 from replicator.store.connections import open_reader, open_writer
+from replicator.store.decisions import Decisions
 from replicator.store.lock import StateLock, make_private
 from replicator.store.migrate import migrate
 from replicator.store.outcome import Outcome
 from replicator.store.rows import KeptUpload, PutBeside, Row, StoreSummary, Unreadable
 from replicator.store.session import Session
-from replicator.store.writer import BACKLOG, Listener, StoreObserver, Writer
-
-T = TypeVar("T")
+from replicator.store.writer import BACKLOG, Listener, StoreObserver
 
 
-class SqliteStore:
+class SqliteStore(Decisions):
     """Keeps intents durably. All methods raise StoreError when the database or its writer thread fails.
 
     Times are Unix seconds by the clock's `now`, leases run by its `monotonic`. What a method changed is on disk
@@ -35,12 +33,8 @@ class SqliteStore:
     def __init__(
         self, lock: StateLock, session: Session, reader: sqlite3.Connection, observer: StoreObserver | None
     ) -> None:
+        super().__init__(session, reader, observer)
         self._lock = lock
-        self._clock = session.clock
-        self._reader = reader
-        self._reading = anyio.CapacityLimiter(1)
-        self._writer = Writer(session, observer)
-        self._open = True
 
     @classmethod
     async def open(cls, path: Path, *, clock: Clock, observer: StoreObserver | None = None) -> "SqliteStore":
@@ -213,10 +207,6 @@ class SqliteStore:
         """
         return await self._read(partial(queries.rows, replica=replica, parked=parked, after=after, limit=limit))
 
-    def healthy(self) -> bool:
-        """Whether the store is open and its writer thread lives."""
-        return self._open and self._writer.healthy()
-
     async def tick(self) -> None:
         """Return when the writer thread has come round; raises StoreError when it cannot."""
         await self._writer.submit(changes.tick)
@@ -228,14 +218,6 @@ class SqliteStore:
         except StoreError:
             return False
         return True
-
-    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        if not self.healthy():
-            raise StoreError("the store is closed or its writer thread has died")
-        try:
-            return await anyio.to_thread.run_sync(query, self._reader, limiter=self._reading)
-        except sqlite3.Error as error:
-            raise StoreError(f"the store cannot be read: {error}") from error
 
 
 def _open(path: Path, clock: Clock) -> tuple[StateLock, Session, sqlite3.Connection]:

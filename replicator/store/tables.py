@@ -167,6 +167,14 @@ delivery = Table(
 )
 """A bounded log of deliveries that could not be read."""
 
+lane = Table(
+    "lane",
+    metadata,
+    Column("replica", Text, primary_key=True),
+    Column("paused_since", Float),
+)
+"""What is kept of a replica's lane as a whole: since when it is paused, NULL while it is not."""
+
 state = Table(
     "state",
     metadata,

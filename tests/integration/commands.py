@@ -1,10 +1,8 @@
 """Commands of the program run beside a site, with the site's own configuration."""
 
 import json
-from pathlib import Path
 
 import anyio.to_thread
-import yaml
 from click.testing import CliRunner, Result
 
 from replicator.cli.main import main
@@ -13,9 +11,7 @@ from tests.integration.site import Site
 
 async def command(site: Site, *arguments: str) -> Result:
     """Run a command in a thread of its own."""
-    config = Path(site.config["webhooks"]["endpoints"][0]["auth"]["bearer_token_file"]).with_name("commands.yaml")
-    config.write_text(yaml.safe_dump(site.config))
-    return await anyio.to_thread.run_sync(CliRunner().invoke, main, ["-c", str(config), *arguments])
+    return await anyio.to_thread.run_sync(CliRunner().invoke, main, ["-c", str(site.daemon.config), *arguments])
 
 
 async def copied(site: Site, ref: str, *replicas: str) -> list[str]:

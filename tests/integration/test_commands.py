@@ -230,6 +230,9 @@ class NoLanes:
         """Return no lane."""
         return {}
 
+    async def heed_pause(self, replica: str) -> None:
+        """Tell nobody."""
+
 
 async def test_commands_ask_the_running_daemon(site: Site, tmp_path: Path) -> None:
     """With the token of the configuration; the store is the daemon's, and stays locked."""

@@ -38,6 +38,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.clock = FakeClock()
         self.rows: dict[IntentKey, Model] = {}
         self.epochs: set[int] = set()
+        self.paused: dict[str, float] = {}
         self.store = self.open()
 
     def open(self) -> SqliteStore:
@@ -111,6 +112,8 @@ class StoreMachine(RuleBasedStateMachine):
             for key, row in self.rows.items()
             if key.replica == replica and row.is_free(monotonic) and row.due_at is not None and row.due_at <= now
         }
+        if replica in self.paused:
+            due = {}
         got = self.run(self.store.lease(replica, limit, seconds))
         assert len(got) == min(limit, len(due))
         # Rows that are equally urgent may come in any order, so compare how urgent they are.
@@ -240,6 +243,12 @@ class StoreMachine(RuleBasedStateMachine):
             case ("taken over", replica):
                 self.clock.advance(5.0)
                 self.lease(replica, 3, 5.0)
+            case ("pause", replica):
+                assert self.run(self.store.pause(replica)) == (replica not in self.paused)
+                self.paused.setdefault(replica, self.clock.now())
+            case ("resume", replica):
+                assert self.run(self.store.resume(replica)) == (replica in self.paused)
+                self.paused.pop(replica, None)
             case ("put beside", key, digest, after):
                 self.put_beside(key, digest, after)
             case _:
@@ -321,9 +330,11 @@ class StoreMachine(RuleBasedStateMachine):
                 failing={reason: failing.count(reason) for reason in failing},
                 since=min((row.since for row in owed if row.since is not None), default=None),
                 looks=sum(row.look_at is not None for row in rows),
+                paused_since=self.paused.get(replica),
             )
             times = [row.due_at for row in rows if row.is_free(self.clock.monotonic()) and row.due_at is not None]
-            assert self.run(self.store.next_due(replica)) == min(times, default=None)
+            next_due = None if replica in self.paused else min(times, default=None)
+            assert self.run(self.store.next_due(replica)) == next_due
 
 
 StoreMachine.TestCase.settings = settings(max_examples=settings().max_examples * 3 // 5, stateful_step_count=50)

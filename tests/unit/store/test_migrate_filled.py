@@ -63,6 +63,8 @@ def rows(revision: str) -> dict[str, list[dict[str, Any]]]:
         filled["upload"] = [{"replica": "eu", "repository_id": 7, "digest": pack_digest(APP), **place}]
     if revision >= "0003":
         filled["intent"][0]["delivery"] = bytes(range(16))
+    if revision >= "0004":
+        filled["lane"] = [{"replica": "ap", "paused_since": 77.5}]
     return filled
 
 
@@ -137,6 +139,7 @@ async def test_the_store_goes_on_where_the_earlier_version_stopped(
         assert [entry.body for entry in await store.unreadable()] == [b"\x00{"]
         place = KeptUpload(location="http://eu/v2/team/app/blobs/uploads/1", position=512)
         assert await store.kept_upload("eu", OWED.repository, APP) == (place if revision >= "0002" else None)
+        assert await store.paused_since("ap") == (77.5 if revision >= "0004" else None)
         leases = {lease.key: lease for lease in await store.lease("eu", 10, 60.0)}
         assert leases.keys() == {OWED, PARKED}, "the former owner's lease holds nothing back"
         assert min(lease.epoch for lease in leases.values()) > 41, "an epoch never comes twice"

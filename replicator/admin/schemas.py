@@ -1,0 +1,100 @@
+"""The JSON Schemas of the API's documents, as its OpenAPI document holds them."""
+
+from typing import Any, Final
+
+NUMBER: Final = {"type": "number"}
+COUNT: Final = {"type": "integer", "minimum": 0}
+TEXT: Final = {"type": "string"}
+FLAG: Final = {"type": "boolean"}
+TEXT_OR_NULL: Final = {"type": ["string", "null"]}
+SECONDS_OR_NULL: Final = {"type": ["number", "null"], "description": "Unix seconds"}
+
+
+def record(properties: dict[str, Any], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the schema of an object; all properties but the `optional` are always there."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def list_of(name: str) -> dict[str, Any]:
+    """Return the schema of a list of what is described by that name."""
+    return {"type": "array", "items": schema(name)}
+
+
+def schema(name: str) -> dict[str, str]:
+    """Return the reference to what is described by that name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+SCHEMAS: Final[dict[str, Any]] = {
+    "Failure": record({"code": TEXT, "message": TEXT}),
+    "Error": record({"error": schema("Failure")}),
+    "Health": record({"status": {"enum": ["ok", "failing"]}, "problem": TEXT, "store_seconds": NUMBER}),
+    "Replica": record(
+        {
+            "name": TEXT,
+            "labels": {"type": "object", "additionalProperties": TEXT},
+            "state": {"enum": ["running", "paused", "open", "seeding", "stopped"]},
+            "paused_since": SECONDS_OR_NULL,
+            "lag_seconds": NUMBER,
+            "owed": COUNT,
+            "parked": COUNT,
+            "failing": {"type": "object", "additionalProperties": COUNT},
+            "inflight": COUNT,
+            "last_error": TEXT,
+            "last_success": SECONDS_OR_NULL,
+        }
+    ),
+    "Totals": record({"lag_seconds": NUMBER, "owed": COUNT, "parked": COUNT, "failing": COUNT, "inflight": COUNT}),
+    "Row": record(
+        {
+            "replica": TEXT,
+            "repository": TEXT,
+            "reference": TEXT,
+            "state": {"enum": ["owed", "failing", "parked"]},
+            "wanted": TEXT_OR_NULL,
+            "have": TEXT_OR_NULL,
+            "owed_seconds": NUMBER,
+            "due_at": SECONDS_OR_NULL,
+            "attempts": COUNT,
+            "reason": TEXT_OR_NULL,
+            "message": TEXT,
+        }
+    ),
+    "Status": record(
+        {
+            "version": TEXT,
+            "daemon": FLAG,
+            "read_at": NUMBER,
+            "replicas": list_of("Replica"),
+            "totals": schema("Totals"),
+            "rows": list_of("Row"),
+            "next": TEXT_OR_NULL,
+        },
+        optional=("rows", "next"),
+    ),
+    "Awaited": record({"replica": TEXT, "complete": FLAG, "waiting_for": TEXT}),
+    "Wait": record(
+        {
+            "ref": TEXT,
+            "digest": TEXT_OR_NULL,
+            "complete": FLAG,
+            "replicas": list_of("Awaited"),
+            "seconds": NUMBER,
+            "error": schema("Failure"),
+        },
+        optional=("error",),
+    ),
+    "Change": record(
+        {
+            "ref": TEXT,
+            "replicas": {"type": "array", "items": TEXT},
+            "priority": {"enum": ["high", "normal", "low", None]},
+        },
+        optional=("replicas", "priority"),
+    ),
+    "Recorded": record({"replica": TEXT, "result": {"enum": ["accepted", "coalesced", "known"]}}),
+    "Changes": record({"ref": TEXT, "changes": list_of("Recorded")}),
+    "Lane": record({"replica": TEXT, "paused_since": SECONDS_OR_NULL, "changed": FLAG}),
+}
+"""What answers and bodies look like, by name."""

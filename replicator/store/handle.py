@@ -1,0 +1,37 @@
+"""How operations reach the database: what writes goes to the writer thread, what reads to the other connection."""
+
+import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+from replicator.errors import StoreError
+from replicator.store.session import Session
+from replicator.store.writer import StoreObserver, Writer
+
+T = TypeVar("T")
+
+
+class Handle:
+    """The store's two connections while it is open."""
+
+    def __init__(self, session: Session, reader: sqlite3.Connection, observer: StoreObserver | None) -> None:
+        self._clock = session.clock
+        self._reader = reader
+        self._reading = anyio.CapacityLimiter(1)
+        self._writer = Writer(session, observer)
+        self._open = True
+
+    def healthy(self) -> bool:
+        """Whether the store is open and its writer thread lives."""
+        return self._open and self._writer.healthy()
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        if not self.healthy():
+            raise StoreError("the store is closed or its writer thread has died")
+        try:
+            return await anyio.to_thread.run_sync(query, self._reader, limiter=self._reading)
+        except sqlite3.Error as error:
+            raise StoreError(f"the store cannot be read: {error}") from error

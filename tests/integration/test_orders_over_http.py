@@ -1,0 +1,63 @@
+"""What operators order by a POST, over real HTTP: kept in the store, told to the lane, and answered as described."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from replicator.admin.client import ApiFailed, open_client
+from replicator.admin.openapi import DOCUMENT
+from replicator.settings.secrets import Secret
+from tests.integration.admin_listener import listening
+
+
+def promised(name: str) -> set[str]:
+    """Return the fields that the OpenAPI document promises of an answer."""
+    return set(DOCUMENT["components"]["schemas"][name]["properties"])
+
+
+async def test_a_lane_is_paused_and_resumed(tmp_path: Path) -> None:
+    async with listening(tmp_path) as listener:
+        status, paused = await listener.order("/api/v1/lanes/eu/pause")
+        assert (status, set(paused)) == (200, promised("Lane"))
+        assert (paused["replica"], paused["changed"]) == ("eu", True)
+        assert paused["paused_since"] > 1.7e9
+        assert (await listener.order("/api/v1/lanes/eu/pause"))[1] == paused | {"changed": False}
+        assert await listener.scene.store.paused_since("eu") == paused["paused_since"]
+        _, document = await listener.ask("/api/v1/status")
+        assert [one["paused_since"] for one in document["replicas"]] == [paused["paused_since"], None]
+        resumed = {"replica": "eu", "paused_since": None, "changed": True}
+        assert await listener.order("/api/v1/lanes/eu/resume") == (200, resumed)
+        assert await listener.order("/api/v1/lanes/eu/resume") == (200, resumed | {"changed": False})
+        assert await listener.scene.store.paused_since("eu") is None
+        assert listener.heeded == ["eu"] * 4
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "status", "code"),
+    [
+        ("lanes/none/pause", {"json": {}}, 404, "no_such_replica"),
+        ("lanes/eu/pause", {"data": b""}, 415, "unsupported_media_type"),
+        ("lanes/eu/pause", {"json": {"for": "1h"}}, 400, "bad_request"),
+        ("lanes/eu/stop", {"json": {}}, 404, "not_found"),
+    ],
+)
+async def test_a_wrong_order_changes_nothing(
+    tmp_path: Path, path: str, more: dict[str, Any], status: int, code: str
+) -> None:
+    """Above all not one that a foreign page in a browser may send unasked."""
+    async with listening(tmp_path) as listener:
+        found, document = await listener.ask(f"/api/v1/{path}", method="POST", **more)
+        assert (found, document["error"]["code"]) == (status, code)
+        assert await listener.scene.store.paused_since("eu") is None
+
+
+async def test_orders_need_the_token_and_the_client_reads_their_answers(tmp_path: Path) -> None:
+    token = Secret.of_text("order-token-canary")
+    async with listening(tmp_path, token=token) as listener:
+        assert (await listener.order("/api/v1/lanes/eu/pause"))[0] == 401
+        async with open_client("127.0.0.1", listener.port, token) as client:
+            assert (await client.pause("eu"))["changed"] is True
+            assert (await client.resume("eu"))["paused_since"] is None
+            with pytest.raises(ApiFailed, match="is not a replica; there are eu, us"):
+                await client.pause("none")
