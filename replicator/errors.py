@@ -90,6 +90,10 @@ class AccessDenied(RegistryError):
     """401 after a fresh login, or 403: the credentials or their rights do not suffice. Never means absence."""
 
 
+class ProxyFailed(RegistryError):
+    """A proxy on the way is down, or refused to pass the request on: the registry has not seen it."""
+
+
 class NotFound(RegistryError):
     """A positive 404 of a reachable registry for a manifest, blob, repository or upload session."""
 

@@ -11,6 +11,7 @@ from replicator.errors import SettingsError
 from replicator.intake.server_tls import ServerTls
 from replicator.reload import Reloader, ReloadEvent
 from replicator.settings.credentials import Credentials
+from replicator.settings.proxies import ProxySettings
 from replicator.settings.registries import Tls
 from replicator.settings.schema import Settings
 from replicator.settings.secrets import Secret
@@ -88,12 +89,14 @@ class SecretWatch:
 
 def secret_files(settings: Settings) -> Mapping[Path, tuple[str, ...]]:
     """Return the files of credentials, and the names of the registries that use each."""
-    return _by_path((one.name, _of_credentials(one.credentials)) for one in configured(settings))
+    return _by_path(
+        (one.name, (*_of_credentials(one.credentials), *_of_proxy(one.proxy))) for one in configured(settings)
+    )
 
 
 def certificate_files(settings: Settings) -> Mapping[Path, tuple[str, ...]]:
     """Return the files of certificates and their keys, and the names of the registries that use each."""
-    return _by_path((one.name, _of_tls(one.tls)) for one in configured(settings))
+    return _by_path((one.name, (*_of_tls(one.tls), *_trust_of(one.proxy))) for one in configured(settings))
 
 
 def _of_credentials(credentials: Credentials | None) -> tuple[Path, ...]:
@@ -103,6 +106,15 @@ def _of_credentials(credentials: Credentials | None) -> tuple[Path, ...]:
     values = [value for section in sections for _, value in section]
     paths = (value.path if isinstance(value, Secret) else value for value in values)
     return tuple(path for path in paths if isinstance(path, Path))
+
+
+def _of_proxy(proxy: ProxySettings | None) -> tuple[Path, ...]:
+    file = None if proxy is None or proxy.password is None else proxy.password.path
+    return () if file is None else (file,)
+
+
+def _trust_of(proxy: ProxySettings | None) -> tuple[Path, ...]:
+    return () if proxy is None or proxy.ca_file is None else (proxy.ca_file,)
 
 
 def _of_tls(tls: Tls | None) -> tuple[Path, ...]:

@@ -92,7 +92,8 @@ def configured(settings: Settings) -> tuple[_AnyRegistry, ...]:
 
 
 def _taken_over(registry: _AnyRegistry, former: World | None) -> RegistryClient | None:
-    if former is None or registry.tls is not None:
+    own_trust = registry.tls is not None or (registry.proxy is not None and registry.proxy.ca_file is not None)
+    if former is None or own_trust:
         return None
     before = next((one for one in configured(former.settings) if one.name == registry.name), None)
     same = before is not None and all(

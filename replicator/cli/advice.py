@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from replicator.errors import Reason, RegistryError, ReplicatorError, SettingsError
+from replicator.errors import ProxyFailed, Reason, RegistryError, ReplicatorError, SettingsError
 
 SKEW_SECONDS: Final = 30.0
 """A clock that is further from ours is worth a word: tokens and certificates have times, and so has lag."""
@@ -15,6 +15,11 @@ _PLAIN: Final = {
     Reason.RATE_LIMITED: "the registry limits this account: wait, or use an account with a higher limit",
     Reason.SERVER_ERROR: "the registry itself is in trouble: look at its own log",
     Reason.NOT_FOUND: "nothing at this address speaks the registry API: check url",
+}
+_ASK_PROXY: Final = "check the proxy and what it lets pass; hosts that need none go into no_proxy: or NO_PROXY"
+_OF_PROXY: Final = {
+    Reason.AUTH: "write the login of the proxy under proxy: as username: and password_file:, or into the variable",
+    Reason.TLS: "if the proxy has a private authority set ca_file: under proxy:, and write http:// if it speaks none",
 }
 _BY_WORDS: Final = (
     ("the name has no address", "check the host in url, and DNS on this machine"),
@@ -42,6 +47,8 @@ def advice(error: ReplicatorError, *, anonymous: bool = False) -> str:
     """Return what to do about `error`; `anonymous` when no credentials were configured."""
     if isinstance(error, SettingsError):
         return _OTHERWISE
+    if isinstance(error, ProxyFailed):
+        return _OF_PROXY.get(error.reason, _ASK_PROXY)
     if error.reason in {Reason.AUTH, Reason.NETWORK, Reason.TLS}:
         for words, what in _BY_WORDS:
             if words in str(error):

@@ -1,5 +1,6 @@
 """`replicator check`: whether the daemon can work with each registry and each sender, as things are now."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from replicator.cli.output import print_json, print_table
 from replicator.cli.probe import Finding, probe
 from replicator.cli.registries import open_registries
 from replicator.clock import SystemClock
+from replicator.proxies import proxies_of
+from replicator.registry.endpoint import Endpoint
 from replicator.settings.schema import PrimarySettings, ReplicaSettings, Settings
 
 
@@ -65,6 +68,7 @@ async def _probe_all(settings: Settings, urls: dict[str, str]) -> tuple[list[Fin
 
         async def ask(registry: PrimarySettings | ReplicaSettings) -> None:
             finding = await probe(registry, clients[registry.name], clock)
+            finding.proxy = _way(registry)
             ahead = readings.ahead(registry.name)
             finding.clock_ahead = None if ahead is None else round(ahead, 1)
             finding.remarks += [remark for remark in [clock_remark(ahead)] if remark]
@@ -78,6 +82,13 @@ async def _probe_all(settings: Settings, urls: dict[str, str]) -> tuple[list[Fin
             hook = await examine(one, listener.listen, url, clock, tls=listener.tls is not None)
             hooks.append(hook)
     return [findings[registry.name] for registry in registries], hooks
+
+
+def _way(registry: PrimarySettings | ReplicaSettings) -> str:
+    """Return the proxy on the way to a registry and what names it, "" for none."""
+    origin = Endpoint.of(registry.url).origin
+    proxy = proxies_of(registry.proxy, os.environ).towards(origin.scheme, origin.host, origin.port)
+    return "" if proxy is None else f"{proxy} ({proxy.named_by})"
 
 
 def _document(findings: Sequence[Finding], hooks: Sequence[HookFinding]) -> dict[str, object]:
@@ -96,6 +107,8 @@ def _show(findings: Sequence[Finding], hooks: Sequence[HookFinding], settings: S
     headers = ("REGISTRY", "URL", "RESULT", "MAY", "CATALOG", "TAGS LIST", "SECONDS", "PROBLEM")
     print_table(headers, [_line(finding) for finding in findings])
     for finding in findings:
+        if finding.proxy:
+            click.echo(f"{finding.name}: through the proxy {finding.proxy}")
         if finding.capabilities:
             told = ", ".join(f"{name} {'yes' if holds else 'no'}" for name, holds in finding.capabilities.items())
             click.echo(f"{finding.name} can: {told}")

@@ -87,6 +87,7 @@ class Finding:
     `may` says in words what the account was proven to do; `problem` is empty when all is well. `capabilities` are
     those that were proven or that the configuration lays down, `unknown` those that matter for its role and that the
     daemon finds out when it first needs them. `remarks` keep nothing from working, `clock_ahead` is in seconds.
+    `proxy` is the proxy on the way there, empty for none.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Finding:
     unknown: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     clock_ahead: float | None = None
+    proxy: str = ""
 
     @property
     def ok(self) -> bool:

@@ -3,15 +3,12 @@
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import aiohttp
 from yarl import URL
 
 from replicator.errors import Reason
-
-SECONDS: Final = 10.0
-"""How long an answer may take; most senders wait less."""
+from replicator.intake.one_request import SECONDS, ask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +48,9 @@ async def look(url: str) -> Answer:
 async def _asked(
     method: str, url: URL, body: bytes, headers: Mapping[str, str], tls: ssl.SSLContext | None
 ) -> Answer:
-    timeout = aiohttp.ClientTimeout(total=SECONDS)
-    connector = aiohttp.TCPConnector(ssl=True if tls is None else tls)
     try:
-        async with (
-            aiohttp.ClientSession(
-                connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
-            ) as session,
-            session.request(method, url, data=body or None, headers=headers, allow_redirects=False) as answer,
-        ):
-            return Answer(status=answer.status)
+        # Straight: the proxy for what goes out tells nothing of the way in.
+        status, _ = await ask(method, url, headers=headers, body=body, tls=tls)
     except (aiohttp.ClientError, OSError) as error:
         # Never the error's own text: it may hold the URL, and so a secret.
         reason, problem = next((reason, said) for kind, reason, said in _KNOWN if isinstance(error, kind))
@@ -69,3 +59,4 @@ async def _asked(
             getattr(error, "os_error", None), "strerror", ""
         )
         return Answer(status=0, reason=reason, problem=f"{problem} ({detail})" if detail else problem)
+    return Answer(status=status)

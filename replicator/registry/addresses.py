@@ -1,5 +1,6 @@
 """Which IP addresses a server may send us to (S3). Pure."""
 
+import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address, ip_address, ip_network
 
 _NAT64 = ip_network("64:ff9b::/96")
@@ -26,6 +27,10 @@ _NEVER = tuple(
     )
 )
 
+_INSIDE = frozenset({"localhost", "local", "internal", "intranet", "lan", "corp", "home", "arpa"})
+"""Ends of names that the public DNS does not have, as that of the clouds' metadata services."""
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
 
 def is_public(text: str) -> bool:
     """Say whether `text` is an address on the open internet.
@@ -48,6 +53,15 @@ def is_public(text: str) -> bool:
 def is_literal(host: str) -> bool:
     """Say whether `host` is a number and not a name: such hosts pass no resolver."""
     return ":" in host or host.replace(".", "").isdigit()
+
+
+def is_inside_name(host: str) -> bool:
+    """Say whether a name can only mean something inside, whoever looks it up: where a proxy does, we cannot vet it.
+
+    Names of one word, those that are set apart for inner networks, and numbers in a disguise that resolvers take off.
+    """
+    before, _, last = host.rstrip(".").rpartition(".")
+    return not before or last in _INSIDE or _NUMBER.fullmatch(last) is not None
 
 
 def _carried(address: IPv6Address) -> IPv4Address | None:

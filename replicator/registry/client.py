@@ -1,6 +1,7 @@
 """The registry as the rest of the daemon sees it: one configured registry, in words of the distribution-spec."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,6 +13,7 @@ from aiohttp.abc import AbstractResolver
 from replicator.clock import Clock
 from replicator.errors import ManifestBlobUnknown
 from replicator.model import INDEX_TYPES, Descriptor, Digest, Operation, RawManifest, Reference, Repository, Tag
+from replicator.proxies import proxies_of
 from replicator.registry.answers import is_from_registry
 from replicator.registry.authorizer import Authorizer
 from replicator.registry.bandwidth import Bandwidth
@@ -221,8 +223,12 @@ def open_registry(
     observer: HttpObserver | None = None,
     timeouts: Timeouts | None = None,
     resolver: AbstractResolver | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> RegistryClient:
-    """Return a client for a configured registry; nothing is sent yet. Raises SettingsError for unusable TLS files."""
+    """Return a client for a configured registry; nothing is sent yet. `environ` may name proxies.
+
+    Raises SettingsError for TLS files that cannot be used, and for a proxy of the environment that is none.
+    """
     endpoint = Endpoint.of(settings.url)
     reach = Reach(
         registry=settings.name,
@@ -230,6 +236,7 @@ def open_registry(
         realm_allow=frozenset(settings.realm_allow),
         redirect_allow=frozenset(settings.redirect_allow),
     )
+    proxies = proxies_of(settings.proxy, environ)
     limits = Limits(max_connections=settings.max_connections, requests=settings.requests)
     wiring = Wiring(
         reach=reach,
@@ -241,9 +248,11 @@ def open_registry(
         bandwidth=None if settings.bandwidth is None else Bandwidth(settings.bandwidth, clock),
         observer=observer,
         resolver=resolver,
+        proxies=proxies,
     )
     transport = Transport(wiring)
-    logins = Logins(settings.name, source_of(settings, endpoint.origin, transport, clock))
+    logins = Logins(settings.name, source_of(settings, proxies, endpoint.origin, transport, clock))
     authorizer = Authorizer(logins, reach, Tokens(logins, transport, clock), clock)
-    exchange = Exchange(endpoint, reach, authorizer, transport, clock, creator_of(settings, endpoint.origin))
+    creator = creator_of(settings, proxies, endpoint.origin)
+    exchange = Exchange(endpoint, reach, authorizer, transport, clock, creator)
     return RegistryClient(Parts(exchange, transport, Capabilities.of(settings, clock), clock))

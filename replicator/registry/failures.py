@@ -4,7 +4,9 @@ import ssl
 
 import aiohttp
 
-from replicator.errors import Reason, RegistryError
+from replicator.errors import ProxyFailed, Reason, RegistryError
+from replicator.proxies import Proxy
+from replicator.registry import through_proxy
 from replicator.registry.http import Request
 from replicator.registry.resolver import AddressRefused
 
@@ -14,11 +16,13 @@ _LEAKY = (aiohttp.ClientResponseError, aiohttp.InvalidURL, aiohttp.ServerDisconn
 """Errors whose text holds whole URLs or header fields."""
 
 
-def no_answer(registry: str, request: Request, error: Exception) -> RegistryError:
-    """Return the error for a request that got no answer, or only a part of one."""
-    reason, temporary, problem = _explained(error)
-    return RegistryError(
-        f"{registry}: {request.operation} {request.target} failed: {problem}",
+def no_answer(registry: str, request: Request, error: Exception, proxy: Proxy | None = None) -> RegistryError:
+    """Return the error for a request that got no answer, or only a part of one, perhaps through a proxy."""
+    of_proxy = None if proxy is None else through_proxy.explained(proxy, error)
+    reason, temporary, problem = of_proxy or _explained(error)
+    way = "" if proxy is None else f" through the proxy {proxy}"
+    return (RegistryError if of_proxy is None else ProxyFailed)(
+        f"{registry}: {request.operation} {request.target} failed{way}: {problem}",
         registry=registry,
         reason=reason,
         temporary=temporary,

@@ -5,8 +5,10 @@ from typing import Final
 import aiohttp
 
 from replicator import __version__
+from replicator.proxies import Proxies
 from replicator.registry.http import Timeouts
 from replicator.registry.read_sizes import READ_BUFFER
+from replicator.registry.through_proxy import ProxyingConnector
 
 _LONGEST_FIELD: Final = 32 * 1024
 _DNS_SECONDS: Final = 30
@@ -14,11 +16,12 @@ _AUTOMATIC: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 
 def open_session(
-    resolver: aiohttp.abc.AbstractResolver, max_connections: int, timeouts: Timeouts
+    resolver: aiohttp.abc.AbstractResolver, max_connections: int, timeouts: Timeouts, proxies: Proxies
 ) -> aiohttp.ClientSession:
-    """Return a client of its own connections: no cookies, no proxies of the environment, no decompression."""
+    """Return a client of its own connections: no cookies, no decompression, no proxy that a request does not name."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(
+        connector=ProxyingConnector(
+            proxies,
             limit=max_connections,
             resolver=resolver,
             ttl_dns_cache=_DNS_SECONDS,

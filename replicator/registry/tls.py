@@ -27,6 +27,16 @@ def tls_contexts(tls: Tls | None) -> TlsContexts:
         raise problem from error
 
 
+def proxy_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return the trust in a proxy that is spoken to by TLS. Raises SettingsError when the file cannot be used."""
+    try:
+        return _systems() if ca_file is None else _context(ca_file)
+    except (OSError, ValueError) as error:
+        problem = SettingsError(f"the certificates under proxy: cannot be used ({error})")
+        problem.reason = Reason.TLS
+        raise problem from error
+
+
 @functools.cache
 def _systems() -> ssl.SSLContext:
     # Reading the system's certificates takes long enough to do it once; nobody changes this context.

@@ -13,8 +13,7 @@ import anyio
 import yarl
 
 from replicator.clock import Clock
-from replicator.errors import Reason, RegistryError
-from replicator.registry.addresses import is_literal, is_public
+from replicator.proxies import DIRECT, Proxies, Proxy
 from replicator.registry.answers import ERROR_BODY, Fields, Reply, retry_after, unexpected, wants_pause
 from replicator.registry.bandwidth import Bandwidth
 from replicator.registry.failures import TRANSPORT_ERRORS, given_up, no_answer, showable
@@ -28,7 +27,9 @@ from replicator.registry.read_sizes import CHUNK, read_in_large_pieces
 from replicator.registry.resolver import VettingResolver
 from replicator.registry.session import open_session
 from replicator.registry.skew import SkewWatch
+from replicator.registry.through_proxy import ProxyAnswered, is_of_proxy, way_through
 from replicator.registry.tls import TlsContexts
+from replicator.registry.vetting import vet
 
 _FADES = 1.02
 """How fast a quick answer is forgotten: by this factor with each that comes after it."""
@@ -50,6 +51,7 @@ class Wiring:
     bandwidth: Bandwidth | None = None
     observer: HttpObserver | None = None
     resolver: aiohttp.abc.AbstractResolver | None = None
+    proxies: Proxies = DIRECT
 
 
 class Answer:
@@ -210,19 +212,20 @@ class Transport:
     async def _send(
         self, request: Request, body: SmallBody | OutgoingBody | None, seconds: float, headers: dict[str, str]
     ) -> Answer:
-        self._vet(request)
-        wiring = self._wiring
+        wiring, origin = self._wiring, request.target.origin
+        vet(request, wiring.reach, wiring.proxies)
+        proxy = wiring.proxies.towards(origin.scheme, origin.host, origin.port)
         permit = await wiring.gate.enter(kind_of(request.operation))
         started = wiring.clock.monotonic()
         # From the first byte to the end of the head; a long body has limits of its own.
         longest = None if isinstance(body, OutgoingBody) else wiring.timeouts.connect + 2 * seconds
         try:
             async with asyncio.timeout(longest):
-                response = await self._response(request, body, seconds, headers)
+                response = await self._response(request, body, seconds, headers, proxy)
         except TRANSPORT_ERRORS as error:
             permit.leave()
             self._observe(request, None, wiring.clock.monotonic() - started)
-            raise no_answer(self._registry, request, error) from showable(error)
+            raise no_answer(self._registry, request, error, proxy) from showable(error)
         except BaseException:
             permit.leave()
             raise
@@ -233,19 +236,37 @@ class Transport:
         return Answer(wiring, request, response, permit, seconds=seconds)
 
     async def _response(
-        self, request: Request, body: SmallBody | OutgoingBody | None, seconds: float, headers: dict[str, str]
+        self,
+        request: Request,
+        body: SmallBody | OutgoingBody | None,
+        seconds: float,
+        headers: dict[str, str],
+        proxy: Proxy | None,
     ) -> aiohttp.ClientResponse:
-        wiring = self._wiring
+        wiring, limits = self._wiring, self._wiring.timeouts
         at_registry = request.target.origin == wiring.reach.origin
-        return await self._session().request(
+        tunnelled = request.target.origin.scheme == "https"
+        way = way_through(proxy, headers, tunnelled=tunnelled)
+        response = await self._session().request(
             request.method,
             yarl.URL(request.target.text, encoded=True),
             data=body,
             headers=headers,
             allow_redirects=False,
             ssl=wiring.tls.registry if at_registry else wiring.tls.others,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=wiring.timeouts.connect, sock_read=seconds),
+            timeout=aiohttp.ClientTimeout(
+                total=None,
+                # A proxy connects in its turn before it answers.
+                connect=None if proxy is None else limits.connect + limits.read,
+                sock_connect=limits.connect,
+                sock_read=seconds,
+            ),
+            **way,
         )
+        if proxy is not None and not tunnelled and is_of_proxy(response.status, response.content_type):
+            response.close()
+            raise ProxyAnswered(response.status)
+        return response
 
     def _observe(self, request: Request, response: aiohttp.ClientResponse | None, seconds: float) -> None:
         observer = self._wiring.observer
@@ -258,19 +279,6 @@ class Transport:
             if skew is not None:
                 observer.clock_read(self._registry, skew)
 
-    def _vet(self, request: Request) -> None:
-        # Numbers are never resolved, so the resolver cannot refuse them.
-        origin = request.target.origin
-        if not is_literal(origin.host) or self._wiring.reach.may_be_private(origin.host, origin.port):
-            return
-        if not is_public(origin.host):
-            raise RegistryError(
-                f"{self._registry}: {request.operation} {origin} is refused: its address is private; "
-                "an own host must be named in realm_allow or redirect_allow",
-                registry=self._registry,
-                reason=Reason.UNSUPPORTED,
-            )
-
     def _session(self) -> aiohttp.ClientSession:
         if self._closed:
             raise given_up(self._registry)
@@ -278,8 +286,8 @@ class Transport:
             wiring = self._wiring
             resolver = VettingResolver(
                 wiring.resolver or aiohttp.ThreadedResolver(),
-                wiring.reach.may_be_private,
+                lambda host, port: wiring.reach.may_be_private(host, port) or wiring.proxies.includes(host, port),
                 seconds=wiring.timeouts.connect,
             )
-            self._opened = open_session(resolver, wiring.max_connections, wiring.timeouts)
+            self._opened = open_session(resolver, wiring.max_connections, wiring.timeouts, wiring.proxies)
         return self._opened

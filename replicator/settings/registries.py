@@ -7,6 +7,7 @@ from pydantic import Field
 from replicator.settings.credentials import Credentials
 from replicator.settings.fields import Frequency, Host, LabelName, Many, Prefix, Rate, ReplicaName, Size, Url
 from replicator.settings.files import FilePath
+from replicator.settings.proxies import ProxyChoice
 from replicator.settings.section import Section
 
 PRIMARY = "primary"
@@ -85,7 +86,11 @@ class RegistrySettings(Section):
     capabilities: CapabilitiesSettings | None = Field(
         None, description="What the registry can do, where finding it out goes wrong."
     )
-    proxy: None = Field(None, description="HTTP proxy on the way to the registry.")
+    proxy: ProxyChoice = Field(
+        None,
+        description="HTTP proxy on the way to the registry, its token server, its storage and its cloud's login: a "
+        "URL, a mapping, `off`, or `environment`: what `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` say. Absent: this.",
+    )
 
 
 class PrimarySettings(RegistrySettings):

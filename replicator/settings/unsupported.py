@@ -31,7 +31,6 @@ class Row:
 
 
 ROWS = (
-    *(Row(f"{registry}.{key}") for registry in ("primary", "replicas[]") for key in ("proxy",)),
     Row("replicas[].source", off=("primary",)),
     Row("rules[].deletes", off=("ignore",)),
     Row("rules[].conflicts", off=("overwrite",)),

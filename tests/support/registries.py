@@ -56,6 +56,14 @@ class TokenAuth:
     rootcertbundle: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryTls:
+    """A registry's certificate (with its key in one file), and whose certificates it asks clients for."""
+
+    certificate: Path
+    client_ca: Path | None = None
+
+
 class RegistryOptions(TypedDict, total=False):
     """What can be chosen of a registry; defaults in the order of the fields."""
 
@@ -69,6 +77,7 @@ class RegistryOptions(TypedDict, total=False):
     cache: bool  # False: blob descriptors are looked up in the storage each time
     relative_urls: bool  # False: Location names the Host that the client used
     debug: str | None  # host:port of the debug listener, which has /metrics and /debug/vars; none
+    tls: RegistryTls | None  # none: plain HTTP
     fast: bool  # True: storage in shared memory where there is one
     sections: Mapping[str, Any]  # none; top-level keys of its config.yml as they are
 
@@ -139,7 +148,7 @@ class Registry:
         self._process = Process(self._command(), log=self._folder / "log", cwd=self._folder, environ=environ)
 
     def wait_ready(self, within: float = 10.0) -> None:
-        """Block until GET /v2/ answers (401 counts). Fails with the log when the process ends or time is up."""
+        """Block until GET /v2/ answers (400, 401 count). Fails with the log when the process ends or time is up."""
         deadline = time.monotonic() + within
         while not _answers(self._port.number):
             code = self.process.exit_code
@@ -177,6 +186,11 @@ class DockerRegistry(Registry):
         algorithm, _, encoded = str(digest).partition(":")
         return self.root / "docker/registry/v2/blobs" / algorithm / encoded[:2] / encoded / "data"
 
+    @property
+    def url(self) -> str:
+        """Base URL without a slash at the end."""
+        return f"{'http' if self.options.get('tls') is None else 'https'}://{self.host}"
+
     def _program(self) -> str:
         return require_tool("docker-registry")
 
@@ -213,6 +227,10 @@ class DockerRegistry(Registry):
         }
         if options.get("debug") is not None:
             config["http"]["debug"] = {"addr": options["debug"], "prometheus": {"enabled": True, "path": "/metrics"}}
+        tls = options.get("tls")
+        if tls is not None:
+            config["http"]["tls"] = {"certificate": str(tls.certificate), "key": str(tls.certificate)}
+            config["http"]["tls"] |= {} if tls.client_ca is None else {"clientcas": [str(tls.client_ca)]}
         config |= self._auth()
         if not options.get("validation", True):
             config["validation"] = {"disabled": True}
@@ -348,7 +366,8 @@ def _answers(port: int) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
         connection.request("GET", "/v2/")
-        return connection.getresponse().status in {200, 401}
+        # 400 is what a server says that wants TLS.
+        return connection.getresponse().status in {200, 400, 401}
     except OSError:
         return False
     finally:

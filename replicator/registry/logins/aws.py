@@ -1,6 +1,7 @@
 """Amazon ECR: the identity of AWS -> a password of 12 hours, sent as Basic (A11); repositories made when missing."""
 
 from replicator.registry.logins.ecr_api import EcrApi
+from replicator.registry.logins.sdk_proxies import SdkProxies
 from replicator.registry.logins.threads import in_thread
 from replicator.registry.origin import Origin
 from replicator.settings.clouds import AwsLogin
@@ -12,10 +13,10 @@ from replicator.settings.secrets import Secret
 class EcrLogins:
     """Gets passwords of one registry, and makes repositories in it."""
 
-    def __init__(self, settings: AwsLogin, origin: Origin) -> None:
+    def __init__(self, settings: AwsLogin, proxies: SdkProxies, origin: Origin) -> None:
         place = ecr_place(origin.host)
         region = settings.region or ("" if place is None else place.region)
-        self._api = EcrApi(settings, region, "" if place is None else place.account)
+        self._api = EcrApi(settings, proxies, region, "" if place is None else place.account)
 
     async def fetch(self) -> tuple[Proof, float]:
         """Return user name and password and their life. Raises NoProof."""

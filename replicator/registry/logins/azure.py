@@ -1,6 +1,7 @@
 """Azure Container Registry: a token of Entra -> the registry's refresh token -> access tokens (A10)."""
 
 import re
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from replicator.registry import token_life
 from replicator.registry.answers import Reply, failure, unexpected
 from replicator.registry.http import Request
 from replicator.registry.logins.entra import entra_token
+from replicator.registry.logins.sdk_proxies import SdkProxies
 from replicator.registry.logins.source import NoProof
 from replicator.registry.logins.threads import in_thread
 from replicator.registry.origin import Origin, Target
@@ -30,9 +32,17 @@ class AzureLogins:
     """Gets refresh tokens of one registry for the configured identity."""
 
     def __init__(
-        self, settings: AzureLogin, registry: str, origin: Origin, transport: Transport, clock: Clock
+        self,
+        settings: AzureLogin,
+        proxies: SdkProxies,
+        *,
+        registry: str,
+        origin: Origin,
+        transport: Transport,
+        clock: Clock,
     ) -> None:
         self._settings = settings
+        self._proxies = proxies
         self._registry = registry
         self._origin = origin
         self._transport = transport
@@ -40,7 +50,7 @@ class AzureLogins:
 
     async def fetch(self) -> tuple[Proof, float]:
         """Return a refresh token and its life. Raises NoProof when the identity is refused, else RegistryError."""
-        token = await in_thread("Microsoft Entra", entra_token, self._settings)
+        token = await in_thread("Microsoft Entra", partial(entra_token, proxies=self._proxies), self._settings)
         refresh_token = self._exchanged(await self._exchange(token))
         life = min(_LONGEST_LIFE, token_life.told_by(refresh_token) or _REFRESH_LIFE)
         return Proof(identity_token=Secret.of_text(refresh_token)), life

@@ -1,11 +1,13 @@
 """Which source a registry's credentials come from."""
 
 from replicator.clock import Clock
+from replicator.proxies import Proxies
 from replicator.registry.logins.aws import EcrLogins
 from replicator.registry.logins.azure import AzureLogins
 from replicator.registry.logins.docker_config import DockerConfigSource
 from replicator.registry.logins.gcp import GoogleLogins
 from replicator.registry.logins.kept import Kept
+from replicator.registry.logins.sdk_proxies import SdkProxies
 from replicator.registry.logins.source import Create, FixedSource, Source
 from replicator.registry.origin import Origin
 from replicator.registry.transport import Transport
@@ -13,24 +15,29 @@ from replicator.settings.registries import PrimarySettings, ReplicaSettings
 
 
 def source_of(
-    settings: PrimarySettings | ReplicaSettings, origin: Origin, transport: Transport, clock: Clock
+    settings: PrimarySettings | ReplicaSettings, proxies: Proxies, origin: Origin, transport: Transport, clock: Clock
 ) -> Source:
     """Return where the credentials for the registry at `origin` come from; nothing is asked yet."""
-    credentials = settings.credentials
+    credentials, ways = settings.credentials, SdkProxies(proxies)
     if credentials is None:
         return FixedSource(None)
     if credentials.docker_config is not None:
         return DockerConfigSource(credentials.docker_config, origin, clock)
     if credentials.azure is not None:
-        return Kept(AzureLogins(credentials.azure, settings.name, origin, transport, clock).fetch, clock)
+        azure = AzureLogins(
+            credentials.azure, ways, registry=settings.name, origin=origin, transport=transport, clock=clock
+        )
+        return Kept(azure.fetch, clock)
     if credentials.aws is not None:
-        return Kept(EcrLogins(credentials.aws, origin).fetch, clock)
+        return Kept(EcrLogins(credentials.aws, ways, origin).fetch, clock)
     if credentials.gcp is not None:
-        return Kept(GoogleLogins(credentials.gcp).fetch, clock)
+        return Kept(GoogleLogins(credentials.gcp, ways).fetch, clock)
     return FixedSource(credentials)
 
 
-def creator_of(settings: PrimarySettings | ReplicaSettings, origin: Origin) -> Create | None:
+def creator_of(settings: PrimarySettings | ReplicaSettings, proxies: Proxies, origin: Origin) -> Create | None:
     """Return what makes a repository that is missing at the registry, None where nothing shall."""
     aws = None if settings.credentials is None else settings.credentials.aws
-    return EcrLogins(aws, origin).create if aws is not None and aws.create_repositories is not None else None
+    if aws is None or aws.create_repositories is None:
+        return None
+    return EcrLogins(aws, SdkProxies(proxies), origin).create

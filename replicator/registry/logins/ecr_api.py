@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from replicator.registry.logins.sdk_proxies import SdkProxies
 from replicator.registry.logins.source import NoProof
 from replicator.settings.clouds import AwsLogin, EcrRepositories
 
@@ -26,6 +27,7 @@ class EcrApi:
     """The API in one region, as the configured identity. `account` is whose registry it is, "" for the identity's."""
 
     login: AwsLogin
+    proxies: SdkProxies
     region: str
     account: str = ""
 
@@ -64,16 +66,13 @@ class EcrApi:
             self._client().create_repository(**wanted)
 
     def _client(self) -> Any:
-        from botocore.config import Config  # noqa: PLC0415 -- an extra
         from botocore.session import Session  # noqa: PLC0415 -- an extra
 
         # New ones each time: what was rotated counts.
         session = Session(profile=self.login.profile)
-        network = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
         keys: dict[str, str] = {}
         if self.login.role_arn is not None:
-            security = session.create_client("sts", region_name=self.region, config=network)
-            taken = security.assume_role(
+            taken = self._made(session, "sts").assume_role(
                 RoleArn=self.login.role_arn, RoleSessionName=_SESSION, DurationSeconds=_ROLE_SECONDS
             )["Credentials"]
             keys = {
@@ -81,7 +80,21 @@ class EcrApi:
                 "aws_secret_access_key": taken["SecretAccessKey"],
                 "aws_session_token": taken["SessionToken"],
             }
-        return session.create_client("ecr", region_name=self.region, config=network, **keys)
+        return self._made(session, "ecr", **keys)
+
+    def _made(self, session: Any, service: str, **keys: str) -> Any:
+        from botocore.config import Config  # noqa: PLC0415 -- an extra
+
+        network = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 2})
+        client = session.create_client(service, region_name=self.region, config=network, **keys)
+        # Only now it is known where the service is.
+        proxies = self.proxies.towards(client.meta.endpoint_url)
+        if proxies is None:
+            return client
+        config = network.merge(Config(proxies=proxies))
+        # For those that the SDK makes by itself, to find out who it is.
+        session.set_default_client_config(Config(proxies=proxies))
+        return session.create_client(service, region_name=self.region, config=config, **keys)
 
 
 @contextmanager

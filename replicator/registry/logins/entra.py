@@ -1,10 +1,12 @@
 """Tokens of Microsoft Entra, by the SDK. Only this module imports it, and only when a token is asked for."""
 
 import logging
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
 from replicator.errors import SettingsError
+from replicator.registry.logins.sdk_proxies import SdkProxies, of_requests
 from replicator.registry.logins.source import NoProof
 from replicator.settings.clouds import AzureLogin
 
@@ -18,7 +20,7 @@ _CODE = re.compile(r"AADSTS[0-9]{1,10}")
 logging.getLogger("azure.identity").setLevel(logging.ERROR)
 
 
-def entra_token(settings: AzureLogin) -> str:
+def entra_token(settings: AzureLogin, proxies: SdkProxies) -> str:
     """Return a token of Entra for the configured identity; blocks for up to a minute.
 
     Raises NoProof, whose message holds nothing of what Entra said but the code of the error.
@@ -28,7 +30,7 @@ def entra_token(settings: AzureLogin) -> str:
 
     try:
         # A new one each time: what was rotated counts, and a token is kept in one place only.
-        with _credential(settings) as credential:
+        with _credential(settings, proxies) as credential:
             return credential.get_token(f"{settings.audience.rstrip('/')}/.default").token
     except SettingsError as error:
         raise NoProof(str(error), temporary=error.temporary) from error
@@ -42,7 +44,7 @@ def entra_token(settings: AzureLogin) -> str:
 
 
 def _credential(
-    settings: AzureLogin,
+    settings: AzureLogin, proxies: SdkProxies
 ) -> "ClientSecretCredential | ManagedIdentityCredential | WorkloadIdentityCredential":
     from azure.identity import (  # noqa: PLC0415 -- an extra
         ClientSecretCredential,
@@ -56,9 +58,17 @@ def _credential(
         options |= {"authority": settings.authority, "disable_instance_discovery": True}
     if settings.identity == "managed_identity":
         return ManagedIdentityCredential(client_id=settings.client_id, **_NETWORK)
+    towards = proxies.towards(settings.authority or _usual_authority())
+    if towards is not None:
+        options["proxies"] = of_requests(towards)
     if settings.identity == "workload_identity":
         return WorkloadIdentityCredential(tenant_id=settings.tenant_id, client_id=settings.client_id, **options)
     secret = settings.client_secret
     return ClientSecretCredential(
         settings.tenant_id or "", settings.client_id or "", "" if secret is None else secret.reveal(), **options
     )
+
+
+def _usual_authority() -> str:
+    host = os.environ.get("AZURE_AUTHORITY_HOST") or "login.microsoftonline.com"
+    return f"https://{host.removeprefix('https://')}"

@@ -1,8 +1,9 @@
 """Access tokens of Google, by the SDK. Only this module imports it, and only when a token is asked for."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from replicator.registry.logins.sdk_proxies import SdkProxies, of_requests
 from replicator.registry.logins.source import NoProof
 from replicator.settings.clouds import GcpLogin
 
@@ -14,7 +15,7 @@ _LIFE = 3600.0
 _SHORTEST = 60.0
 
 
-def google_token(settings: GcpLogin) -> tuple[str, float]:
+def google_token(settings: GcpLogin, proxies: SdkProxies) -> tuple[str, float]:
     """Return an access token and the seconds that it lives; blocks for up to a minute.
 
     Raises NoProof, whose message holds nothing of what Google said.
@@ -22,10 +23,16 @@ def google_token(settings: GcpLogin) -> tuple[str, float]:
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError  # noqa: PLC0415 -- an extra
     from google.auth.transport.requests import Request  # noqa: PLC0415 -- an extra
 
+    plain: Any = Request()
+
+    def ask(url: str, *arguments: Any, **options: Any) -> Any:
+        towards = proxies.towards(url)
+        return plain(url, *arguments, **options, **({} if towards is None else {"proxies": of_requests(towards)}))
+
     try:
         # New ones each time: what was rotated counts.
         credentials = _credentials(settings)
-        credentials.refresh(Request())  # type: ignore[no-untyped-call]  # the SDK is typed in parts
+        credentials.refresh(ask)  # type: ignore[no-untyped-call]  # the SDK is typed in parts
     except DefaultCredentialsError:
         raise NoProof("nothing here says which identity of Google Cloud this is", temporary=True) from None
     except (GoogleAuthError, ValueError, OSError) as error:

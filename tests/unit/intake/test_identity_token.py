@@ -25,6 +25,7 @@ from replicator.intake.identity_token import LEEWAY
 from replicator.intake.signing_keys import ASK_EVERY, FRESH_SECONDS, USABLE_SECONDS
 from replicator.settings.credentials import EndpointAuth, JwtAuth
 from tests.support.fake_clock import FakeClock
+from tests.support.forward_proxy import run_forward_proxy
 from tests.support.ports import Port
 
 AUDIENCE = "replicator"
@@ -261,6 +262,26 @@ async def test_without_keys_nobody_can_be_told_from_anybody(
 async def test_a_provider_whose_certificate_is_not_believed_gives_no_keys(provider: Provider) -> None:
     with pytest.raises(FetchFailed, match="ClientConnectorCertificateError"):
         await fetch(provider.url)
+
+
+async def test_documents_are_fetched_through_the_proxy_of_the_environment(provider: Provider) -> None:
+    host = provider.url.partition("://")[2]
+    async with run_forward_proxy({"issuer.test:443": host}) as proxy:
+        proxy.login = ("mirror", "proxy-canary")
+        environ = {"HTTPS_PROXY": proxy.url.replace("//", "//mirror:proxy-canary@"), "NO_PROXY": "direct.test"}
+        url = "https://issuer.test/keys"
+        with pytest.raises(FetchFailed, match=rf"through the proxy {proxy.url} \(ClientConnectorCertificateError\)"):
+            await fetch(url, environ=environ)
+        assert proxy.tunnels == ["issuer.test:443"]
+        proxy.login = ("mirror", "another-canary")
+        with pytest.raises(FetchFailed, match=r"through the proxy .* \(ClientHttpProxyError 407\)") as caught:
+            await fetch(url, environ=environ)
+        assert "canary" not in f"{caught.value} {caught.value.__cause__!r}"
+        with pytest.raises(FetchFailed, match=r"direct.test: no answer \("):
+            await fetch("https://direct.test", environ=environ)
+        assert len(proxy.asked) == 2
+    with pytest.raises(FetchFailed, match="HTTPS_PROXY names no HTTP proxy"):
+        await fetch(url, environ={"HTTPS_PROXY": "socks5://canary"})
 
 
 @given(st.text(alphabet=st.characters(codec="ascii"), max_size=200))

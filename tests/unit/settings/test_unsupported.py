@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from replicator.settings.fields import Surroundings
 from replicator.settings.schema import PrimarySettings, Settings
 from replicator.settings.unsupported import ROWS, refuse_unsupported
-from tests.unit.settings.files import BASE, but, mistakes
+from tests.unit.settings.files import BASE, mistakes
 
 FUTURE: dict[str, Any] = {
     "version": 1,
@@ -81,8 +81,8 @@ def test_no_rows_let_everything_through() -> None:
 
 CASES = {
     "a key of its own": (
-        but("eu.example.com}", "eu.example.com, proxy: http://proxy.example.com}"),
-        "4: replicas[0].proxy: is not supported yet; remove the key",
+        BASE + "deletes:\n  grace: 1h",
+        "5: deletes: is not supported yet; remove the key",
     ),
     "more than the off value": (
         BASE + "rules:\n  - deletes: propagate",
