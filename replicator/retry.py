@@ -100,6 +100,10 @@ class Breaker:
             return slots - working
         return 1 if now >= self.open_until and working == 0 else 0
 
+    def probing_now(self) -> "Breaker":
+        """Let the next probe go at once: somebody says that it is mended."""
+        return replace(self, open_until=0.0)
+
     def succeeded(self) -> "Breaker":
         """Close: the peers answered."""
         return self if self.failures == 0 else Breaker()

@@ -95,6 +95,11 @@ class Worlds:
         if self._used.settings.replica(replica) is not None:
             await self._used.engine.heed_pause(replica)
 
+    def mended(self, replica: str) -> None:
+        """Have a replica's lane look at once for what is due."""
+        if self._used.settings.replica(replica) is not None:
+            self._used.engine.mended(replica)
+
     async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
         """Return what `reference` names on the primary. Raises RegistryError, ContentError."""
         primary = self._used.registries[self._used.settings.primary.name]

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from replicator.admin.documents import LaneDocument, StatusDocument, WaitDocument
+from replicator.admin.documents import LaneDocument, RetryDocument, StatusDocument, WaitDocument
 from replicator.admin.status import StatusQuery
 from replicator.errors import ReplicatorError
 from replicator.model import shown
@@ -62,6 +62,11 @@ class AdminClient:
     async def resume(self, replica: str) -> LaneDocument:
         """Have a lane work again."""
         return cast("LaneDocument", await self._order(f"/api/v1/lanes/{replica}/resume", "paused_since"))
+
+    async def retry(self, ref: str | None, replicas: Sequence[str]) -> RetryDocument:
+        """Have what failed tried again now; `ref` None: all of it, no `replicas`: on all of them."""
+        body = {"replicas": list(replicas)} | ({} if ref is None else {"ref": ref})
+        return cast("RetryDocument", await self._order("/api/v1/retry", "due", body))
 
     async def _order(self, path: str, expected: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         status, document = await self._ask("POST", path, _PATIENCE, json=body or {})

@@ -108,6 +108,22 @@ class LaneDocument(TypedDict):
     changed: bool
 
 
+class RetriedReplica(TypedDict):
+    """How many rows of one replica were made `due`; with `paused_since` they wait until it is resumed."""
+
+    replica: str
+    due: int
+    paused_since: float | None
+
+
+class RetryDocument(TypedDict):
+    """What was made due now; `ref` is null where everything was."""
+
+    ref: str | None
+    due: int
+    replicas: list[RetriedReplica]
+
+
 class HealthDocument(TypedDict):
     """The answer of the probes; `store_seconds` is how long the store took to answer."""
 

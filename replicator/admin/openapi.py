@@ -100,6 +100,18 @@ _PATHS: Final[dict[str, Any]] = {
             },
         }
     },
+    "/api/v1/retry": {
+        "post": {
+            "summary": "Try what failed again now, parked or not: all of it, of some replicas, or of one reference.",
+            "requestBody": {"content": {"application/json": {"schema": schema("Retry")}}},
+            "responses": {
+                **_REFUSALS,
+                "200": _reply("So many are due now", "Retried"),
+                "413": _reply("The body is too large", "Error"),
+                "415": _reply("Not application/json", "Error"),
+            },
+        }
+    },
     "/api/v1/lanes/{replica}/pause": _order("Work for a replica no more; copies under way end, and its lag grows."),
     "/api/v1/lanes/{replica}/resume": _order("Work for a replica again."),
     "/api/v1/openapi.json": {

@@ -1,17 +1,18 @@
-"""What operators order by a POST: a lane that rests or works again."""
+"""What operators order by a POST: a lane that rests or works again, another try at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 from aiohttp import web
 
 from replicator.admin.answers import BadRequest, NoSuchReplica, answer, json_body
-from replicator.admin.documents import LaneDocument
+from replicator.admin.documents import LaneDocument, RetriedReplica, RetryDocument
 from replicator.admin.events import AdminEvent
-from replicator.admin.ports import LaneDecisions, Lanes
-from replicator.admin.queries import Names
-from replicator.model import shown
+from replicator.admin.ports import Decisions, Lanes
+from replicator.admin.queries import Names, RetryBody, retry_body
+from replicator.admin.reference import ref_text
+from replicator.model import IntentKey, shown
 
 _BODY_MAX = 64 * 1024
 _log = structlog.get_logger(__name__)
@@ -21,16 +22,27 @@ _log = structlog.get_logger(__name__)
 class Orders:
     """The handlers: each keeps the order in the store, then tells the lane."""
 
-    store: LaneDecisions
+    store: Decisions
     lanes: Lanes
     names: Callable[[], Names]
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
         return [
+            web.post("/api/v1/retry", self.retry),
             web.post("/api/v1/lanes/{replica}/pause", self.pause),
             web.post("/api/v1/lanes/{replica}/resume", self.resume),
         ]
+
+    async def retry(self, request: web.Request) -> web.Response:
+        """Make what failed due now."""
+        names = self.names()
+        body = retry_body(await json_body(request, _BODY_MAX), names)
+        document = await retry(self.store, body, sorted(names.replicas))
+        _log.info(AdminEvent.ADMIN_RETRY, ref=document["ref"], due=document["due"])
+        for item in document["replicas"]:
+            self.lanes.mended(item["replica"])
+        return answer(200, document)
 
     async def pause(self, request: web.Request) -> web.Response:
         """Pause a lane."""
@@ -53,7 +65,23 @@ class Orders:
         return answer(200, document)
 
 
-async def switch(store: LaneDecisions, replica: str, *, paused: bool) -> LaneDocument:
+async def retry(store: Decisions, body: RetryBody, every: Sequence[str]) -> RetryDocument:
+    """Make failing rows due now, on the replicas named or on `every` one. Raises StoreError."""
+    replicas = []
+    for name in dict.fromkeys(body.replicas or every):
+        if body.ref is None:
+            due = await store.make_due(name)
+        else:
+            due = len(await store.retry([IntentKey(name, *body.ref)]))
+        replicas.append(RetriedReplica(replica=name, due=due, paused_since=await store.paused_since(name)))
+    return RetryDocument(
+        ref=None if body.ref is None else ref_text(*body.ref),
+        due=sum(item["due"] for item in replicas),
+        replicas=replicas,
+    )
+
+
+async def switch(store: Decisions, replica: str, *, paused: bool) -> LaneDocument:
     """Keep that a lane rests, or works again; for commands where no daemon runs too. Raises StoreError."""
     changed = await (store.pause if paused else store.resume)(replica)
     return LaneDocument(replica=replica, paused_since=await store.paused_since(replica), changed=changed)

@@ -41,8 +41,8 @@ class StoreReads(Protocol):
         ...
 
 
-class LaneDecisions(Protocol):
-    """Where it is kept which lanes rest. Every call raises StoreError when it cannot be."""
+class Decisions(Protocol):
+    """Where it is kept what operators decide. Every call raises StoreError when it cannot be."""
 
     async def pause(self, replica: str) -> bool:
         """Give the replica's lane no more leases; return whether it was at work before."""
@@ -54,6 +54,14 @@ class LaneDecisions(Protocol):
 
     async def paused_since(self, replica: str) -> float | None:
         """Return since when it is paused (Unix seconds), None when it is not."""
+        ...
+
+    async def make_due(self, replica: str) -> int:
+        """Make all failing rows of the replica due now, parked or not; return how many were not."""
+        ...
+
+    async def retry(self, keys: Sequence[IntentKey]) -> tuple[IntentKey, ...]:
+        """Make failing rows due now; return the keys of those that were not."""
         ...
 
 
@@ -69,7 +77,7 @@ class StoreHealth(Protocol):
         ...
 
 
-class AdminStore(StoreReads, LaneDecisions, StoreHealth, Protocol):
+class AdminStore(StoreReads, Decisions, StoreHealth, Protocol):
     """All that the listener asks of the store."""
 
 
@@ -110,6 +118,10 @@ class Lanes(LaneViews, Protocol):
 
     async def heed_pause(self, replica: str) -> None:
         """Have a replica's lane ask the store whether it is paused."""
+        ...
+
+    def mended(self, replica: str) -> None:
+        """Have a replica's lane look at once for what is due."""
         ...
 
 

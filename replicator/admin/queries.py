@@ -51,6 +51,14 @@ class ChangeBody:
     priority: Priority | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryBody:
+    """A call of POST /api/v1/retry: of one reference (None: of all) on these replicas (none: on all)."""
+
+    ref: tuple[Repository, Reference] | None = None
+    replicas: tuple[str, ...] = ()
+
+
 def wait_query(request: web.Request, names: Names) -> WaitQuery:
     """Read `ref`, `replica` (may stand several times) and `timeout` (seconds, or as `5m`)."""
     query = _known(request, {"ref", "replica", "timeout"})
@@ -84,19 +92,40 @@ def change_body(document: Any, names: Names) -> ChangeBody:
     """Read `{"ref": ..., "replicas": [...], "priority": ...}`."""
     if not isinstance(document, dict) or not document.keys() <= {"ref", "replicas", "priority"}:
         raise BadRequest("the body is a JSON object with `ref` and, optional, `replicas` and `priority`")
-    ref, replicas, priority = document.get("ref"), document.get("replicas", []), document.get("priority")
-    if not isinstance(replicas, list) or not all(isinstance(name, str) for name in replicas):
-        raise BadRequest("`replicas` is a list of names")
-    repository, reference = _ref(ref if isinstance(ref, str) else None, names)
+    priority = document.get("priority")
+    replicas = _replicas_of(document, names)
+    repository, reference = _ref_of(document, names)
     words = {level.name.lower(): level for level in Priority}
     if priority is not None and (not isinstance(priority, str) or priority not in words):
         raise BadRequest(f"`priority` is one of {', '.join(words)}")
     return ChangeBody(
         repository=repository,
         reference=reference,
-        replicas=_replicas(replicas, names),
+        replicas=replicas,
         priority=None if priority is None else words[priority],
     )
+
+
+def retry_body(document: Any, names: Names) -> RetryBody:
+    """Read `{"ref": ..., "replicas": [...]}`, both optional."""
+    if document is None:
+        return RetryBody()
+    if not isinstance(document, dict) or not document.keys() <= {"ref", "replicas"}:
+        raise BadRequest("the body is a JSON object with, optional, `ref` and `replicas`")
+    ref = _ref_of(document, names) if "ref" in document else None
+    return RetryBody(ref=ref, replicas=_replicas_of(document, names))
+
+
+def _ref_of(document: dict[str, Any], names: Names) -> tuple[Repository, Reference]:
+    ref = document.get("ref")
+    return _ref(ref if isinstance(ref, str) else None, names)
+
+
+def _replicas_of(document: dict[str, Any], names: Names) -> tuple[str, ...]:
+    replicas = document.get("replicas", [])
+    if not isinstance(replicas, list) or not all(isinstance(name, str) for name in replicas):
+        raise BadRequest("`replicas` is a list of names")
+    return _replicas(replicas, names)
 
 
 def _known(request: web.Request, allowed: set[str]) -> dict[str, str]:

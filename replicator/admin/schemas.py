@@ -95,6 +95,12 @@ SCHEMAS: Final[dict[str, Any]] = {
     ),
     "Recorded": record({"replica": TEXT, "result": {"enum": ["accepted", "coalesced", "known"]}}),
     "Changes": record({"ref": TEXT, "changes": list_of("Recorded")}),
+    "Retry": record(
+        {"ref": TEXT, "replicas": {"type": "array", "items": TEXT}},
+        optional=("ref", "replicas"),
+    ),
+    "RetriedReplica": record({"replica": TEXT, "due": COUNT, "paused_since": SECONDS_OR_NULL}),
+    "Retried": record({"ref": TEXT_OR_NULL, "due": COUNT, "replicas": list_of("RetriedReplica")}),
     "Lane": record({"replica": TEXT, "paused_since": SECONDS_OR_NULL, "changed": FLAG}),
 }
 """What answers and bodies look like, by name."""

@@ -9,7 +9,9 @@ from typing import Any
 import click
 
 from replicator.admin.queries import TIMEOUT_MAX
-from replicator.errors import ReplicatorError, SettingsError
+from replicator.admin.reference import parse_ref
+from replicator.errors import NameInvalid, ReplicatorError, SettingsError
+from replicator.model import Reference, Repository
 from replicator.settings.load import load
 from replicator.settings.schema import Settings
 from replicator.settings.units import parse_duration
@@ -47,6 +49,14 @@ class Commands(click.Group):
         except ReplicatorError as error:
             click.echo(f"replicator: {error}", err=True)
             ctx.exit(Exit.NO)
+
+
+def ref_argument(settings: Settings, text: str) -> tuple[Repository, Reference]:
+    """Return what REF names. Raises click's usage error, saying what would be right."""
+    try:
+        return parse_ref(text, settings.primary.url)
+    except NameInvalid as error:
+        raise click.BadParameter(str(error), param_hint="REF") from error
 
 
 def timeout_option(ctx: click.Context, param: click.Parameter, value: str) -> float:

@@ -11,6 +11,7 @@ from replicator.cli.copy import copy
 from replicator.cli.init import init
 from replicator.cli.invocation import Commands, Invocation
 from replicator.cli.lanes import pause, resume
+from replicator.cli.retry import retry
 from replicator.cli.run import run
 from replicator.cli.status import status
 from replicator.cli.wait import wait
@@ -38,5 +39,5 @@ def main(ctx: click.Context, config: Path) -> None:
     ctx.obj = Invocation(config)
 
 
-for command in (init, run, check, copy, status, wait, pause, resume, config):
+for command in (init, run, check, copy, status, wait, retry, pause, resume, config):
     main.add_command(command)

@@ -9,13 +9,13 @@ import click
 from replicator.admin.client import NoDaemon, open_client
 from replicator.admin.documents import AwaitedReplica, Failure, WaitDocument
 from replicator.admin.presence import RegistryPresence
-from replicator.admin.reference import parse_ref, ref_text
+from replicator.admin.reference import ref_text
 from replicator.admin.targets import targets
-from replicator.cli.invocation import Exit, Invocation, chosen_replicas, timeout_option
+from replicator.cli.invocation import Exit, Invocation, chosen_replicas, ref_argument, timeout_option
 from replicator.cli.output import print_json, print_table
 from replicator.cli.registries import open_registries
 from replicator.clock import SystemClock
-from replicator.errors import NameInvalid, ReplicatorError
+from replicator.errors import ReplicatorError
 from replicator.model import Digest, Reference, Repository
 from replicator.routing import Router
 from replicator.settings.schema import PRIMARY, Settings
@@ -44,10 +44,7 @@ def wait(invocation: Invocation, ref: str, replicas: tuple[str, ...], timeout: f
     which is what to deploy. Without --replica: all replicas that a rule sends REF to.
     """
     settings = invocation.settings()
-    try:
-        repository, reference = parse_ref(ref, settings.primary.url)
-    except NameInvalid as error:
-        raise click.BadParameter(str(error), param_hint="REF") from error
+    repository, reference = ref_argument(settings, ref)
     question = _Question(
         repository=repository,
         reference=reference,

@@ -124,6 +124,10 @@ class Engine:
         """Make all that failed for a replica due now: what it failed of is mended."""
         await self._lanes[replica].try_again()
 
+    def mended(self, replica: str) -> None:
+        """Have a lane look at once for what is due, and probe a replica that was taken for down."""
+        self._lanes[replica].mended()
+
     async def heed_pause(self, replica: str) -> None:
         """Have a lane ask the store whether it is paused."""
         await self._lanes[replica].heed_pause()

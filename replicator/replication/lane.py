@@ -90,6 +90,11 @@ class Lane:
     async def try_again(self) -> None:
         """Make all that failed due now, parked or not."""
         await self._make_all_due()
+        self.mended()
+
+    def mended(self) -> None:
+        """Look at once for what is due: somebody says that what it failed of is mended. An open lane probes now."""
+        self._breaker = self._breaker.probing_now()
         self._ring()
 
     async def heed_pause(self) -> None:

@@ -50,6 +50,10 @@ class Listener:
         """Keep that a lane was told."""
         self.heeded.append(replica)
 
+    def mended(self, replica: str) -> None:
+        """Keep that a lane was told."""
+        self.heeded.append(f"{replica} mended")
+
     async def order(self, path: str, **more: Any) -> tuple[int, Any]:
         """Post an order without a body."""
         return await self.ask(path, method="POST", headers={"Content-Type": "application/json"}, **more)

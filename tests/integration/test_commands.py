@@ -16,10 +16,12 @@ from click.testing import CliRunner, Result
 from replicator.admin.server import AdminPorts, build_admin, serve_admin
 from replicator.cli.main import main
 from replicator.clock import SystemClock
+from replicator.errors import Reason
 from replicator.model import Change, ChangeKind, Digest, Repository, Tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.routing import Router
 from replicator.settings.load import load
+from replicator.store.outcome import Outcome, Parked
 from replicator.store.sqlite import SqliteStore
 from tests.support.content import make_image
 from tests.support.images import fetch_closure, push
@@ -211,6 +213,29 @@ async def test_status_beside_a_daemon_that_does_not_answer_says_who_has_the_stor
     assert result.stderr.startswith("replicator: ")
 
 
+async def _fail(site: Site, outcome: Outcome) -> None:
+    """Have the one row of each replica fail."""
+    store = await SqliteStore.open(load(site.config, {}).store.sqlite_path, clock=SystemClock())
+    for name in ("eu", "us"):
+        (lease,) = await store.lease(name, 1, 60)
+        assert await store.settle(lease, outcome)
+    await store.close()
+
+
+async def test_retry_without_a_daemon_makes_rows_of_the_store_due(site: Site, repository: str) -> None:
+    await _owe(site, repository)
+    nothing = await site.json("retry", f"{repository}:v1", code=1)
+    assert (nothing["due"], nothing["ref"]) == (0, f"{repository}:v1")
+    await _fail(site, Parked(at=4e9, reason=Reason.QUOTA, message="full"))
+    one = await site.run("retry", f"{repository}:v1", "--replica", "us")
+    assert (one.exit_code, one.stdout.split()) == (0, ["REPLICA", "DUE", "NOW", "us", "1"])
+    assert (await site.json("retry"))["replicas"] == [
+        {"replica": "eu", "due": 1, "paused_since": None},
+        {"replica": "us", "due": 0, "paused_since": None},
+    ]
+    assert (await site.run("retry", "no-reference")).exit_code == 2
+
+
 async def test_wait_without_a_daemon_asks_the_registries(site: Site, repository: str) -> None:
     await push(site.primary.url, repository, "v1", IMAGE)
     result = await site.run("wait", f"{repository}:v1")
@@ -231,6 +256,9 @@ class NoLanes:
         return {}
 
     async def heed_pause(self, replica: str) -> None:
+        """Tell nobody."""
+
+    def mended(self, replica: str) -> None:
         """Tell nobody."""
 
 

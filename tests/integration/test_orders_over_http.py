@@ -7,8 +7,14 @@ import pytest
 
 from replicator.admin.client import ApiFailed, open_client
 from replicator.admin.openapi import DOCUMENT
+from replicator.errors import Reason
+from replicator.model import Digest, Tag
 from replicator.settings.secrets import Secret
+from replicator.store.outcome import Parked, Retry
 from tests.integration.admin_listener import listening
+
+V1, V2 = Tag("v1"), Tag("v2")
+NEW = Digest.of(b"new")
 
 
 def promised(name: str) -> set[str]:
@@ -33,9 +39,37 @@ async def test_a_lane_is_paused_and_resumed(tmp_path: Path) -> None:
         assert listener.heeded == ["eu"] * 4
 
 
+async def test_what_failed_is_due_now_all_of_a_replica_or_one_reference(tmp_path: Path) -> None:
+    async with listening(tmp_path) as listener:
+        scene = listener.scene
+        for reference in (V1, V2):
+            await scene.event(reference, NEW)
+            await scene.end("eu", reference, Parked(at=4e9, reason=Reason.QUOTA, message="full"))
+        await scene.end("us", V1, Retry(at=4e9, reason=Reason.NETWORK, message="down"))
+        status, one = await listener.ask("/api/v1/retry", method="POST", json={"ref": "team/app:v1"})
+        assert (status, set(one)) == (200, promised("Retried"))
+        assert {key for item in one["replicas"] for key in item} == promised("RetriedReplica")
+        assert (one["ref"], one["due"]) == ("team/app:v1", 2)
+        assert [(item["replica"], item["due"]) for item in one["replicas"]] == [("eu", 1), ("us", 1)]
+        await scene.store.pause("eu")
+        _, rest = await listener.ask("/api/v1/retry", method="POST", json={"replicas": ["eu"]})
+        assert (rest["ref"], rest["due"]) == (None, 1)
+        assert rest["replicas"][0]["paused_since"] is not None
+        assert (await listener.order("/api/v1/retry"))[1]["due"] == 0, "all of it is due already"
+        assert listener.heeded == ["eu mended", "us mended", "eu mended", "eu mended", "us mended"]
+        rows = await scene.store.rows()
+        assert all(row.due_at is not None and row.due_at < 3e9 for row in rows)
+        assert [row.attempts for row in rows if row.parked] == [1, 1], "they stay parked until a try succeeds"
+
+
 @pytest.mark.parametrize(
     ("path", "more", "status", "code"),
     [
+        ("retry", {"json": {"ref": "team/app"}}, 400, "bad_request"),
+        ("retry", {"json": {"ref": 1}}, 400, "bad_request"),
+        ("retry", {"json": {"replicas": ["none"]}}, 400, "bad_request"),
+        ("retry", {"json": {"replica": "eu"}}, 400, "bad_request"),
+        ("retry", {"data": b""}, 415, "unsupported_media_type"),
         ("lanes/none/pause", {"json": {}}, 404, "no_such_replica"),
         ("lanes/eu/pause", {"data": b""}, 415, "unsupported_media_type"),
         ("lanes/eu/pause", {"json": {"for": "1h"}}, 400, "bad_request"),
@@ -61,3 +95,5 @@ async def test_orders_need_the_token_and_the_client_reads_their_answers(tmp_path
             assert (await client.resume("eu"))["paused_since"] is None
             with pytest.raises(ApiFailed, match="is not a replica; there are eu, us"):
                 await client.pause("none")
+            assert (await client.retry(None, []))["due"] == 0
+            assert (await client.retry("team/app:v1", ["eu"]))["ref"] == "team/app:v1"

@@ -55,6 +55,7 @@ EVENTS = st.sampled_from(
         *[("make due", replica, parked) for replica in REPLICAS for parked in (True, False)],
         *[("taken over", replica) for replica in REPLICAS],
         *[("count missed", objective) for objective in (1.0, 40.0, 2000.0)],
+        *[("retry", key) for key in KEYS],
         *[(what, replica) for replica in REPLICAS for what in ("pause", "resume")],
         ("restart",),
     ]

@@ -238,6 +238,12 @@ class StoreMachine(RuleBasedStateMachine):
                 self.clock.advance(seconds)
             case ("make due", replica, parked):
                 self.make_due(replica, parked)
+            case ("retry", key):
+                row = self.rows.get(key)
+                failing = row is not None and row.owed and bool(row.reason) and row.due > self.clock.now()
+                assert self.run(self.store.retry([key])) == ((key,) if failing else ())
+                if row is not None and failing:
+                    row.due = self.clock.now()
             case ("count missed", objective):
                 self.count_missed(objective)
             case ("taken over", replica):
