@@ -19,8 +19,10 @@ from replicator.registry.tls import proxy_context
 _LOGIN: Final = "Proxy-Authorization"
 _PAGE: Final = "text/html"
 _OWN: Final = frozenset({HTTPStatus.FORBIDDEN, 500, 502, 503, 504})
+_LOGIN_ASKED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED})
 _MEANT: Final[Mapping[int, str]] = {
     HTTPStatus.FORBIDDEN: "does not let us there",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "does not reach it",
     HTTPStatus.BAD_GATEWAY: "does not reach it",
     HTTPStatus.SERVICE_UNAVAILABLE: "does not reach it",
     HTTPStatus.GATEWAY_TIMEOUT: "got no answer from it",
@@ -65,13 +67,16 @@ def way_through(proxy: Proxy | None, headers: dict[str, str], *, tunnelled: bool
     return way
 
 
-def is_of_proxy(status: int, content_type: str) -> bool:
+def is_of_proxy(status: int, headers: Mapping[str, str]) -> bool:
     """Say whether the answer to a plain request that went through a proxy is taken for the proxy's own.
 
     Beyond 407 only the form tells: registries speak JSON, proxies show a page. It may be one of a server further on.
     """
-    own = status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED
-    return own or (status in _OWN and content_type == _PAGE)
+    if status == HTTPStatus.UNAUTHORIZED:
+        # What tinyproxy says to a wrong password, where 407 would be right.
+        return headers.get("Server", "").startswith("tinyproxy")
+    page = headers.get("Content-Type", "").startswith(_PAGE)
+    return status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED or (status in _OWN and page)
 
 
 def explained(proxy: Proxy, error: Exception) -> tuple[Reason, bool, str] | None:
@@ -105,7 +110,7 @@ def _verdict(error: aiohttp.ClientConnectorCertificateError) -> str:
 
 
 def _refused(proxy: Proxy, status: int, who: str) -> tuple[Reason, str]:
-    if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+    if status in _LOGIN_ASKED:
         told = "asks for a user name and password" if proxy.password is None else "refuses the user name and password"
         return Reason.AUTH, f"it {told} ({status})"
     reason = Reason.TIMEOUT if status == HTTPStatus.GATEWAY_TIMEOUT else Reason.NETWORK

@@ -263,7 +263,7 @@ class Transport:
             ),
             **way,
         )
-        if proxy is not None and not tunnelled and is_of_proxy(response.status, response.content_type):
+        if proxy is not None and not tunnelled and is_of_proxy(response.status, response.headers):
             response.close()
             raise ProxyAnswered(response.status)
         return response

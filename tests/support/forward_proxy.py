@@ -32,13 +32,15 @@ class ForwardProxy:
     """The proxy's state; every field may be changed while it runs.
 
     `hosts` maps `host:port` to the one that is meant, all others are looked up. `login` is the user name and password
-    it wants, `refusal` the status that it answers everything with when it is not 0. With `silent` it answers nothing.
+    it wants, `refusal` the status that it answers everything with when it is not 0, as `server`. With `silent` it
+    answers nothing.
     """
 
     url: str = ""
     hosts: dict[str, str] = field(default_factory=dict)
     login: tuple[str, str] | None = None
     refusal: int = 0
+    server: str = "tests"
     silent: bool = False
     asked: list[Asked] = field(default_factory=list)
     _running: set[asyncio.Task[None]] = field(default_factory=set)
@@ -85,7 +87,7 @@ class ForwardProxy:
             return
         status = self._refused(headers)
         if status:
-            await _answer(reader, writer, status, with_page=method != "HEAD")
+            await self._answer(reader, writer, status, with_page=method != "HEAD")
             return
         parts = urlsplit(f"//{target}" if method == "CONNECT" else target)
         where = f"{parts.hostname}:{parts.port or 80}"
@@ -93,7 +95,7 @@ class ForwardProxy:
         try:
             there = await asyncio.open_connection(host, int(port))
         except OSError:
-            await _answer(reader, writer, 502, with_page=method != "HEAD")
+            await self._answer(reader, writer, 502, with_page=method != "HEAD")
             return
         if method == "CONNECT":
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -109,24 +111,24 @@ class ForwardProxy:
             return 407
         return self.refusal
 
-
-async def _answer(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int, *, with_page: bool
-) -> None:
-    page = f"<html><h1>{status}</h1>This is the proxy.</html>"
-    lines = [
-        f"HTTP/1.1 {status} Refused",
-        "Content-Type: text/html; charset=utf-8",
-        'Proxy-Authenticate: Basic realm="proxy"',
-        f"Content-Length: {len(page)}",
-        "Connection: close",
-        "",
-        page if with_page else "",
-    ]
-    writer.write("\r\n".join(lines).encode())
-    await writer.drain()
-    # A reset for what was not read would overtake the answer.
-    await reader.read(_PIECE)
+    async def _answer(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, status: int, *, with_page: bool
+    ) -> None:
+        page = f"<html><h1>{status}</h1>This is the proxy.</html>"
+        lines = [
+            f"HTTP/1.1 {status} Refused",
+            f"Server: {self.server}",
+            "Content-Type: text/html; charset=utf-8",
+            'Proxy-Authenticate: Basic realm="proxy"',
+            f"Content-Length: {len(page)}",
+            "Connection: close",
+            "",
+            page if with_page else "",
+        ]
+        writer.write("\r\n".join(lines).encode())
+        await writer.drain()
+        # A reset for what was not read would overtake the answer.
+        await reader.read(_PIECE)
 
 
 async def _join(

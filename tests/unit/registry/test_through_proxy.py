@@ -183,6 +183,7 @@ async def test_the_environment_leads_through_it_unless_the_settings_say_off(
     ("status", "reason", "said"),
     [
         (403, Reason.NETWORK, r"does not let us there \(403\)"),
+        (500, Reason.NETWORK, r"does not reach it \(500\)"),
         (502, Reason.NETWORK, r"does not reach it \(502\)"),
         (503, Reason.NETWORK, r"does not reach it \(503\)"),
         (504, Reason.TIMEOUT, r"got no answer from it \(504\)"),
@@ -207,6 +208,16 @@ async def test_a_login_that_the_proxy_refuses_is_told_and_not_shown(proxy: Forwa
     assert (caught.value.reason, caught.value.temporary) == (Reason.AUTH, True)
     assert not isinstance(caught.value, AccessDenied)
     assert "canary" not in f"{caught.value} {caught.value!r} {caught.value.__cause__!r}"
+
+
+@pytest.mark.parametrize("url", [_PLAIN, _SECURE])
+async def test_a_login_that_tinyproxy_refuses_is_not_the_registrys(proxy: ForwardProxy, url: str) -> None:
+    proxy.refusal, proxy.server = 401, "tinyproxy/1.11.1"
+    async with _client(proxy, url, credentials=password()) as client:
+        with pytest.raises(ProxyFailed, match=r"\(401\)") as caught:
+            await client.stat_manifest(TEAM, TAG)
+    assert caught.value.reason is Reason.AUTH
+    assert len(proxy.asked) == 1
 
 
 async def test_a_login_that_is_missing_is_told(proxy: ForwardProxy) -> None:
