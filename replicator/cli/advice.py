@@ -22,6 +22,10 @@ _OF_PROXY: Final = {
     Reason.TLS: "if the proxy has a private authority set ca_file: under proxy:, and write http:// if it speaks none",
 }
 _BY_WORDS: Final = (
+    (
+        "client certificate, or wants one",
+        "set tls.cert_file and tls.key_file, of an authority that the registry believes, and look at when it ends",
+    ),
     ("the name has no address", "check the host in url, and DNS on this machine"),
     ("cannot connect", "nothing listens there, or a firewall refuses: check host and port in url"),
     ("expired", "its certificate has expired: renew it there; if it has not, set the clock of this machine right"),

@@ -12,6 +12,19 @@ from replicator.registry.resolver import AddressRefused
 
 TRANSPORT_ERRORS = (aiohttp.ClientError, OSError)
 """All that a request, or reading its answer, may raise; timeouts are OSErrors."""
+_OF_CERTIFICATES = frozenset(
+    {
+        "bad certificate",
+        "unsupported certificate",
+        "certificate revoked",
+        "certificate expired",
+        "certificate unknown",
+        "certificate required",
+        "unknown ca",
+        "access denied",
+    }
+)
+"""Alerts of TLS (RFC 8446, 6.2), as OpenSSL names them."""
 _LEAKY = (aiohttp.ClientResponseError, aiohttp.InvalidURL, aiohttp.ServerDisconnectedError)
 """Errors whose text holds whole URLs or header fields."""
 
@@ -65,12 +78,23 @@ _KNOWN: tuple[tuple[type[Exception], Reason, bool, str], ...] = (
 
 
 def _explained(error: Exception) -> tuple[Reason, bool, str]:
+    alert = _alert(error)
+    if alert:
+        return Reason.TLS, True, f"it refuses our client certificate, or wants one ({alert})"
     below = getattr(error, "os_error", None)
     for kind, reason, temporary, problem in _KNOWN:
         if isinstance(error, kind) or isinstance(below, kind):
             detail = _detail(error, below)
             return reason, temporary, f"{problem} ({detail})" if detail else problem
     return Reason.NETWORK, True, "the connection broke"
+
+
+def _alert(error: Exception) -> str:
+    """Return what a server said of our certificate, "" if it said nothing: it does so once the handshake is over."""
+    found = error.__cause__ if isinstance(error, aiohttp.ClientOSError) else error
+    said = getattr(found, "reason", None) if isinstance(found, ssl.SSLError) else None
+    words = str(said or "").lower().replace("_", " ").partition("alert ")[2]
+    return words if words in _OF_CERTIFICATES else ""
 
 
 def _detail(error: Exception, below: object) -> str:

@@ -23,6 +23,7 @@ def _denied(status: int) -> AccessDenied:
         (_error("r: not trusted (Hostname mismatch, not valid for 'r')", Reason.TLS), "another name"),
         (_error("r: the certificate is not trusted (self-signed certificate)", Reason.TLS), "tls.ca_file"),
         (_error("r: the TLS handshake failed", Reason.TLS), "http://"),
+        (_error("r: refuses our client certificate, or wants one (certificate expired)", Reason.TLS), "cert_file"),
         (_error("put auth.example.com into realm_allow", Reason.AUTH), "token server"),
         (_denied(401), "wrong, or has expired"),
         (_denied(403), "rights"),
