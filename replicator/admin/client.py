@@ -11,6 +11,7 @@ from replicator.admin.documents import LaneDocument, RetryDocument, StatusDocume
 from replicator.admin.status import StatusQuery
 from replicator.errors import ReplicatorError
 from replicator.model import shown
+from replicator.settings.listening import reached_at
 from replicator.settings.secrets import Secret
 from replicator.strict_json import Invalid, loads
 
@@ -18,7 +19,6 @@ _ANSWER_MAX = 64 * 1024 * 1024
 _PATIENCE = 10.0
 """Seconds an answer may take beyond what the question itself may."""
 _WAIT_STATUSES = frozenset({200, 404, 408, 409, 502, 503})
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 -- read, never bound
 
 
 class NoDaemon(ReplicatorError):
@@ -117,7 +117,5 @@ class AdminClient:
 @asynccontextmanager
 async def open_client(host: str, port: int, token: Secret | None) -> AsyncIterator[AdminClient]:
     """Yield a client of the daemon whose admin listener is bound to `host`:`port`."""
-    reachable = _ANY_ADDRESS.get(host, host)
-    shown_host = f"[{reachable}]" if ":" in reachable else reachable
     async with aiohttp.ClientSession(trust_env=False) as session:
-        yield AdminClient(session, f"http://{shown_host}:{port}", token)
+        yield AdminClient(session, f"http://{reached_at(host, port)}", token)

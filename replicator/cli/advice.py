@@ -42,6 +42,8 @@ _BY_WORDS: Final = (
         "handshake failed",
         "does it speak plain HTTP (then write http:// in url), or want a client certificate (tls.cert_file)?",
     ),
+    ("holds none under", "log in to it there (docker login, podman login), or name the right file in docker_config"),
+    ("has none for", "store a login for it there (docker login), or name another file in docker_config"),
     ("realm_allow", "if that host is the registry's own token server write it into realm_allow, else check url"),
 )
 """Words of our own errors, or of OpenSSL's reason in them; the first that is found counts."""

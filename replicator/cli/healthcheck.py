@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from replicator.settings.document import DEFAULT_ADMIN, DEFAULT_CONFIG, read_document
+from replicator.settings.listening import reached_at
 
 _SECONDS = 4.0
 """Less than the engine's own timeout, so that the reason can still be told."""
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 -- read, never bound
 
 
 def health_url(path: Path) -> str:
@@ -27,7 +27,7 @@ def health_url(path: Path) -> str:
     host, colon, port = listen.rpartition(":") if isinstance(listen, str) else ("", "", "")
     if not colon or not host or not port.isdecimal():
         raise ValueError(f"{path} does not say where the admin listener is")
-    return f"http://{_ANY_ADDRESS.get(host, host)}:{port}/healthz"
+    return f"http://{reached_at(host, port)}/healthz"
 
 
 def main(environ: Mapping[str, str]) -> str:

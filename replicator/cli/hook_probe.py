@@ -11,9 +11,9 @@ from replicator.errors import Reason, SettingsError
 from replicator.intake.quiet_deliveries import QUIET
 from replicator.intake.self_test import Answer, deliver, look
 from replicator.intake.showing import secrets_of, shown
+from replicator.settings.listening import reached_at
 from replicator.settings.schema import Endpoint, ListenAddress
 
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, not bound to
 _METHOD_NOT_ALLOWED: Final = 405
 _UNAUTHORIZED: Final = 401
 
@@ -114,8 +114,7 @@ async def _listener(endpoint: Endpoint, listen: ListenAddress, *, tls: bool) -> 
     if tls:
         # Its certificate is for the name that senders use, and it may want one of the sender.
         return "unproven: it speaks TLS, which --hook-url tests"
-    host = _WILDCARDS.get(listen.host, listen.host)
-    answer = await look(f"http://{ListenAddress(host, listen.port)}{endpoint.path}")
+    answer = await look(f"http://{reached_at(listen.host, listen.port)}{endpoint.path}")
     if answer.status == _METHOD_NOT_ALLOWED:
         return "yes"
     return f"no: {answer.problem}" if not answer.status else f"no: another server answers {answer.status}"

@@ -45,7 +45,7 @@ class Authorizer:
         wanted = scopes if len(scopes) == 1 else scope_rules.merge(scopes)
         login = await self._logins.login(wanted)
         if self._clock.monotonic() < self._denied.get(wanted, 0.0):
-            raise login.denied(f"refused the credentials of {login.identity} a moment ago")
+            raise login.denied(f"refused the credentials of {login.identity} a moment ago{login.remark}")
         ready = login.bearer()
         if ready is not None:
             return ready
@@ -102,7 +102,7 @@ class Authorizer:
         basic = login.basic()
         if basic is None or basic == sent:
             what = "refused user name or password of" if sent else "asks for user name and password of"
-            raise self._give_up(login, wanted, sent, f"{what} {login.identity}")
+            raise self._give_up(login, wanted, sent, f"{what} {login.identity}{login.remark}")
         return basic
 
     async def _bearer(self, login: Login, realm: _Realm, scopes: tuple[Scope, ...]) -> str:

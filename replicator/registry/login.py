@@ -15,15 +15,21 @@ _PRINTABLE = re.compile(r"[\x21-\x7e]+")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How to log in to `registry`; without a proof, as nobody."""
+    """How to log in to `registry`; without a proof, as nobody. `absence` is where one was looked for in vain."""
 
     registry: str
     proof: Proof = NOBODY
+    absence: str = ""
 
     @property
     def identity(self) -> str:
         """Who we are, for cache keys and messages; holds no secret."""
         return (self.proof.username or "the holder of the token") if self.proof else "nobody"
+
+    @property
+    def remark(self) -> str:
+        """What to put behind a message about nobody: where a login was looked for, "" for nowhere."""
+        return f": {self.absence}" if self.absence else ""
 
     def basic(self) -> str | None:
         """Return the value of a Basic Authorization, None without user name and password. Raises AccessDenied."""
@@ -74,7 +80,8 @@ class Logins:
         """Return how to log in for a request that needs `scopes`. Raises AccessDenied, RegistryError."""
         repository = next((scope.name for scope in scopes if scope.kind == "repository"), "")
         try:
-            return Login(self._registry, await self._source.proof(repository))
+            proof = await self._source.proof(repository)
+            return Login(self._registry, proof, "" if proof else self._source.absence(repository))
         except NoProof as error:
             raise denied(self._registry, f"no login: {error}", temporary=error.temporary) from error
 

@@ -212,7 +212,7 @@ class Tokens:
         if reply.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             raise AccessDenied(
                 f"{login.registry}: the token server {reply.target} refused the credentials of "
-                f"{login.identity} ({reply.status})",
+                f"{login.identity} ({reply.status}){login.remark}",
                 registry=login.registry,
                 reason=Reason.AUTH,
                 status=reply.status,

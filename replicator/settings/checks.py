@@ -10,6 +10,7 @@ from typing import Any
 from replicator.model import shown
 from replicator.settings.document import DEFAULT_ADMIN
 from replicator.settings.ecr_host import ecr_place
+from replicator.settings.listening import is_any_address
 from replicator.settings.mistakes import KeyPath, Mistake
 from replicator.settings.registries import PRIMARY
 from replicator.settings.schema import name_of_path
@@ -33,7 +34,6 @@ _SECRETS_OF_WAYS = {
     "hmac_sha1": "secret",
     "standard_webhooks": "secret",
 }
-_WILDCARDS = {"0.0.0.0", "[::]"}  # noqa: S104 -- compared with, not bound to
 
 
 def check_together(data: Any) -> list[Mistake]:
@@ -206,7 +206,7 @@ def _same_address(one: Any, other: Any) -> bool:
     if not isinstance(one, str) or not isinstance(other, str):
         return False
     (host, _, port), (other_host, _, other_port) = one.rpartition(":"), other.rpartition(":")
-    return port == other_port != "0" and (host == other_host or bool({host, other_host} & _WILDCARDS))
+    return port == other_port != "0" and (host == other_host or is_any_address(host) or is_any_address(other_host))
 
 
 def _seconds(text: Any, *, missing: float = 0.0) -> float:

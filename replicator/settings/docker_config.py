@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,13 +40,15 @@ class DockerConfig:
 
     def proof(self, hosts: Sequence[str], repository: str) -> Proof:
         """Return the login for a repository ("" for none in particular): that of the longest key wins."""
-        parts = repository.split("/") if repository else []
-        for length in range(len(parts), -1, -1):
-            for host in hosts:
-                found = self.auths.get("/".join((host, *parts[:length])), NOBODY)
-                if found:
-                    return found
-        return NOBODY
+        return next((self.auths[key] for key in keys_of(hosts, repository) if self.auths.get(key)), NOBODY)
+
+
+def keys_of(hosts: Sequence[str], repository: str) -> Iterator[str]:
+    """Yield the keys that may hold the login for a repository ("" for none in particular), the first that counts."""
+    parts = repository.split("/") if repository else []
+    for length in range(len(parts), -1, -1):
+        for host in hosts:
+            yield "/".join((host, *parts[:length]))
 
 
 def read(data: bytes) -> DockerConfig:

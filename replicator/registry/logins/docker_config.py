@@ -25,7 +25,8 @@ class DockerConfigSource:
     def __init__(self, path: Path, origin: Origin, clock: Clock) -> None:
         self._path = path
         hub = origin.host == _HUB_HOST
-        self._hosts = (docker_config.HUB,) if hub else (origin.authority, f"{_host(origin)}:{origin.port}")
+        names = (docker_config.HUB,) if hub else (origin.authority, f"{_host(origin)}:{origin.port}")
+        self._hosts = tuple(dict.fromkeys(names))
         self._server = _HUB_SERVER if hub else origin.authority
         self._signature: _Signature | None = None
         self._config = DockerConfig()
@@ -40,6 +41,13 @@ class DockerConfigSource:
             self._helper = helper
             self._helped.forget()
         return await self._helped.proof() if helper else self._config.proof(self._hosts, repository)
+
+    def absence(self, repository: str) -> str:
+        """Name the file and the keys, or the helper, that had nothing for a repository."""
+        if self._helper:
+            return f"docker-credential-{self._helper}, which {self._path} names, has none for {self._server}"
+        keys = " or ".join(docker_config.keys_of(self._hosts, repository))
+        return f"the file {self._path} holds none under {keys}"
 
     def refused(self) -> None:
         """Ask the helper anew."""

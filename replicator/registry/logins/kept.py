@@ -51,6 +51,10 @@ class Kept:
             self._ends_at = now + life - min(_LAST_SECONDS, life * _REST)
             return proof
 
+    def absence(self, repository: str) -> str:  # noqa: ARG002 -- part of the protocol
+        """Say nothing: whoever is asked gives a proof or an error."""
+        return ""
+
     def refused(self) -> None:
         """Let the proof be got anew, unless that was done a moment ago."""
         if self._clock.monotonic() >= self._got_at + _PAUSE:

@@ -33,6 +33,10 @@ class Source(Protocol):
         """Return what to show for a repository ("" for none in particular). Raises NoProof, RegistryError."""
         ...
 
+    def absence(self, repository: str) -> str:
+        """Say where a login was looked for in vain, after a proof that is nobody; "" where nothing was looked at."""
+        ...
+
     def refused(self) -> None:
         """Take note that the registry did not take what it was shown: it may have ended early."""
         ...
@@ -55,6 +59,10 @@ class FixedSource:
     async def proof(self, repository: str) -> Proof:  # noqa: ARG002 -- part of the protocol
         """Return always the same."""
         return self._proof
+
+    def absence(self, repository: str) -> str:  # noqa: ARG002 -- part of the protocol
+        """Say nothing: there is no place to look at."""
+        return ""
 
     def refused(self) -> None:
         """Keep nothing, so there is nothing to forget."""

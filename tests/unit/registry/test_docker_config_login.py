@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from replicator.cli.advice import advice
 from replicator.errors import AccessDenied
 from replicator.model import Repository
 from replicator.registry.endpoint import Endpoint
@@ -77,9 +78,22 @@ async def test_the_login_of_another_port_is_never_sent(script: Script, elsewhere
     script.on("HEAD", "/v2/", ASKS_BASIC)
     others = {elsewhere.host: entry("puller", "a-canary"), "127.0.0.1": entry("puller", "a-canary")}
     async with client_for(script.url, credentials=config(tmp_path, auths=others)) as client:
-        with pytest.raises(AccessDenied, match="asks for user name and password of nobody"):
+        with pytest.raises(AccessDenied, match="asks for user name and password of nobody") as caught:
             await client.has_blob(TEAM, BLOB)
+        keys = " or ".join(f"{script.host}{path}" for path in ("/team/app", "/team", ""))
+        assert str(caught.value).endswith(f"of nobody: the file {tmp_path / 'config.json'} holds none under {keys}")
     assert carried(script) == [None]
+
+
+async def test_a_token_server_that_takes_nobody_leads_to_the_file_too(script: Script, tmp_path: Path) -> None:
+    script.on("HEAD", "/v2/", bearer("/token"))
+    script.on("GET", "/token", Say(401))
+    async with client_for(script.url, credentials=config(tmp_path)) as client:
+        with pytest.raises(
+            AccessDenied, match=r"of nobody \(401\): the file .*config\.json holds none under"
+        ) as caught:
+            await client.has_blob(TEAM, BLOB)
+    assert "docker_config" in advice(caught.value)
 
 
 async def test_repositories_have_logins_of_their_own(script: Script, tmp_path: Path) -> None:
@@ -166,7 +180,11 @@ async def test_a_helper_that_has_nothing_means_nobody(script: Script, tmp_path: 
     credentials = config(tmp_path, credsStore="keychain", auths={script.host: entry("x", "y")})
     async with client_for(script.url, credentials=credentials) as client:
         assert not await client.has_blob(TEAM, BLOB)
-    assert carried(script) == [None]
+        assert carried(script) == [None]
+        script.on("HEAD", "/v2/", ASKS_BASIC)
+        told = rf"docker-credential-keychain, which .*config\.json names, has none for {script.host}"
+        with pytest.raises(AccessDenied, match=told):
+            await client.has_blob(TEAM, BLOB)
 
 
 BROKEN = {
