@@ -33,6 +33,7 @@ from replicator.secret_watch import SecretWatch
 from replicator.service import Service
 from replicator.settings.schema import Settings
 from replicator.store.sqlite import SqliteStore
+from replicator.sweep.activity import Activity
 from replicator.world import Ground, build_world, scope_of
 from replicator.worlds import Worlds
 
@@ -136,6 +137,7 @@ class _Life:
                 clock=clock,
                 rng=random.Random(),  # noqa: S311 -- jitter, not a secret
                 metrics=metrics,
+                activity=Activity(clock.now()),
             )
             worlds = Worlds(build_world(settings, ground))
             stack.push_async_callback(worlds.close)

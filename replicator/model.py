@@ -253,6 +253,7 @@ class Intent:
 
     `digest` is the sender's hint. `since` is when the change happened and `due_at` when work may start, both in
     Unix seconds. `fingerprint` identifies the policy that made the row, `delivery` what told of the change.
+    `backfill` says that it fills a replica with what nobody pushed just now: no lag (DESIGN 2.4).
     """
 
     key: IntentKey
@@ -262,6 +263,7 @@ class Intent:
     priority: Priority = Priority.NORMAL
     fingerprint: str = ""
     delivery: str = ""
+    backfill: bool = False
 
 
 class Recorded(StrEnum):
@@ -295,3 +297,4 @@ class Lease:
     priority: Priority = Priority.NORMAL
     fingerprint: str = ""
     delivery: str = ""
+    backfill: bool = False

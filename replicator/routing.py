@@ -69,6 +69,8 @@ class Router:
             for replica in settings.replicas
         }
         self._untagged_hold = settings.webhooks.untagged_hold
+        self.scope = _scope(settings)
+        """What identifies what is sent where: the same rules and replicas, the same text."""
 
     def route(self, change: Change, now: float) -> tuple[Intent, ...]:
         """Return what the change makes owed, at most one intent a replica. `now` in Unix seconds.
@@ -91,6 +93,10 @@ class Router:
             )
             for replica, route in self._find(change.repository, change.reference)
         )
+
+    def concerns(self, repository: Repository) -> bool:
+        """Say whether a rule sends anything of a repository anywhere."""
+        return bool(self._matching(repository, None))
 
     def replicas_for(self, repository: Repository, reference: Reference) -> tuple[str, ...]:
         """Return the names of the replicas that are to hold the reference, in the order of the configuration."""
@@ -156,3 +162,9 @@ def _fingerprint(replica: ReplicaSettings, rule: Rule) -> str:
         "referrers": rule.referrers,
     }
     return hashlib.sha256(json.dumps(policy, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _scope(settings: Settings) -> str:
+    named = [(replica.name, replica.url, replica.repository_prefix) for replica in settings.replicas]
+    rules = [rule.model_dump(mode="json", exclude={"priority", "deletes", "conflicts"}) for rule in settings.rules]
+    return hashlib.sha256(json.dumps([named, rules], sort_keys=True).encode()).hexdigest()[:16]

@@ -90,6 +90,9 @@ def status_text(summary: StoreSummary, replicas: tuple[str, ...]) -> str:
     """Return in one line how far the replicas are behind."""
     found = {name: summary.replica(name) for name in replicas}
     since = {name: one.since for name, one in found.items() if one.since is not None}
+    filled = sum(one.backfill for one in found.values())
+    if not since and filled:
+        return f"{filled} owed to fill replicas"
     if not since:
         return f"all {len(replicas)} replicas are up to date"
     worst = min(since, key=lambda name: since[name])

@@ -17,18 +17,28 @@ from replicator.routing import Router
 from replicator.settings.registries import PrimarySettings, RegistrySettings, ReplicaSettings
 from replicator.settings.schema import Settings
 from replicator.store.sqlite import SqliteStore
+from replicator.store.sweeps import Sweeps
+from replicator.sweep.activity import Activity, WatchedSink
+from replicator.sweep.examine import Means as SweepMeans
+from replicator.sweep.repositories import Chosen
+from replicator.sweep.schedule import Rhythm
+from replicator.sweep.sweeper import Sweeper
 
 _AnyRegistry = PrimarySettings | ReplicaSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """What outlives every configuration. `metrics` are only those of the process and its store."""
+    """What outlives every configuration. `metrics` are only those of the process and its store.
+
+    `activity` is what webhooks tell the sweeps.
+    """
 
     store: SqliteStore
     clock: Clock
     rng: random.Random
     metrics: Metrics
+    activity: Activity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +52,7 @@ class World:
     presence: RegistryPresence
     metrics: Metrics
     engine: Engine
+    sweeper: Sweeper | None
 
     @property
     def scope(self) -> Scope:
@@ -66,7 +77,12 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
         for registry in configured(settings)
     }
     router = Router(settings)
-    means = Means(sink=ground.store, router=router, metrics=metrics, clock=ground.clock)
+    means = Means(
+        sink=WatchedSink(ground.store, ground.activity, ground.clock),
+        router=router,
+        metrics=metrics,
+        clock=ground.clock,
+    )
     return World(
         settings=settings,
         registries=registries,
@@ -83,6 +99,32 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
             clock=ground.clock,
             rng=ground.rng,
         ),
+        sweeper=_sweeper(settings, ground, registries[settings.primary.name], router, metrics),
+    )
+
+
+def _sweeper(
+    settings: Settings, ground: Ground, primary: RegistryClient, router: Router, metrics: Metrics
+) -> Sweeper | None:
+    if settings.sweep is None:
+        return None
+    means = SweepMeans(
+        primary=primary,
+        sweeps=Sweeps(ground.store),
+        sink=ground.store,
+        routes=router,
+        scope=router.scope,
+        replicas=tuple(one.name for one in settings.replicas),
+        counts=metrics.sweeps,
+        updates=metrics,
+        clock=ground.clock,
+    )
+    return Sweeper(
+        means,
+        chosen=Chosen(settings.sweep.repositories, router),
+        rhythm=Rhythm(every=settings.sweep.every, full_every=settings.sweep.full_every),
+        activity=ground.activity,
+        rng=ground.rng,
     )
 
 

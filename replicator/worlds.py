@@ -44,6 +44,7 @@ class Worlds:
             raise RuntimeError("no world is running yet")
         before, self._used = self._used, world
         self._former.append(before)
+        _stop_sweeping(before)
         before.engine.retire()
         world.metrics.forget(before.scope)
         for old in self._former[:-FORMER_MAX]:
@@ -54,6 +55,7 @@ class Worlds:
         """Take no new work, let copies under way end within `grace` seconds, then cut them short."""
         async with anyio.create_task_group() as group:
             for world in (*self._former, self._used):
+                _stop_sweeping(world)
                 group.start_soon(world.engine.drain, grace)
 
     async def close(self) -> None:
@@ -62,7 +64,11 @@ class Worlds:
             await client.close()
 
     async def _live(self, world: World) -> None:
-        await world.engine.run()
+        async with anyio.create_task_group() as group:
+            if world.sweeper is not None:
+                group.start_soon(world.sweeper.run)
+            await world.engine.run()
+            _stop_sweeping(world)
         if world in self._former:
             self._former.remove(world)
             # It may have counted for a name that was forgotten when it was left.
@@ -134,6 +140,11 @@ class Worlds:
     def exposition(self, accept: str) -> tuple[bytes, str]:
         """Return the metrics page and its content type."""
         return self._used.metrics.exposition(accept)
+
+
+def _stop_sweeping(world: World) -> None:
+    if world.sweeper is not None:
+        world.sweeper.stop()
 
 
 def _clients(*worlds: World) -> set[RegistryClient]:

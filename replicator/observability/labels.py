@@ -74,6 +74,23 @@ class LaneState(StrEnum):
     SEEDING = "seeding"
 
 
+class DifferenceKind(StrEnum):
+    """What a sweep found to differ. All but `backfill` are changes that no webhook told of."""
+
+    MISSING = "missing"
+    STALE = "stale"
+    EXTRA = "extra"
+    BACKFILL = "backfill"
+
+
+class SweepRequest(StrEnum):
+    """What a sweep asks the primary for."""
+
+    CATALOG = "catalog_list"
+    TAGS = "tags_list"
+    DIGEST = "manifest_stat"
+
+
 OTHER_OPERATION = "other"
 """The label of a request that has no name of its own."""
 

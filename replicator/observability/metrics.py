@@ -32,6 +32,7 @@ from replicator.observability.labels import (
     operation_label,
 )
 from replicator.observability.summary import Summary
+from replicator.observability.sweep_metrics import SweepMetrics
 from replicator.settings.schema import Settings
 
 EXEMPLAR = "trace_id"
@@ -41,13 +42,14 @@ _Family = TypeVar("_Family", bound=MetricWrapperBase)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """The names of the configuration that labels may hold, the objective, and the running version."""
+    """The names of the configuration that labels may hold, the objective, how often sweeps are whole, the version."""
 
     replicas: tuple[str, ...]
     sources: tuple[str, ...] = ("primary",)
     endpoints: tuple[str, ...] = ()
     objective_lag: float = 900.0
     objective_percent: float = 99.9
+    sweep_full_every: float = 0.0
     version: str = "unknown"
 
     @classmethod
@@ -59,6 +61,7 @@ class Scope:
             endpoints=tuple(endpoint.name for endpoint in settings.webhooks.endpoints),
             objective_lag=settings.objective.lag,
             objective_percent=settings.objective.percent,
+            sweep_full_every=0.0 if settings.sweep is None else settings.sweep.full_every,
             version=version,
         )
 
@@ -107,6 +110,12 @@ class Metrics:
         self._peers = frozenset(scope.sources) | frozenset(names)
         self._requests = _children(transfer.requests, sorted(self._peers), OPERATION_LABELS, CODE_CLASSES)
         self._durations = _children(transfer.request_duration, OPERATION_LABELS)
+        self.sweeps = SweepMetrics(
+            self._families.sweep,
+            replicas=names,
+            source=scope.sources[0],
+            full_interval=scope.sweep_full_every,
+        )
         limits = self._families.limits
         self._window = _children(limits.window, sorted(self._peers), RequestKind)
         self._refused = _children(limits.refused, sorted(self._peers), RequestKind)

@@ -23,7 +23,7 @@ from replicator.registry.endpoint import Endpoint
 from replicator.registry.exchange import Exchange
 from replicator.registry.gate import Gate, Limits
 from replicator.registry.http import HttpObserver, Request, Timeouts
-from replicator.registry.listing import Listing
+from replicator.registry.listing import Listing, TagList
 from replicator.registry.login import Logins
 from replicator.registry.logins.choose import creator_of, source_of
 from replicator.registry.manifests import Manifests
@@ -75,6 +75,10 @@ class RegistryClient:
     async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
         """Return what `reference` names; None only when the registry itself says that it does not exist."""
         return await self._manifests.stat(repository, reference)
+
+    async def named(self, repository: Repository, reference: Reference, known: Digest) -> Digest | None:
+        """Return the digest that `reference` names, None for nothing; a registry tells least where it is `known`."""
+        return await self._manifests.named(repository, reference, known)
 
     async def read_manifest(self, repository: Repository, reference: Reference) -> RawManifest:
         """Return the raw bytes, hash-checked. Raises NotFound, ContentError."""
@@ -181,6 +185,10 @@ class RegistryClient:
     def tags(self, repository: Repository) -> AsyncIterator[Tag]:
         """Yield all tags, page by page. Raises NotFound for a repository that does not exist or is empty."""
         return self._listing.tags(repository)
+
+    async def all_tags(self, repository: Repository) -> TagList:
+        """Return all tags at once, and whether the list is surely whole. Raises RegistryError."""
+        return await self._listing.all_tags(repository)
 
     async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
         """Return all tags, None where there are more than `most` or a list is refused. Raises RegistryError."""

@@ -1,11 +1,12 @@
 """Lists of tags and repositories (distribution-spec "Listing Tags"; L1, L2, S9)."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeVar
 
 from replicator.errors import NameInvalid, NotFound, RegistryError
-from replicator.model import Operation, Repository, Tag, parse_repository, parse_tag
+from replicator.model import Digest, Operation, Repository, Tag, parse_repository, parse_tag
 from replicator.registry import scope
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.exchange import Exchange
@@ -18,6 +19,17 @@ _NO_CATALOG = frozenset(
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True, slots=True)
+class TagList:
+    """The tags that a registry listed, with their digests where it told them.
+
+    Only of a list that is `whole` may be concluded that a tag is gone that it does not name.
+    """
+
+    tags: Mapping[Tag, Digest | None]
+    whole: bool
+
+
 class Listing:
     """The lists of one registry. A list that cannot be trusted to be whole ends in a RegistryError, never early."""
 
@@ -27,14 +39,23 @@ class Listing:
 
     async def tags(self, repository: Repository) -> AsyncIterator[Tag]:
         """Yield the tags of a repository in the registry's order. Raises NotFound when it has none."""
-        wanted = List(
-            operation=Operation.TAGS_LIST,
-            first=self._exchange.endpoint.tags(repository),
-            scopes=scope.pull(repository),
-            key="tags",
-        )
-        async for tag in self._entries(wanted, parse_tag):
+        async for tag in self._parsed(self._pages(repository), parse_tag):
             yield tag
+
+    async def all_tags(self, repository: Repository) -> TagList:
+        """Return all tags at once. Raises RegistryError, for a list that breaks off too.
+
+        Not `whole` is one that was cut without a word of the registry, and that of a repository which it does not
+        know: some say so of what may not be seen.
+        """
+        pages = self._pages(repository)
+        found: dict[Tag, Digest | None] = {}
+        try:
+            async for tag in self._parsed(pages, parse_tag):
+                found[tag] = None
+        except NotFound:
+            return TagList({}, whole=False)
+        return TagList(found, whole=not pages.was_cut)
 
     async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
         """Return all tags, none where there is no such repository; None where `most` are not all, or not listed.
@@ -64,7 +85,7 @@ class Listing:
             key="repositories",
         )
         try:
-            async for repository in self._entries(wanted, parse_repository):
+            async for repository in self._parsed(self._pages_of(wanted), parse_repository):
                 self._capabilities.learn(Capability.CATALOG, holds=True)
                 yield repository
             self._capabilities.learn(Capability.CATALOG, holds=True)
@@ -73,9 +94,21 @@ class Listing:
                 self._capabilities.learn(Capability.CATALOG, holds=False)
             raise
 
-    async def _entries(self, wanted: List, parse: Callable[[str], _T]) -> AsyncIterator[_T]:
+    def _pages(self, repository: Repository) -> Pages:
+        wanted = List(
+            operation=Operation.TAGS_LIST,
+            first=self._exchange.endpoint.tags(repository),
+            scopes=scope.pull(repository),
+            key="tags",
+        )
+        return self._pages_of(wanted)
+
+    def _pages_of(self, wanted: List) -> Pages:
+        return Pages(self._exchange, self._capabilities, wanted)
+
+    async def _parsed(self, pages: Pages, parse: Callable[[str], _T]) -> AsyncIterator[_T]:
         count = 0
-        async for page in Pages(self._exchange, self._capabilities, wanted).read():
+        async for page in pages.read():
             for text in page.names:
                 count += 1
                 if count > _MOST_ENTRIES:

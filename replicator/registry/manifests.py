@@ -2,7 +2,9 @@
 
 import contextlib
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 
 import anyio
 
@@ -47,7 +49,24 @@ class Manifests:
     async def stat(self, repository: Repository, reference: Reference) -> Descriptor | None:
         """Return what `reference` names, None when a registry (and not a proxy) says that it does not exist."""
         request = self._request(Operation.MANIFEST_STAT, "HEAD", repository, reference)
+        return await self._stated(request, await self._exchange.ask(request), repository, reference)
+
+    async def named(self, repository: Repository, reference: Reference, known: Digest) -> Digest | None:
+        """Return the digest that `reference` names, None when a registry says that it does not exist.
+
+        Where it is `known` still, the registry need not open the manifest, and most tell nobody of a pull (F8).
+        """
+        unless = {"If-None-Match": f'"{known}"'}
+        request = self._request(Operation.MANIFEST_STAT, "HEAD", repository, reference, unless)
         reply = await self._exchange.ask(request)
+        if reply.status == HTTPStatus.NOT_MODIFIED:
+            return known
+        found = await self._stated(request, reply, repository, reference)
+        return None if found is None else found.digest
+
+    async def _stated(
+        self, request: Request, reply: Reply, repository: Repository, reference: Reference
+    ) -> Descriptor | None:
         if reply.status == HTTPStatus.OK:
             descriptor = self._described(reply, reference)
             if descriptor is not None:
@@ -187,13 +206,20 @@ class Manifests:
         found = await self.stat(repository, reference)
         return found is not None and found.digest == Digest.of(manifest.body, found.digest.algorithm)
 
-    def _request(self, operation: Operation, method: str, repository: Repository, reference: Reference) -> Request:
+    def _request(
+        self,
+        operation: Operation,
+        method: str,
+        repository: Repository,
+        reference: Reference,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> Request:
         return Request(
             operation=operation,
             method=method,
             target=self._exchange.endpoint.manifest(repository, reference),
             scopes=scope.pull(repository),
-            headers={"Accept": _ACCEPT},
+            headers={"Accept": _ACCEPT, **headers},
         )
 
     def _described(self, reply: Reply, reference: Reference) -> Descriptor | None:

@@ -74,6 +74,8 @@ class Pages:
         self._linked = False
         self._links: set[str] = set()
         self._known: set[str] = set()
+        self.was_cut = False
+        """Whether a page was full and its registry did not say whether more follows."""
 
     async def read(self) -> AsyncIterator[Page]:
         """Yield the pages, each without the names of those before it where one had to be asked for again."""
@@ -114,6 +116,7 @@ class Pages:
             return await self._follow(page, link)
         if self._linked or not page.may_be_cut:
             return None
+        self.was_cut = True
         if goes_on(page.names, ()):
             request, reply = await self._ask(page.asked, last=page.names[-1])
             if reply.status not in _REFUSED:

@@ -206,6 +206,8 @@ class Engine:
     def _tell(self, summary: StoreSummary, missed: Mapping[str, int]) -> None:
         if not self._retired:
             self._metrics.summary(summary)
+            for name, lane in self._lanes.items():
+                lane.seed(summary.replica(name).backfill > 0)
         # Rows of replicas that are not configured any more stay in the store and are nobody's lag.
         for replica in missed.keys() & self._lanes.keys():
             for _ in range(missed[replica]):

@@ -85,7 +85,7 @@ class Journal:
         self._pending.done([lease.key, *covered])
         if lease.look:
             return
-        lag = None if lease.since is None else max(0.0, self._clock.now() - lease.since)
+        lag = None if lease.since is None or lease.backfill else max(0.0, self._clock.now() - lease.since)
         self._metrics.attempt(self._replica, AttemptResult.OK)
         self._metrics.update_settled(self._replica, outcome.result, lag, lease.delivery)
         gone = outcome.result is Result.GONE

@@ -49,6 +49,7 @@ class Lane:
         self._paused = False
         self._since_longest_due = 0
         self._group: TaskGroup | None = None
+        self._seeding = False
         self._last_error = ""
         self._last_success: float | None = None
 
@@ -76,6 +77,12 @@ class Lane:
                 wake = self._wake
                 await wake.wait()
             group.cancel_scope.cancel()
+
+    def seed(self, filling: bool) -> None:  # noqa: FBT001 -- the fact that the store tells
+        """Say whether the replica is owed what only fills it: what was there before anybody pushed."""
+        if filling != self._seeding:
+            self._seeding = filling
+            self._show()
 
     def drain(self) -> None:
         """Take no new work; `run` returns when the jobs under way have ended."""
@@ -289,4 +296,5 @@ class Lane:
     def _state(self) -> LaneState:
         if self._paused:
             return LaneState.PAUSED
-        return LaneState.OPEN if self._breaker.tripped else LaneState.RUNNING
+        filling = LaneState.SEEDING if self._seeding else LaneState.RUNNING
+        return LaneState.OPEN if self._breaker.tripped else filling

@@ -177,9 +177,22 @@ class Store(Section):
 class Sweep(Section):
     """Comparisons of the primary with the replicas, without events."""
 
-    every: Duration = Field(3600.0, ge=60, description="Time between two comparisons of what was active lately.")
-    full_every: Duration = Field(86400.0, ge=60, description="Time between two comparisons of everything.")
-    repositories: Many[RepositoryPattern] = Field((), description="Repositories to compare; empty: the catalog.")
+    every: Duration = Field(
+        3600.0,
+        ge=1,
+        description="Time between two comparisons of the tags of a repository, at the most; sooner where it was "
+        "active lately.",
+    )
+    full_every: Duration = Field(
+        86400.0,
+        ge=1,
+        description="Time between two comparisons of all digests, at the most; sooner where something changed "
+        "lately.",
+    )
+    repositories: Many[RepositoryPattern] = Field(
+        (),
+        description="Names or patterns of repositories to compare; empty: all. Names need no catalog of the primary.",
+    )
 
 
 class Breaker(Section):
@@ -256,7 +269,8 @@ class Settings(Section):
     admin: Admin = Field(default_factory=Admin, description="The listener for probes, metrics and the API.")
     store: Store = Field(default_factory=Store, description="Where the daemon keeps what it owes.")
     sweep: Annotated[Sweep | None, Word("off", (False,))] = Field(
-        None, description="Regular comparisons that find what no webhook told.", json_schema_extra={"default": "off"}
+        default_factory=Sweep,
+        description="Regular comparisons that find what no webhook told, and what was there before; `off`: none.",
     )
     deletes: Deletes | None = Field(None, description="How deletes reach the replicas.")
     retry: Retry = Field(default_factory=Retry, description="When failed work is tried again.")

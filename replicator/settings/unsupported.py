@@ -35,7 +35,6 @@ ROWS = (
     Row("rules[].deletes", off=("ignore",)),
     Row("rules[].conflicts", off=("overwrite",)),
     Row("store.url", starting="postgresql", instead="write sqlite:////PATH"),
-    Row("sweep", off=("off", False)),
     Row("deletes"),
     Row("notify", off=([],)),
 )

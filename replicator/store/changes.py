@@ -33,6 +33,7 @@ def _record(session: Session, intent: Intent) -> Recorded:
         "new_priority": int(intent.priority),
         "new_policy": session.policy(intent.fingerprint),
         "new_delivery": pack_delivery(intent.delivery),
+        "new_backfill": 1 if intent.backfill else None,
     }
     # All rows of a statement that returns some must be read: only then is it finished.
     answer = statements.RECORD.run(session.connection, values).fetchall()

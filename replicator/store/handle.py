@@ -28,6 +28,14 @@ class Handle:
         """Whether the store is open and its writer thread lives."""
         return self._open and self._writer.healthy()
 
+    async def submit(self, operation: Callable[[Session], T]) -> T:
+        """Run an operation of a module of this package on the writer thread; on return it is committed and synced."""
+        return await self._writer.submit(operation)
+
+    async def ask(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a question of a module of this package on the connection that only reads."""
+        return await self._read(query)
+
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         if not self.healthy():
             raise StoreError("the store is closed or its writer thread has died")

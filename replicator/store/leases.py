@@ -20,7 +20,8 @@ MESSAGE_LIMIT = 512
 _HELD = 11  # columns of a candidate row, as statements.DUE_OWED selects them
 _PRIORITY = 12
 _DELIVERY = 13
-_DUE = 14
+_BACKFILL = 14
+_DUE = 15
 
 
 def take(
@@ -106,6 +107,7 @@ def _lease(replica: str, row: Any, epoch: int) -> Lease:
         priority=Priority(row[_PRIORITY]),
         fingerprint=fingerprint,
         delivery=unpack_delivery(row[_DELIVERY]),
+        backfill=bool(row[_BACKFILL]),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_column, null, or_, select, tuple_
 
 from replicator.errors import Reason
 from replicator.model import Digest, IntentKey, Priority, Repository
@@ -95,7 +95,16 @@ _FIRST_LOOK = Prepared(
     .limit(literal_column("1"))
     .offset(_ZERO)
 )
-_OWED = Prepared(select(_row.replica, func.count(), func.min(_row.dirty_since)).where(OWED).group_by(_row.replica))
+_OWED = Prepared(
+    select(
+        _row.replica,
+        func.count(),
+        func.min(case((_row.backfill.is_(None), _row.dirty_since), else_=null())),
+        func.count(_row.backfill),
+    )
+    .where(OWED)
+    .group_by(_row.replica)
+)
 _FAILING = Prepared(
     select(_row.replica, _row.parked, _row.reason, func.count())
     .where(FAILING)
@@ -199,13 +208,13 @@ def next_due(
 def summary(connection: sqlite3.Connection) -> dict[str, ReplicaSummary]:
     """Count what each replica lacks."""
     with _one_moment(connection):
-        owed = {name: (count, since) for name, count, since in _OWED.run(connection, {})}
+        owed = {name: found for name, *found in _OWED.run(connection, {})}
         failing = _FAILING.run(connection, {}).fetchall()
         looks = dict(_LOOKS.run(connection, {}).fetchall())
         paused = all_paused(connection)
     found = {}
     for name in owed.keys() | looks.keys() | paused.keys():
-        count, since = owed.get(name, (0, None))
+        count, since, backfill = owed.get(name, (0, None, 0))
         own = [columns[1:] for columns in failing if columns[0] == name]
         found[name] = ReplicaSummary(
             owed=count,
@@ -213,6 +222,7 @@ def summary(connection: sqlite3.Connection) -> dict[str, ReplicaSummary]:
             failing=_by_reason(own),
             since=since,
             looks=looks.get(name, 0),
+            backfill=backfill,
             paused_since=paused.get(name),
         )
     return found

@@ -45,7 +45,8 @@ class Row:
 class ReplicaSummary:
     """What one replica lacks: rows `owed`, those of them `parked` or `failing`, and `since` when (None: nothing).
 
-    `paused_since` is when an operator paused its lane (Unix seconds, None: it works).
+    `paused_since` is when an operator paused its lane (Unix seconds, None: it works). `backfill` of those owed only
+    fill the replica: they are no lag, and `since` leaves them out.
     """
 
     owed: int = 0
@@ -54,6 +55,7 @@ class ReplicaSummary:
     since: float | None = None
     looks: int = 0
     paused_since: float | None = None
+    backfill: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

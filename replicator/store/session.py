@@ -7,8 +7,8 @@ from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.model import IntentKey
 from replicator.store.encoding import pack_reference
+from replicator.store.name_statements import ADD_POLICY, ADD_REPOSITORY, FIND_POLICY, FIND_REPOSITORY
 from replicator.store.prepared import Prepared, Value
-from replicator.store.statements import ADD_POLICY, ADD_REPOSITORY, FIND_POLICY, FIND_REPOSITORY
 
 _REMEMBERED = 20_000
 

@@ -54,20 +54,24 @@ _incoming = insert(intent).values(
     priority=bindparam("new_priority"),
     policy_id=bindparam("new_policy"),
     delivery=bindparam("new_delivery"),
+    backfill=bindparam("new_backfill"),
 )
 _new = _incoming.excluded
+# What fills a replica is no lag; a push of the same reference is, from then on.
+_PUSHED = and_(OWED, _row.backfill.is_not(None), _new.backfill.is_(None))
 RECORD = Prepared(
     _incoming.on_conflict_do_update(
         index_elements=[_row.replica, _row.repository_id, _row.reference],
         set_={
             "generation": _row.generation + _ONE,
             "want_digest": _new.want_digest,
-            "dirty_since": case((CLEAN, _new.dirty_since), else_=_row.dirty_since),
+            "dirty_since": case((CLEAN, _new.dirty_since), (_PUSHED, _new.dirty_since), else_=_row.dirty_since),
             "next_dirty_since": _AFTER_LEASE,
             "due_at": case((CLEAN, _new.due_at), (_new.due_at < _row.due_at, _new.due_at), else_=_row.due_at),
             "priority": case(
                 (CLEAN, _new.priority), (_new.priority < _row.priority, _new.priority), else_=_row.priority
             ),
+            "backfill": case((CLEAN, _new.backfill), (_PUSHED, _new.backfill), else_=_row.backfill),
             "policy_id": _new.policy_id,
             "delivery": func.coalesce(_new.delivery, _row.delivery),
             "attempts": _ZERO,
@@ -108,6 +112,7 @@ _LEASE_COLUMNS = (
     _LEASED,
     _row.priority,
     _row.delivery,
+    _row.backfill,
 )
 _named = intent.join(repository, repository.c.id == _row.repository_id).join(policy, policy.c.id == _row.policy_id)
 DUE_OWED = Prepared(
@@ -177,6 +182,7 @@ DONE = Prepared(
         reason=null(),
         message=null(),
         parked=_ZERO,
+        backfill=case((_NO_NEWER_CHANGE, null()), else_=_row.backfill),
         # A row whose lag starts anew may miss anew; one that a look found owed already keeps its flag.
         deadline_missed=case(
             (_NO_NEWER_CHANGE, _ZERO), (_row.next_dirty_since == _row.dirty_since, _row.deadline_missed), else_=_ZERO
@@ -285,16 +291,3 @@ END_FORMER_LOOKS = Prepared(update(intent).where(LOOK_PENDING, _LEASED).values(_
 """The same for looks."""
 HEARTBEAT = Prepared(update(state).values(heartbeat_at=bindparam("now")))
 """Write something."""
-
-ADD_REPOSITORY = Prepared(
-    insert(repository).values(name=bindparam("new_name")).on_conflict_do_nothing(index_elements=["name"])
-)
-"""Give a repository its number."""
-FIND_REPOSITORY = Prepared(select(repository.c.id).where(repository.c.name == bindparam("new_name")))
-"""The number of a repository."""
-ADD_POLICY = Prepared(
-    insert(policy).values(fingerprint=bindparam("new_name")).on_conflict_do_nothing(index_elements=["fingerprint"])
-)
-"""Give a fingerprint its number."""
-FIND_POLICY = Prepared(select(policy.c.id).where(policy.c.fingerprint == bindparam("new_name")))
-"""The number of a fingerprint."""

@@ -68,6 +68,7 @@ intent = Table(
     Column("lease_epoch", Integer, nullable=False, server_default=text("0")),
     Column("lease_until", Float, nullable=False, server_default=text("0")),
     Column("delivery", LargeBinary),
+    Column("backfill", Integer),
     CheckConstraint("(generation > observed_generation) = (dirty_since IS NOT NULL)", name="intent_owed_since"),
     CheckConstraint("(due_at IS NOT NULL) = (dirty_since IS NOT NULL)", name="intent_owed_due"),
     CheckConstraint("verify_at IS NULL OR dirty_since IS NULL", name="intent_look_clean"),
@@ -77,14 +78,17 @@ intent = Table(
 
 `verify_at` stands only on clean rows: when to look again. `doubt_at` waits beside it: a put of unknown outcome may
 land until then, so the row is looked at once more after that, whatever else looks at it before. `delivery` (16
-bytes) is what told of the newest change; clean rows have none, so a million of them cost nothing more.
+bytes) is what told of the newest change; clean rows have none, so a million of them cost nothing more. An owed row
+has `backfill` 1 as long as only a sweep found it that fills a replica: it is worked on, and is no lag.
 """
 
 OWED: ColumnElement[bool] = intent.c.dirty_since.is_not(None)
 """Asked by a column that the indexes hold (a CHECK keeps it equal to generation > observed_generation)."""
 FAILING: ColumnElement[bool] = and_(OWED, intent.c.reason.is_not(None))
 CLEAN: ColumnElement[bool] = intent.c.dirty_since.is_(None)
-NOT_YET_MISSED: ColumnElement[bool] = intent.c.deadline_missed == literal_column("0")
+NOT_YET_MISSED: ColumnElement[bool] = and_(
+    intent.c.deadline_missed == literal_column("0"), intent.c.backfill.is_(None)
+)
 LOOK_PENDING: ColumnElement[bool] = intent.c.verify_at.is_not(None)
 
 Index(
@@ -93,6 +97,7 @@ Index(
     intent.c.priority,
     intent.c.due_at,
     intent.c.dirty_since,
+    intent.c.backfill,
     sqlite_where=OWED,
     postgresql_where=OWED,
 )
@@ -155,6 +160,25 @@ upload = Table(
 `location` may hold a signature of the registry: it is shown nowhere.
 """
 Index("upload_expires", upload.c.expires_at)
+
+sweep = Table(
+    "sweep",
+    metadata,
+    Column("repository_id", Integer, ForeignKey("repository.id"), primary_key=True),
+    Column("found_at", Float, nullable=False),
+    Column("changed_at", Float),
+    Column("swept_at", Float),
+    Column("next_at", Float, nullable=False),
+    Column("full_at", Float),
+    Column("full_next_at", Float, nullable=False),
+    Column("full_began_at", Float),
+    Column("progress", Text),
+    Column("scope", Text, nullable=False, server_default=text("''")),
+    Column("gone", Integer, nullable=False, server_default=text("0")),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
+)
+"""Where the comparison of one repository stands (sweep_rows.Swept)."""
+Index("sweep_next", sweep.c.next_at)
 
 delivery = Table(
     "delivery",

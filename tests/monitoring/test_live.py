@@ -59,10 +59,10 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
         debug = f"127.0.0.1:{port.number}"
         async with run_site(
             folder,
-            proxied=["eu"],
+            proxied=["eu", "primary"],
             kinds={"primary": "distribution3"},
             debug=debug,
-            sections={"objective": {"lag": "5s"}},
+            sections={"objective": {"lag": "5s"}, "sweep": {"every": "1s", "full_every": "8s"}},
         ) as site:
             targets = {"replicator": site.daemon.admin_url.removeprefix("http://"), "registry": debug}
             async with run_prometheus(folder, targets, rules=rule_files(folder)) as prometheus:
@@ -146,9 +146,11 @@ async def test_every_panel_and_rule_has_data_when_the_daemon_works_or_when_it_fa
         await here.asker.until_all_that_need_no_failure()
         before = here.asker.without(failing=True)
         assert await here.asker.ask(failing=True) == before, "nothing fails, so nothing says so"
+        here.site.lines["primary"].add(Answer(path="/tags/list", times=None, status=500))
 
         await fail_at_the_replica(here)
         await fail_at_the_door(here)
+        await here.asker.until(["ReplicatorSourceBlind", "replication.json 62"])
         await fail_to_reload(here)
         await be_absent(here)
         assert here.asker.without(failing=True) == []

@@ -124,7 +124,12 @@ CONFIGURATIONS = st.fixed_dictionaries(
                 ),
             },
         ),
-        "sweep": st.sampled_from([False, "off"]),
+        "sweep": st.one_of(
+            st.sampled_from([False, "off"]),
+            st.fixed_dictionaries(
+                {}, optional={"every": st.sampled_from(["1s", "90s", "2h"]), "repositories": st.just(["a/**"])}
+            ),
+        ),
         "objective": st.fixed_dictionaries({}, optional={"lag": SHORT, "percent": st.floats(0.1, 100)}),
         "log": st.fixed_dictionaries({}, optional={"level": st.sampled_from(["debug", "error"])}),
     },

@@ -60,7 +60,8 @@ def test_values_have_the_form_in_which_people_write_them(tmp_path: Path) -> None
         },
     ]
     assert shown["admin"] == {"listen": "[::1]:9", "token_file": f"{tmp_path}/one"}
-    assert shown["sweep"] == "off"
+    assert shown["sweep"] == {"every": "1h", "full_every": "1d", "repositories": []}
+    assert effective(settings(tmp_path, BASE + "sweep: off"))["sweep"] == "off"
     assert shown["rules"][0]["platforms"] == "all"
     assert "hunter2" not in yaml.safe_dump(shown)
 

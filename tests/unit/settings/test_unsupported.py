@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from replicator.settings.fields import Surroundings
 from replicator.settings.schema import PrimarySettings, Settings
-from replicator.settings.unsupported import ROWS, refuse_unsupported
+from replicator.settings.unsupported import ROWS, Row, refuse_unsupported
 from tests.unit.settings.files import BASE, mistakes
 
 FUTURE: dict[str, Any] = {
@@ -21,7 +21,6 @@ FUTURE: dict[str, Any] = {
     "rules": [
         {"deletes": "propagate", "conflicts": "keep"},
     ],
-    "sweep": {"every": "30m", "full_every": "12h", "repositories": ["team/**"]},
     "deletes": {"grace": "2h", "protect": ["**:prod-*"], "breaker": {"count": 10, "percent": 1.5}},
     "notify": [{"url": "https://deploy.example.com/arrived", "events": ["parked", "late"]}],
 }
@@ -34,8 +33,6 @@ def test_the_schema_knows_what_the_rows_refuse() -> None:
     assert settings.replicas[1].source == "eu-west"
     rule = settings.rules[0]
     assert (rule.deletes, rule.conflicts) == ("propagate", "keep")
-    assert settings.sweep is not None
-    assert (settings.sweep.every, settings.sweep.full_every) == (1800.0, 43200.0)
     assert settings.deletes is not None
     assert (settings.deletes.grace, settings.deletes.breaker.percent) == (7200.0, 1.5)
     assert settings.notify[0].events == ("parked", "late")
@@ -67,12 +64,11 @@ def test_each_use_is_a_mistake_and_taken_out_of_the_data() -> None:
         ("replicas", 1, "source"),
         ("rules", 0, "deletes"),
         ("rules", 0, "conflicts"),
-        ("sweep",),
         ("deletes",),
         ("notify",),
     ]
     assert refuse_unsupported(data) == (data, [])
-    assert "sweep" in FUTURE
+    assert "deletes" in FUTURE
 
 
 def test_no_rows_let_everything_through() -> None:
@@ -89,8 +85,8 @@ CASES = {
         "6: rules[0].deletes: anything but ignore is not supported yet; write deletes: ignore or remove the key",
     ),
     "a block": (
-        BASE + "sweep:\n  every: 1h",
-        "5: sweep: anything but off is not supported yet; write sweep: off or remove the key",
+        BASE + "deletes:\n  grace: 1h",
+        "5: deletes: is not supported yet; remove the key",
     ),
     "a list": (
         BASE + "notify:\n  - {url: https://deploy.example.com}",
@@ -110,7 +106,8 @@ def test_a_refusal_says_what_may_be_written_meanwhile(tmp_path: Path, text: str,
 
 def test_off_values_are_compared_with_their_type() -> None:
     """0 equals false in Python, not in a file."""
-    assert [mistake.path for mistake in refuse_unsupported({"sweep": 0})[1]] == [("sweep",)]
+    row = Row("sweep", off=("off", False))
+    assert [mistake.path for mistake in refuse_unsupported({"sweep": 0}, [row])[1]] == [("sweep",)]
 
 
 def test_each_row_is_there_once() -> None:

@@ -65,6 +65,11 @@ def rows(revision: str) -> dict[str, list[dict[str, Any]]]:
         filled["intent"][0]["delivery"] = bytes(range(16))
     if revision >= "0004":
         filled["lane"] = [{"replica": "ap", "paused_since": 77.5}]
+    if revision >= "0005":
+        filled["intent"][0]["backfill"] = 1
+        filled["sweep"] = [
+            {"repository_id": 7, "found_at": 1.5, "next_at": 3.5, "full_next_at": 4.5, "scope": "rules"}
+        ]
     return filled
 
 
