@@ -13,6 +13,7 @@ import anyio
 import yarl
 
 from replicator.clock import Clock
+from replicator.errors import RegistryError
 from replicator.proxies import DIRECT, Proxies, Proxy
 from replicator.registry.answers import ERROR_BODY, Fields, Reply, retry_after, unexpected, wants_pause
 from replicator.registry.bandwidth import Bandwidth
@@ -53,6 +54,11 @@ class Wiring:
     resolver: aiohttp.abc.AbstractResolver | None = None
     proxies: Proxies = DIRECT
 
+    def way(self, request: Request) -> Proxy | None:
+        """Return the proxy that a request goes through, None for none."""
+        origin = request.target.origin
+        return self.proxies.towards(origin.scheme, origin.host, origin.port)
+
 
 class Answer:
     """The head of an answer, its body still to be read. Close it.
@@ -89,11 +95,11 @@ class Answer:
             try:
                 chunk = await self._response.content.read(CHUNK)
             except TRANSPORT_ERRORS as error:
-                raise no_answer(self._registry, self._request, error) from showable(error)
+                raise self._lost(error) from showable(error)
             if not chunk:
                 return
             if arrivals.stalled(len(chunk), clock.monotonic() - began):
-                raise no_answer(self._registry, self._request, TimeoutError())
+                raise self._lost(TimeoutError())
             if self._wiring.bandwidth is not None:
                 await self._wiring.bandwidth.take(len(chunk))
             yield chunk
@@ -108,9 +114,12 @@ class Answer:
                 async with asyncio.timeout(self._seconds):
                     body = await self._body(limit)
             except TimeoutError as error:
-                raise no_answer(self._registry, self._request, error) from error
+                raise self._lost(error) from error
         self.close()
         return Reply(self.target, self.status, self.fields, body)
+
+    def _lost(self, error: Exception) -> RegistryError:
+        return no_answer(self._registry, self._request, error, self._wiring.way(self._request))
 
     async def _body(self, limit: int) -> bytes:
         if self._response.content.at_eof():
@@ -201,7 +210,7 @@ class Transport:
         # The library's own limit is for each byte of a head: one that comes in drops would keep the connection.
         await outgoing.gone()
         await anyio.sleep(self._wiring.timeouts.commit + self._wiring.timeouts.read)
-        raise no_answer(self._registry, request, TimeoutError())
+        raise no_answer(self._registry, request, TimeoutError(), self._wiring.way(request))
 
     async def close(self) -> None:
         """End all connections; who still asks gets a RegistryError."""
@@ -212,9 +221,8 @@ class Transport:
     async def _send(
         self, request: Request, body: SmallBody | OutgoingBody | None, seconds: float, headers: dict[str, str]
     ) -> Answer:
-        wiring, origin = self._wiring, request.target.origin
+        wiring, proxy = self._wiring, self._wiring.way(request)
         vet(request, wiring.reach, wiring.proxies)
-        proxy = wiring.proxies.towards(origin.scheme, origin.host, origin.port)
         permit = await wiring.gate.enter(kind_of(request.operation))
         started = wiring.clock.monotonic()
         # From the first byte to the end of the head; a long body has limits of its own.
@@ -244,7 +252,6 @@ class Transport:
         proxy: Proxy | None,
     ) -> aiohttp.ClientResponse:
         wiring, limits = self._wiring, self._wiring.timeouts
-        at_registry = request.target.origin == wiring.reach.origin
         tunnelled = request.target.origin.scheme == "https"
         way = way_through(proxy, headers, tunnelled=tunnelled)
         response = await self._session().request(
@@ -253,7 +260,7 @@ class Transport:
             data=body,
             headers=headers,
             allow_redirects=False,
-            ssl=wiring.tls.registry if at_registry else wiring.tls.others,
+            ssl=wiring.tls.registry if request.target.origin == wiring.reach.origin else wiring.tls.others,
             timeout=aiohttp.ClientTimeout(
                 total=None,
                 # A proxy connects in its turn before it answers.

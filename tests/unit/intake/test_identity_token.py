@@ -27,6 +27,7 @@ from replicator.settings.credentials import EndpointAuth, JwtAuth
 from tests.support.fake_clock import FakeClock
 from tests.support.forward_proxy import run_forward_proxy
 from tests.support.ports import Port
+from tests.support.web import serve
 
 AUDIENCE = "replicator"
 EMAIL = "push@project.iam.gserviceaccount.com"
@@ -264,6 +265,10 @@ async def test_a_provider_whose_certificate_is_not_believed_gives_no_keys(provid
         await fetch(provider.url)
 
 
+async def _keys(_: web.Request) -> web.Response:
+    return web.Response(text="keys")
+
+
 async def test_documents_are_fetched_through_the_proxy_of_the_environment(provider: Provider) -> None:
     host = provider.url.partition("://")[2]
     async with run_forward_proxy({"issuer.test:443": host}) as proxy:
@@ -280,6 +285,11 @@ async def test_documents_are_fetched_through_the_proxy_of_the_environment(provid
         with pytest.raises(FetchFailed, match=r"direct.test: no answer \("):
             await fetch("https://direct.test", environ=environ)
         assert len(proxy.asked) == 2
+        answering = web.Application()
+        answering.router.add_get("/keys", _keys)
+        async with serve(answering) as there:
+            proxy.login, proxy.hosts["issuer.test:80"] = None, there.partition("://")[2]
+            assert await fetch("http://issuer.test/keys", environ={"http_proxy": proxy.url}) == b"keys"
     with pytest.raises(FetchFailed, match="HTTPS_PROXY names no HTTP proxy"):
         await fetch(url, environ={"HTTPS_PROXY": "socks5://canary"})
 

@@ -151,6 +151,7 @@ def client_for(
         observer=observer,
         timeouts=timeouts,
         resolver=resolver,
+        environ={},
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from replicator.errors import AccessDenied, ProxyFailed, Reason, RegistryError
+from replicator.model import Descriptor
 from replicator.registry.client import RegistryClient, open_registry
 from replicator.registry.http import Timeouts
 from replicator.settings.proxies import ProxySettings
@@ -266,6 +267,15 @@ async def test_s21_a_proxy_that_never_answers_is_a_timeout(proxy: ForwardProxy, 
         with pytest.raises(RegistryError, match=rf"through the proxy {proxy.url}: no progress in time") as caught:
             await (client.start_upload(TEAM) if upload else client.ping())
     assert (caught.value.reason, caught.value.temporary) == (Reason.TIMEOUT, True)
+
+
+async def test_an_answer_that_is_cut_tells_of_the_proxy_on_the_way(proxy: ForwardProxy, script: Script) -> None:
+    proxy.hosts["registry.test:80"] = script.host
+    script.on("GET", BLOB_PATH, Say(200, {"Content-Length": str(len(DATA) + 1), "Connection": "close"}, DATA))
+    longer = Descriptor(BLOB.media_type, BLOB.digest, len(DATA) + 1)
+    async with _client(proxy, _PLAIN) as client:
+        with pytest.raises(RegistryError, match=rf"failed through the proxy {proxy.url}: the answer was cut short"):
+            await read_blob(client, longer)
 
 
 async def test_a_certificate_inside_the_tunnel_is_the_registrys(proxy: ForwardProxy, authority: trustme.CA) -> None:
