@@ -11,8 +11,8 @@ from replicator.registry.answers import Reply
 from replicator.registry.capabilities import Capabilities, Capability
 from replicator.registry.exchange import Exchange
 from replicator.registry.http import Request
+from replicator.registry.incoming import Answer
 from replicator.registry.ranges import asked, parse_content_range
-from replicator.registry.transport import Answer
 
 _NO_HEAD = frozenset({403, 405, 501})
 

@@ -33,9 +33,10 @@ from replicator.registry.referrers import Referrers
 from replicator.registry.resumption import Resumer, Resumption
 from replicator.registry.tls import tls_contexts
 from replicator.registry.tokens import Tokens
-from replicator.registry.transport import Transport, Wiring
+from replicator.registry.transport import Transport
 from replicator.registry.upload_requests import Body, UploadRequests, UploadSession
 from replicator.registry.uploads import Uploads
+from replicator.registry.wiring import Wiring
 from replicator.settings.registries import PrimarySettings, ReplicaSettings
 
 

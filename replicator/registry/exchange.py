@@ -16,10 +16,11 @@ from replicator.registry.authorizer import Authorizer
 from replicator.registry.endpoint import Endpoint
 from replicator.registry.gate import PATIENCE
 from replicator.registry.http import Request
+from replicator.registry.incoming import Answer
 from replicator.registry.login import denied
 from replicator.registry.logins.source import Create, NoProof
 from replicator.registry.reach import Reach
-from replicator.registry.transport import Answer, Transport
+from replicator.registry.transport import Transport
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_HOPS = 5

@@ -1,140 +1,35 @@
 """One HTTP exchange at a time with one registry and the hosts it sends us to. No login and no redirects here.
 
-The only place that speaks through aiohttp. What the library would do by itself and must not (redirects, re-encoding
-of URLs, and what registry.session names) is switched off (H1-H6, S4, S5, S11).
+With registry.incoming, which reads the answers, the only place that speaks through aiohttp. What the library would do
+by itself and must not (redirects, re-encoding of URLs, and what registry.session names) is switched off (H1-H6, S4,
+S5, S11).
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import aiohttp
 import anyio
 import yarl
 
-from replicator.clock import Clock
-from replicator.errors import RegistryError
-from replicator.proxies import DIRECT, Proxies, Proxy
-from replicator.registry.answers import ERROR_BODY, Fields, Reply, retry_after, unexpected, wants_pause
-from replicator.registry.bandwidth import Bandwidth
+from replicator.proxies import Proxy
+from replicator.registry.answers import ERROR_BODY, Fields, Reply, unexpected
 from replicator.registry.failures import TRANSPORT_ERRORS, given_up, no_answer, showable
-from replicator.registry.gate import Gate, Permit
-from replicator.registry.http import HttpObserver, Request, Timeouts
+from replicator.registry.http import Request
+from replicator.registry.incoming import Answer
 from replicator.registry.kinds import kind_of
 from replicator.registry.outgoing import BodyFailed, Flow, OutgoingBody, SmallBody
-from replicator.registry.progress import Arrivals
-from replicator.registry.reach import Reach
-from replicator.registry.read_sizes import CHUNK, read_in_large_pieces
 from replicator.registry.resolver import VettingResolver
 from replicator.registry.session import open_session
 from replicator.registry.skew import SkewWatch
 from replicator.registry.through_proxy import ProxyAnswered, is_of_proxy, way_through
-from replicator.registry.tls import TlsContexts
 from replicator.registry.vetting import vet
+from replicator.registry.wiring import Wiring
 
 _FADES = 1.02
 """How fast a quick answer is forgotten: by this factor with each that comes after it."""
 _SUCCESS = range(200, 300)
-_SERVER_ERRORS = range(500, 600)
 _WRITES = frozenset({"POST", "PUT", "PATCH"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wiring:
-    """What a transport is made of."""
-
-    reach: Reach
-    tls: TlsContexts
-    clock: Clock
-    timeouts: Timeouts
-    max_connections: int
-    gate: Gate
-    bandwidth: Bandwidth | None = None
-    observer: HttpObserver | None = None
-    resolver: aiohttp.abc.AbstractResolver | None = None
-    proxies: Proxies = DIRECT
-
-    def way(self, request: Request) -> Proxy | None:
-        """Return the proxy that a request goes through, None for none."""
-        origin = request.target.origin
-        return self.proxies.towards(origin.scheme, origin.host, origin.port)
-
-
-class Answer:
-    """The head of an answer, its body still to be read. Close it.
-
-    `pause` is for how many seconds the registry takes no such requests, when it refused this one for want of time.
-    """
-
-    def __init__(
-        self, wiring: Wiring, request: Request, response: aiohttp.ClientResponse, permit: Permit, *, seconds: float
-    ) -> None:
-        self.target = request.target
-        self.status = response.status
-        self.fields = Fields(response.headers)
-        self._wiring = wiring
-        self._registry = wiring.reach.registry
-        self._request = request
-        self._response = response
-        self._permit = permit
-        self._seconds = seconds
-        self.pause: float | None = None
-        if wants_pause(self.status, self.fields):
-            self.pause = permit.refused(retry_after(self.fields, now=wiring.clock.now()))
-        elif self.status not in _SERVER_ERRORS:
-            permit.succeeded()
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the raw body, up to 512 KiB at a time. Raises RegistryError when it breaks off or hardly moves."""
-        clock, arrivals = self._wiring.clock, Arrivals(self._seconds)
-        connection = self._response.connection
-        if connection is not None and (self.fields.length() or CHUNK) >= CHUNK:
-            read_in_large_pieces(connection.transport)
-        while True:
-            began = clock.monotonic()
-            try:
-                chunk = await self._response.content.read(CHUNK)
-            except TRANSPORT_ERRORS as error:
-                raise self._lost(error) from showable(error)
-            if not chunk:
-                return
-            if arrivals.stalled(len(chunk), clock.monotonic() - began):
-                raise self._lost(TimeoutError())
-            if self._wiring.bandwidth is not None:
-                await self._wiring.bandwidth.take(len(chunk))
-            yield chunk
-
-    async def reply(self, limit: int) -> Reply:
-        """Return the answer with at most `limit` + 1 bytes of its body: one more tells that it was too long."""
-        if self._response.content.is_eof():
-            # Most answers are whole when their head is: nothing is waited for, so nothing has to watch the clock.
-            body = await self._body(limit)
-        else:
-            try:
-                async with asyncio.timeout(self._seconds):
-                    body = await self._body(limit)
-            except TimeoutError as error:
-                raise self._lost(error) from error
-        self.close()
-        return Reply(self.target, self.status, self.fields, body)
-
-    def _lost(self, error: Exception) -> RegistryError:
-        return no_answer(self._registry, self._request, error, self._wiring.way(self._request))
-
-    async def _body(self, limit: int) -> bytes:
-        if self._response.content.at_eof():
-            return b""
-        body = bytearray()
-        async for chunk in self.chunks():
-            body += chunk
-            if len(body) > limit:
-                break
-        return bytes(body[: limit + 1])
-
-    def close(self) -> None:
-        """Give the connection back, or end it when there is more to come."""
-        self._response.close()
-        self._permit.leave()
 
 
 class Transport:
