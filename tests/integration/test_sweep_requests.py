@@ -171,3 +171,20 @@ async def test_a_tag_that_moved_untold_is_found_by_its_digest(tmp_path: Path) ->
         assert [(one.key.repository, one.key.reference, one.want) for one in rows] == [
             (repository_name(1), tag_name(7), Digest("sha256", "f" * 64))
         ]
+
+
+async def test_a_long_repository_goes_on_where_a_former_life_stopped(tmp_path: Path) -> None:
+    async with scene(tmp_path, 1, 500) as here:
+        await here.fill()
+        here.registry.patience = 250
+        await here.sweeper().turn()
+        swept = await here.sweeps.one(repository_name(0))
+        assert swept is not None
+        assert (swept.progress, swept.full_at, swept.failures) == (tag_name(199), None, 1)
+        here.registry.patience = None
+        here.registry.asked.clear()
+        await whole(here.sweeper())
+        assert here.registry.asked["304"] == 300
+        whole_at = await here.sweeps.one(repository_name(0))
+        assert whole_at is not None
+        assert (whole_at.progress, whole_at.full_at) == (None, swept.full_began_at)

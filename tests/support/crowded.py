@@ -37,12 +37,16 @@ def tag_name(number: int) -> Tag:
 
 @dataclass
 class Crowded:
-    """The registry; `moved` are digests that tags name instead, `url` is where it listens."""
+    """The registry; `moved` are digests that tags name instead, `url` is where it listens.
+
+    When it has told `patience` digests (None: never) it answers 500 to such questions.
+    """
 
     repositories: int
     tags: int
     url: str = ""
     asked: Counter[str] = field(default_factory=Counter)
+    patience: int | None = None
     moved: dict[tuple[int, int], Digest] = field(default_factory=dict)
 
     def answer(self, head: bytes) -> bytes:
@@ -59,6 +63,10 @@ class Crowded:
             return _answer(200, {"tags": [tag_name(one) for one in range(self.tags)]})
         place = re.fullmatch(r"/v2/team/app-(\d+)/manifests/v(\d+)", path)
         assert place is not None, path
+        if self.patience == 0:
+            return b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+        if self.patience is not None:
+            self.patience -= 1
         digest = self.moved.get((int(place[1]), int(place[2])), names(int(place[1]), int(place[2])))
         known = _KNOWN.search(head)
         if known is not None and known[1].decode() == str(digest):
