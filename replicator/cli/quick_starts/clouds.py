@@ -1,83 +1,21 @@
-"""Registries of the big clouds."""
+"""Registries of other big clouds."""
 
 from typing import Final
 
-from replicator.cli.quick_starts.kind import Kind
+from replicator.cli.quick_starts.kind import CloudLogin, Kind
 
-ACR: Final = Kind(
-    name="acr",
-    title="Azure Container Registry",
-    url="https://myregistry.azurecr.io",
-    domains=(".azurecr.io",),
-    hosts=True,
-    auth="bearer_token_file: %{secret}",
-    hook="""
-az acr webhook create --name replicator --registry %{short} --uri '%{hook}' \\
-  --actions push delete --headers "Authorization=Bearer $(cat %{secret})"
-az acr webhook ping --name replicator --registry %{short}
-# With geo-replication each region has webhooks of its own: once more for each, with --location REGION.
-# ACR waits 5 s and never repeats. Event Grid repeats for a day: docs/webhooks.md, eventgrid.
-""",
-    pull_user="replicator-pull",
-    pull="""
-# A token that reads every repository and nothing else. For some repositories only: az acr scope-map create, with
-# --repository team/app content/read metadata/read, and the name of that map here.
-az acr token create --name replicator-pull --registry %{short} \\
-  --scope-map _repositories_pull_metadata_read --output none
-az acr token credential generate --name replicator-pull --registry %{short} --password1 \\
-  --query 'passwords[0].value' --output tsv > %{file}
-# Instead, a service principal with the role AcrPull: its application id is the user name, its secret the password.
-# An identity of Entra that needs no password: `azure: {identity: managed_identity}` (docs/logins.md).
-# ACR lists its repositories to no token; nothing here needs that.
-""",
-    push_user="replicator-push",
-    push="""
-az acr token create --name replicator-push --registry %{short} --scope-map _repositories_push --output none
-az acr token credential generate --name replicator-push --registry %{short} --password1 \\
-  --query 'passwords[0].value' --output tsv > %{file}
-# Instead, a service principal with the role AcrPush (it may pull too); APP_ID goes into username:
-#   az role assignment create --assignee APP_ID --role AcrPush \\
-#     --scope "$(az acr show --name %{short} --query id --output tsv)"
-""",
-)
-_ECR_LOGIN = """
-# Best, with pip install "replicator[aws]": write `credentials: {aws: {}}` in place of user and password, and the
-# daemon gets passwords itself, by the role of its machine or pod (docs/logins.md). Without it they live 12 hours:
-# renew the file from a timer, each 6 hours, as whoever has these rights. The daemon reads it again by itself.
-aws ecr get-login-password > %{file}.new && mv %{file}.new %{file}
+_IDENTITY = """
+# As whoever the daemon is where it runs: this account belongs to its machine, or to its pod by workload identity.
+pip install "replicator[gcp]"
+PROJECT=my-project LOCATION=europe-west3 REPOSITORY=my-repository
+gcloud iam service-accounts create replicator-%{role} --project="$PROJECT"
+gcloud artifacts repositories add-iam-policy-binding "$REPOSITORY" --location="$LOCATION" --project="$PROJECT" \\
+  --role=roles/artifactregistry.%{role} --member="serviceAccount:replicator-%{role}@$PROJECT.iam.gserviceaccount.com"
+gcloud compute instances set-service-account my-machine --project="$PROJECT" --scopes=cloud-platform \\
+  --service-account="replicator-%{role}@$PROJECT.iam.gserviceaccount.com"
+# It has one account for all registries: give what reads the primary the writer's role at the replicas too. In GKE:
+# annotate its Kubernetes service account instead. Outside of Google Cloud: `gcp: {key_file: key.json}`.
 """
-ECR: Final = Kind(
-    name="ecr",
-    title="Amazon ECR",
-    url="https://123456789012.dkr.ecr.eu-central-1.amazonaws.com",
-    domains=(".amazonaws.com", ".amazonaws.com.cn"),
-    hosts=True,
-    auth="header: {name: X-Replicator-Token, value_file: %{secret}}",
-    hook="""
-# EventBridge sends to HTTPS with a certificate of a public authority only.
-CONNECTION=$(aws events create-connection --name replicator --authorization-type API_KEY \\
-  --auth-parameters "ApiKeyAuthParameters={ApiKeyName=X-Replicator-Token,ApiKeyValue=$(cat %{secret})}" \\
-  --query ConnectionArn --output text)
-DESTINATION=$(aws events create-api-destination --name replicator --connection-arn "$CONNECTION" \\
-  --invocation-endpoint '%{hook}' --http-method POST --query ApiDestinationArn --output text)
-aws events put-rule --name replicator \\
-  --event-pattern '{"source": ["aws.ecr"], "detail-type": ["ECR Image Action"]}'
-# A role that EventBridge may assume (events.amazonaws.com), with events:InvokeApiDestination on $DESTINATION:
-ROLE=arn:aws:iam::123456789012:role/replicator-events
-aws events put-targets --rule replicator --targets "Id=replicator,Arn=$DESTINATION,RoleArn=$ROLE"
-""",
-    pull_user="AWS",
-    pull=f"""
-# Rights: ecr:GetAuthorizationToken on *; on the repositories ecr:BatchGetImage, ecr:GetDownloadUrlForLayer,
-# ecr:BatchCheckLayerAvailability and, for lists, ecr:ListImages and ecr:DescribeRepositories.
-{_ECR_LOGIN}""",
-    push_user="AWS",
-    push=f"""
-# Rights: those to pull, and ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload, ecr:PutImage.
-# Repositories must exist, or be made on the first push by a repository creation template, or by the daemon
-# (`create_repositories` in `aws:`).
-{_ECR_LOGIN}""",
-)
 GAR: Final = Kind(
     name="gar",
     title="Google Artifact Registry",
@@ -100,6 +38,11 @@ gcloud iam service-accounts create replicator-push --project="$PROJECT"
 gcloud pubsub subscriptions create replicator --project="$PROJECT" --topic=gcr --push-endpoint='%{hook}' \\
   --push-auth-service-account="replicator-push@$PROJECT.iam.gserviceaccount.com" --push-auth-token-audience='%{hook}'
 """,
+    cloud=CloudLogin(
+        yaml="gcp: {}                            # by what the machine or pod is",
+        pull=_IDENTITY.replace("%{role}", "reader"),
+        push="# The repositories of Artifact Registry must exist." + _IDENTITY.replace("%{role}", "writer"),
+    ),
     pull_user="_json_key_base64",
     pull="""
 PROJECT=my-project

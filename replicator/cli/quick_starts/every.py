@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from replicator.cli.quick_starts.clouds import ACR, ALIYUN, ECR, GAR
+from replicator.cli.quick_starts.amazon import ECR, SNS
+from replicator.cli.quick_starts.azure import ACR, EVENTGRID
+from replicator.cli.quick_starts.clouds import ALIYUN, GAR
 from replicator.cli.quick_starts.hosted import DISTRIBUTION, GITEA, HARBOR, JFROG, NEXUS, ZOT
 from replicator.cli.quick_starts.hubs import DOCKERHUB, GHCR, GITLAB, QUAY
 from replicator.cli.quick_starts.kind import Kind
@@ -11,7 +13,9 @@ from replicator.cli.quick_starts.kind import Kind
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
     for kind in (
-        *(ACR, ALIYUN, DISTRIBUTION, DOCKERHUB, ECR, GAR, GHCR, GITEA, GITLAB, HARBOR, JFROG, NEXUS, QUAY, ZOT),
+        *(ACR, EVENTGRID, ECR, SNS, GAR, ALIYUN),
+        *(DISTRIBUTION, GITEA, HARBOR, JFROG, NEXUS, ZOT),
+        *(DOCKERHUB, GHCR, GITLAB, QUAY),
     )
 }
 """All kinds of primaries, by the name that is their webhooks' format too."""

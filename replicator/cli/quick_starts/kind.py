@@ -12,17 +12,28 @@ class _Text(string.Template):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CloudLogin:
+    """A login by an identity of the cloud, which needs no password: `yaml` below `credentials:`, and the steps."""
+
+    yaml: str
+    pull: str
+    push: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
     """What `init` says of one kind of registry.
 
     `auth` is the YAML below `auth:` of the endpoint; `hook`, `pull` and `push` are lines of a shell script: commands,
-    and comments for what is done by hand. `pull_user` and `push_user` are the names that these accounts get.
+    and comments for what is done by hand. `pull_user` and `push_user` are the names that these accounts get. Where
+    `cloud` is given it is what is set up, and they are what may be done instead.
     `domains` are hosts, or ends of hosts that begin with a dot, that only this service has; empty for what people
     run themselves. `hosts` says whether events name the registry's own host. `hook_secret` is False where the sender
     proves itself by other means than a secret of ours.
 
     Gaps: `hook` is the URL of the webhook, `secret` the file of its secret, `url`, `host` and `short` (up to the
-    first dot) are the registry's, `file` is where the password of the account goes.
+    first dot) are the registry's, `file` is where the password of the account goes, `name` what the configuration
+    calls the registry; `account` and `region` are what a host of Amazon ECR says, or examples; `aws` is its login.
     """
 
     name: str
@@ -35,6 +46,7 @@ class Kind:
     push_user: str
     push: str
     domains: tuple[str, ...] = ()
+    cloud: CloudLogin | None = None
     hosts: bool = False
     hook_secret: bool = True
 

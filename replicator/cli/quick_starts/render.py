@@ -7,10 +7,12 @@ from urllib.parse import urlsplit
 
 from replicator.cli.quick_starts.every import of_replica
 from replicator.cli.quick_starts.kind import Kind, filled
+from replicator.settings.ecr_host import EcrPlace, ecr_place
 
 HOOK_SECRET = "secrets/hook.secret"  # noqa: S105 -- a path
 """The file of the webhook's secret, beside the configuration."""
 _DEFAULT_PORT = 8080
+_SOME_PLACE = EcrPlace("123456789012", "eu-central-1")
 _UNKNOWN_PUSH = """
 # An account that may pull from and push to what the rules send there, and nothing else. Its password or token:
 cat > %{file}  # paste it, Enter, Ctrl-D
@@ -29,7 +31,7 @@ class Plan:
 
 def config(plan: Plan) -> str:
     """Return the configuration file, in YAML with comments."""
-    gaps = {"secret": HOOK_SECRET, "hook": plan.hook}
+    gaps = {"secret": HOOK_SECRET, "hook": plan.hook, **_gaps(plan.url, "primary")}
     hook = urlsplit(plan.hook)
     lines = [
         f"# {plan.primary.title} as primary, from: replicator init --primary {plan.primary.name}",
@@ -38,7 +40,9 @@ def config(plan: Plan) -> str:
         "",
         "primary:",
         f"  url: {plan.url}",
-        *_credentials(plan.primary.pull_user, password_file("primary"), "may pull; remove to be anonymous"),
+        *_credentials(
+            plan.primary, plan.primary.pull_user, _gaps(plan.url, "primary"), "may pull; remove to be anonymous"
+        ),
         "",
         "replicas:",
     ]
@@ -46,7 +50,7 @@ def config(plan: Plan) -> str:
         kind = of_replica(_host(url), plan.primary)
         lines += [f"  - name: {name}", f"    url: {url}"]
         user = kind.push_user if kind is not None else "replicator"
-        lines += [f"  {line}" for line in _credentials(user, password_file(name), "may pull and push")]
+        lines += [f"  {line}" for line in _credentials(kind, user, _gaps(url, name), "may pull and push")]
     lines += [
         "",
         "# rules:                               # absent: every repository and tag goes to every replica",
@@ -85,7 +89,7 @@ def _steps(plan: Plan) -> Iterator[str]:
     gaps = {"hook": plan.hook, "secret": HOOK_SECRET, **_gaps(plan.url, "primary")}
     secret = f"\nod -An -tx1 -N32 /dev/urandom | tr -d ' \\n' > {HOOK_SECRET}" if kind.hook_secret else ""
     yield f"# 1. Secrets\numask 077\nmkdir -p secrets{secret}"
-    yield f"# 2. The account at {gaps['host']} that images are read with\n{filled(kind.pull, gaps)}"
+    yield f"# 2. The account at {gaps['host']} that images are read with\n{_account(kind, gaps, push=False)}"
     for number, (name, url) in enumerate(plan.replicas.items(), 3):
         yield f"# {number}. The account of {name} ({_host(url)})\n{_push(kind, name, url)}"
     number = 3 + len(plan.replicas)
@@ -99,24 +103,45 @@ def _push(primary: Kind, name: str, url: str) -> str:
     if kind is None:
         return filled(_UNKNOWN_PUSH, gaps)
     guessed = f"# If it is not {kind.title}: an account that may pull and push.\n" if not kind.serves(host) else ""
-    return guessed + filled(kind.push, gaps)
+    return guessed + _account(kind, gaps, push=True)
+
+
+def _account(kind: Kind, gaps: Mapping[str, str], *, push: bool) -> str:
+    by_password = filled(kind.push if push else kind.pull, gaps)
+    if kind.cloud is None:
+        return by_password
+    steps = filled(kind.cloud.push if push else kind.cloud.pull, gaps)
+    return f"{steps}\n# Instead, by user name and password:\n{indent(by_password, '#   ')}"
 
 
 def _gaps(url: str, name: str) -> dict[str, str]:
     host = _host(url)
-    return {"url": url, "host": host, "short": host.partition(".")[0], "file": password_file(name)}
+    known = ecr_place(host)
+    place = known or _SOME_PLACE
+    return {
+        "url": url,
+        "host": host,
+        "short": host.partition(".")[0],
+        "name": name,
+        "file": password_file(name),
+        "account": place.account,
+        "region": place.region,
+        "aws": "{}" if known is not None else f"{{region: {place.region}}}",
+    }
 
 
 def _host(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def _credentials(user: str, file: str, rights: str) -> Sequence[str]:
-    return (
-        f"  credentials:                         # {rights}",
-        f"    username: {user}",
-        f"    password_file: {file}",
-    )
+def _credentials(kind: Kind | None, user: str, gaps: Mapping[str, str], rights: str) -> Sequence[str]:
+    by_password: tuple[str, ...] = (f"username: {user}", f"password_file: {gaps['file']}")
+    if kind is None or kind.cloud is None:
+        login = by_password
+    else:
+        login = (*filled(kind.cloud.yaml, gaps).splitlines(), "# Or instead of all that:")
+        login += tuple(f"# {line}" for line in by_password)
+    return (f"  credentials:                         # {rights}", *(f"    {line}" for line in login))
 
 
 def _listen(scheme: str, port: int | None, url: str) -> Sequence[str]:

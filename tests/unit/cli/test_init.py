@@ -1,5 +1,6 @@
 """What `init` prints for each registry can be used as it is: the real loader takes it, a shell can run its steps."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -37,9 +38,33 @@ def test_the_loader_takes_it(kind: str, tmp_path: Path) -> None:
     assert endpoint.auth is not None
     assert settings.primary.url == KINDS[kind].url
     assert settings.primary.credentials is not None
-    assert settings.primary.credentials.username == KINDS[kind].pull_user
+    cloud = {"acr": "azure", "eventgrid": "azure", "ecr": "aws", "sns": "aws", "gar": "gcp"}.get(kind)
+    if cloud is None:
+        assert settings.primary.credentials.username == KINDS[kind].pull_user
+    else:
+        assert getattr(settings.primary.credentials, cloud) is not None
+        assert f'pip install "replicator[{cloud}]"' in start.step("read with")
     assert replica.credentials is not None
     assert endpoint.hosts in {(), (settings.primary.url.removeprefix("https://"),)}
+
+
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.cloud is not None])
+def test_what_may_be_written_instead_of_a_clouds_login_is_taken_too(kind: str, tmp_path: Path) -> None:
+    start = quick_start("--primary", kind)
+    _loaded(start, tmp_path)
+    head, between, tail = re.split(r"( +credentials:.*\n(?: {4}.*\n)+?)(?=\nreplicas:)", start.config, maxsplit=1)
+    others = re.findall(r"(?m)^ +# ((?:azure|aws|gcp): .*)$", between)
+    password = re.findall(r"(?m)^ +# ((?:username|password_file): .*)$", between)
+    for login in others:
+        _loads(tmp_path, f"{head}  credentials:\n    {login}\n{tail}")
+    settings = _loads(tmp_path, f"{head}  credentials:\n    {password[0]}\n    {password[1]}\n{tail}")
+    assert settings.primary.credentials is not None
+    assert settings.primary.credentials.username == KINDS[kind].pull_user
+
+
+def _loads(folder: Path, text: str) -> Settings:
+    (folder / "replicator.yaml").write_text(text)
+    return load(folder / "replicator.yaml", {})
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,7 +100,7 @@ def test_a_shell_can_read_the_steps_and_no_gap_is_left(kind: str) -> None:
     assert "# 3. The account of eu (eu.azurecr.io)" in start.script
 
 
-def test_azure_gets_a_token_that_may_read_and_one_that_may_push() -> None:
+def test_azure_gives_an_identity_the_role_to_read_and_the_one_to_push() -> None:
     start = quick_start(
         "--primary", "acr", "--primary-url", "https://main.azurecr.io", "--replica", "eu=https://eumain.azurecr.io"
     )
@@ -84,11 +109,46 @@ def test_azure_gets_a_token_that_may_read_and_one_that_may_push() -> None:
     assert "--scope-map _repositories_pull_metadata_read" in pull
     assert "az acr token create --name replicator-push --registry eumain " in push
     assert "--scope-map _repositories_push " in push
-    assert "--role AcrPush" in push
+    assert "az role assignment create --role AcrPull " in pull
+    assert "AcrPush" not in pull
+    assert "az role assignment create --role AcrPush " in push
     hook = start.step("The webhook")
     assert "az acr webhook create --name replicator --registry main " in hook
     assert "--actions push delete" in hook
     assert '--headers "Authorization=Bearer $(cat secrets/hook.secret)"' in hook
+
+
+def test_event_grid_is_given_the_secret_in_the_url() -> None:
+    hook = quick_start("--primary", "eventgrid", "--primary-url", "https://main.azurecr.io", "--hook-url", HOOK)
+    assert f'--endpoint "{HOOK}?token=$(cat secrets/hook.secret)"' in hook.step("The webhook")
+    assert "az acr show --name main " in hook.step("The webhook")
+
+
+@pytest.mark.parametrize("kind", ["ecr", "sns"])
+def test_amazon_gets_a_policy_for_that_registry_alone(kind: str) -> None:
+    hosts = [
+        f"https://{account}.dkr.ecr.{region}.amazonaws.com"
+        for account, region in (("1" * 12, "eu-west-1"), ("2" * 12, "us-east-1"))
+    ]
+    start = quick_start("--primary", kind, "--primary-url", hosts[0], "--replica", f"us={hosts[1]}")
+    policies = [
+        json.loads(start.step(of).partition("--policy-document '")[2].partition("'\n")[0])["Statement"]
+        for of in ("read with", "account of us")
+    ]
+    assert [one["Resource"] for one in policies[0]] == ["*", f"arn:aws:ecr:eu-west-1:{'1' * 12}:repository/*"]
+    assert [one["Resource"] for one in policies[1]] == ["*", f"arn:aws:ecr:us-east-1:{'2' * 12}:repository/*"]
+    assert "ecr:PutImage" not in policies[0][1]["Action"]
+    assert "ecr:PutImage" in policies[1][1]["Action"]
+
+
+def test_sns_is_believed_for_the_topic_that_the_steps_make_in_the_registrys_region(tmp_path: Path) -> None:
+    host = f"{'1' * 12}.dkr.ecr.eu-west-1.amazonaws.com"
+    start = quick_start("--primary", "sns", "--primary-url", f"https://{host}", "--hook-url", HOOK)
+    auth = _loaded(start, tmp_path).webhooks.endpoints[0].auth
+    assert auth is not None
+    assert auth.sns is not None
+    assert auth.sns.topics == (f"arn:aws:sns:eu-west-1:{'1' * 12}:replicator",)
+    assert "aws sns create-topic --region eu-west-1 --name replicator " in start.step("The webhook")
 
 
 def test_google_signs_so_that_no_secret_of_ours_is_needed(tmp_path: Path) -> None:
