@@ -4,7 +4,10 @@ Nothing is built or started here: tests/integration/test_container_image.py does
 what is left open.
 """
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -222,3 +225,18 @@ def test_what_selects_the_daemon_finds_it() -> None:
     named = {port["name"] for port in daemon_of(pods()["deployment.yaml"])["ports"]}
     assert {port["targetPort"] for port in by_kind["Service"]["spec"]["ports"]} == named
     assert {one["port"] for one in by_kind["ServiceMonitor"]["spec"]["endpoints"]} <= named
+
+
+@pytest.mark.parametrize(("extras", "installed"), [(None, "."), ("", "."), ("azure,aws,gcp", ".[azure,aws,gcp]")])
+def test_the_build_installs_the_extras_that_are_asked_for(extras: str | None, installed: str, tmp_path: Path) -> None:
+    """The build's own step is run, with a pip that tells what it is asked for."""
+    lines = (FOLDER / "Containerfile").read_text().splitlines()
+    (step,) = [json.loads(line.removeprefix("RUN ")) for line in lines if line.startswith("RUN ") and "pip'," in line]
+    assert lines.index("ARG EXTRAS=") < next(n for n, line in enumerate(lines) if "pip'," in line)
+    (tmp_path / "pip.py").write_text("import json, sys; print(json.dumps(sys.argv[1:]))")
+    environ = {"PYTHONPATH": str(tmp_path), **({} if extras is None else {"EXTRAS": extras})}
+    assert step[0] == "python"
+    done = subprocess.run([sys.executable, *step[1:]], env=environ, capture_output=True, text=True, check=True)
+    asked = json.loads(done.stdout)
+    assert asked[:2] == ["--python", "/opt/replicator/bin/python"]
+    assert asked[-4:] == ["install", "--constraint", "constraints.txt", installed]
