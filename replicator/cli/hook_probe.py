@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from replicator.clock import Clock
 from replicator.errors import Reason, SettingsError
-from replicator.intake.quiet_deliveries import QUIET
+from replicator.intake.quiet_deliveries import QUIET, quiet_of
 from replicator.intake.self_test import Answer, deliver, look
 from replicator.intake.showing import secrets_of, shown
 from replicator.settings.listening import reached_at
@@ -121,7 +121,7 @@ async def _listener(endpoint: Endpoint, listen: ListenAddress, *, tls: bool) -> 
 
 
 async def _deliver(finding: HookFinding, endpoint: Endpoint, url: str, clock: Clock) -> None:
-    quiet = QUIET.get(endpoint.format)
+    quiet = QUIET.get(endpoint.format) if endpoint.generic is None else quiet_of(endpoint.generic)
     body, headers = (quiet.body, quiet.headers) if quiet is not None else (b"{}", {})
     proof = shown(endpoint.auth, body, identifier=f"check-{secrets.token_hex(16)}", now=clock.now())
     if endpoint.auth is not None:

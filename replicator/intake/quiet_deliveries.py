@@ -3,8 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Final
+
+from replicator.settings import json_paths
+from replicator.settings.generic import GenericFormat
+from replicator.settings.json_paths import Every
 
 _NAME: Final = "replicator-check"
 _JSON: Final = MappingProxyType({"Content-Type": "application/json"})
@@ -50,3 +55,21 @@ QUIET: Final[Mapping[str, Delivery]] = MappingProxyType({
     ),
 })  # fmt: skip  # one row a format
 """By format; the others (`aliyun`, `dockerhub`, `generic`, `sns`) have no event that means nothing."""
+
+
+def quiet_of(where: GenericFormat) -> Delivery | None:
+    """Return a delivery as described that asks for nothing, None where every event would be a push."""
+    events = () if where.events is None else json_paths.parse(where.events)
+    if where.action is not None:
+        followed = _NAME in (*where.pushes, *where.deletes)
+        return None if followed else _delivery(_nested((*events, *json_paths.parse(where.action)), _NAME))
+    if Every.ITEM not in events:
+        return None
+    # No event at all.
+    return _delivery(_nested(tuple(takewhile(lambda step: step is not Every.ITEM, events)), []))
+
+
+def _nested(path: json_paths.Path, value: Any) -> Any:
+    for step in reversed(path):
+        value = [value] if isinstance(step, Every) else {step: value}
+    return value

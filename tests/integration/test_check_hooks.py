@@ -85,6 +85,26 @@ async def test_what_cannot_be_tested_is_left_to_the_sender(tmp_path: Path) -> No
         assert "webhook_unparsable" not in site.log.getvalue()
 
 
+@pytest.mark.parametrize(
+    "described",
+    [
+        GenericFormat(repository="r", tag="t", action="data.type"),
+        GenericFormat(repository="r", tag="t", action="type", events="data.events[*]"),
+        GenericFormat(repository="r", tag="t", action="type", events="[*]"),
+        GenericFormat(repository="r", tag="t", events="data.events[*]"),
+    ],
+)
+async def test_a_described_sender_is_tested_where_it_can_tell_of_nothing(
+    described: GenericFormat, tmp_path: Path
+) -> None:
+    endpoint = Endpoint(path="/any", auth=BEARER, format="generic", generic=described)
+    async with running(tmp_path, [endpoint]) as site:
+        finding = await _examined(endpoint, site)
+        assert (finding.ok, finding.delivery) == (True, "passed")
+        assert await site.owed() == []
+        assert "webhook_unparsable" not in site.log.getvalue()
+
+
 async def test_another_secret_is_told(tmp_path: Path) -> None:
     ours = Endpoint(path="/hooks/one", auth=EndpointAuth(bearer_token_file=(Secret.of_text("canary-of-old"),)))
     theirs = Endpoint(path="/hooks/one", auth=BEARER)
