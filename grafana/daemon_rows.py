@@ -60,6 +60,15 @@ INTAKE = Row(
             ),
             alerts=("RegistryNotificationsStuck",),
         ),
+        Panel(
+            number=34,
+            title="Subscriptions",
+            description="1 while the events of a subscription to NATS can come, 0 while they cannot.",
+            unit="short",
+            width=6,
+            targets=(Target(f"min by (endpoint) ({select('replicator_subscription_connected')})", "{{endpoint}}"),),
+            alerts=("ReplicatorSubscriptionLost",),
+        ),
     ),
 )
 

@@ -24,6 +24,7 @@ from replicator.clock import Clock, SystemClock
 from replicator.intake.listener import listening
 from replicator.intake.receiver import build_receiver
 from replicator.intake.server_tls import ServerTls
+from replicator.intake.subscriptions import Subscriptions
 from replicator.observability.logs import configure_logs
 from replicator.observability.metrics import Metrics
 from replicator.observability.repeats import tell_held_back
@@ -181,6 +182,7 @@ class _Life:
 
         async with anyio.create_task_group() as group:
             group.start_soon(copy)
+            group.start_soon(Subscriptions(worlds.inlets, worlds.exchanged, clock=ground.clock, rng=ground.rng).run)
             group.start_soon(self._service.tell, ground.store, worlds.settings)
             group.start_soon(self._tell_of_repeats)
             await self._reload_until_told_to_stop(worlds, ground)

@@ -9,6 +9,7 @@ from replicator.admin.presence import RegistryPresence
 from replicator.clock import Clock
 from replicator.intake.deliveries import Means
 from replicator.intake.doors import open_doors
+from replicator.intake.inlets import Inlets, open_inlets
 from replicator.intake.receiver import Doors
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.client import RegistryClient, open_registry
@@ -49,6 +50,7 @@ class World:
     registries: Mapping[str, RegistryClient]
     router: Router
     doors: Doors
+    inlets: Inlets
     presence: RegistryPresence
     metrics: Metrics
     engine: Engine
@@ -88,6 +90,7 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
         registries=registries,
         router=router,
         doors=open_doors(settings.webhooks.endpoints, means),
+        inlets=open_inlets(settings.webhooks.subscriptions, means),
         presence=RegistryPresence(registries, {one.name: one.repository_prefix for one in settings.replicas}),
         metrics=metrics,
         # Last: from here on the store tells it of changes.

@@ -7,6 +7,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from replicator.errors import SettingsError
+from replicator.intake.inlets import Inlets
 from replicator.intake.receiver import Doors
 from replicator.model import Change, Descriptor, Digest, Intent, Policy, Reference, Repository
 from replicator.observability.summary import Summary
@@ -26,6 +27,7 @@ class Worlds:
         self._used = first
         self._former: list[World] = []
         self._group: TaskGroup | None = None
+        self._exchanged = anyio.Event()
 
     @property
     def used(self) -> World:
@@ -50,6 +52,8 @@ class Worlds:
         for old in self._former[:-FORMER_MAX]:
             old.engine.stop_jobs()
         self._group.start_soon(self._live, world)
+        self._exchanged.set()
+        self._exchanged = anyio.Event()
 
     async def drain(self, grace: float) -> None:
         """Take no new work, let copies under way end within `grace` seconds, then cut them short."""
@@ -86,6 +90,14 @@ class Worlds:
     def doors(self) -> Doors:
         """Return the endpoints for webhooks."""
         return self._used.doors
+
+    def inlets(self) -> Inlets:
+        """Return what becomes of the messages of each subscription."""
+        return self._used.inlets
+
+    def exchanged(self) -> anyio.Event:
+        """Return what is set once another world is used."""
+        return self._exchanged
 
     def lanes(self) -> Mapping[str, LaneView]:
         """Return each replica's lane; what former lanes still work on counts as in flight."""

@@ -118,7 +118,7 @@ def _show(findings: Sequence[Finding], hooks: Sequence[HookFinding], settings: S
             click.echo(f"{finding.name}: {remark}")
         if finding.advice:
             click.echo(f"{finding.name}: {finding.advice}")
-    if not hooks:
+    if not hooks and not settings.webhooks.subscriptions:
         click.echo("No webhook endpoint: nobody tells the daemon of pushes.")
     for hook in hooks:
         _show_hook(hook, str(settings.webhooks.listen))

@@ -20,7 +20,10 @@ def check(invocation: Invocation) -> None:
     """Say whether the file is valid, or everything that is wrong with it."""
     settings = invocation.settings()
     replicas, rules, endpoints = len(settings.replicas), len(settings.rules), len(settings.webhooks.endpoints)
-    click.echo(f"{invocation.config}: valid: replicas {replicas}, rules {rules}, webhook endpoints {endpoints}")
+    told = f"replicas {replicas}, rules {rules}, webhook endpoints {endpoints}"
+    if settings.webhooks.subscriptions:
+        told += f", subscriptions {len(settings.webhooks.subscriptions)}"
+    click.echo(f"{invocation.config}: valid: {told}")
 
 
 @config.command("show")

@@ -11,7 +11,7 @@ from replicator.intake.formats.reading import Headers
 from replicator.intake.gate_settings import gate_of
 from replicator.intake.gates import Gate
 from replicator.intake.ports import WebhookMetrics
-from replicator.settings.schema import Endpoint
+from replicator.settings.schema import Endpoint, Subscription
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +34,8 @@ def open_doors(endpoints: Sequence[Endpoint], means: Means) -> Mapping[str, Door
     return {endpoint.path: _open(endpoint, means) for endpoint in endpoints}
 
 
-def format_of(endpoint: Endpoint) -> Format:
-    """Return how the endpoint's deliveries are read."""
+def format_of(endpoint: Endpoint | Subscription) -> Format:
+    """Return how what comes there is read."""
     # The settings hold `generic` exactly where that is the format.
     return FORMATS[endpoint.format] if endpoint.generic is None else Format(decoder_of(endpoint.generic))
 

@@ -41,6 +41,10 @@ class WebhookMetrics(Protocol):
         """Note how long after its own time an event was received."""
         ...
 
+    def subscription_connected(self, endpoint: str, *, connected: bool) -> None:
+        """Say whether the events of a subscription can come."""
+        ...
+
     def update_owed(self, replica: str, kind: str) -> None:
         """Count an update that turned from clean to owed."""
         ...

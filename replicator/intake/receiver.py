@@ -6,10 +6,9 @@ answered 2xx, whatever it holds; only what may succeed later, or what the operat
 
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from typing import Any, Final
+from typing import Final
 
 import anyio
-import structlog
 from aiohttp import StreamReader, hdrs, web
 
 from replicator.clock import Clock
@@ -20,9 +19,7 @@ from replicator.intake.deliveries import LARGE_BODY, Taken
 from replicator.intake.doors import Door
 from replicator.intake.formats.decoded import Reply
 from replicator.intake.gates import Gate, Head, Verdict
-from replicator.intake.throttle import Throttle
-from replicator.observability.events import LogEvent
-from replicator.observability.labels import WebhookResult
+from replicator.intake.telling import Telling
 
 BODY_SECONDS: Final = 15.0
 """A sender that needs longer than this for its body is turned away."""
@@ -57,9 +54,8 @@ class _Receiver:
         self._doors = doors
         self._clock = clock
         self._body_seconds = body_seconds
-        self._throttle = Throttle(clock)
         self._large = anyio.CapacityLimiter(LARGE_AT_ONCE)
-        self._log = structlog.get_logger()
+        self._telling = Telling(clock)
 
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
@@ -77,7 +73,7 @@ class _Receiver:
             taken = await self._deliver(door, request)
         except Refused as refused:
             return self._refuse(door, request, refused.refusal)
-        self._tell(door, taken)
+        self._telling.taken(door.name, taken)
         return answers.taken_in(taken)
 
     async def _deliver(self, door: Door, request: web.Request) -> Taken:
@@ -98,38 +94,16 @@ class _Receiver:
 
     def _consented(self, door: Door, reply: Reply) -> web.Response:
         # No secret is asked for: consent admits nothing, every delivery still has to show one.
-        if self._throttle.passes(f"{door.name} {LogEvent.WEBHOOK_HANDSHAKE}") is not None:
-            self._log.info(LogEvent.WEBHOOK_HANDSHAKE, endpoint=door.name)
+        self._telling.consented(door.name)
         return answers.told(reply)
 
     def _refuse(self, door: Door, request: web.Request, refusal: answers.Refusal) -> web.Response:
         if refusal.counted is not None:
             door.metrics.webhook_events(door.name, refusal.counted)
-        self._warn(door, refusal.event, status=refusal.status, reason=refusal.word, remote=request.remote)
-        return refusal.response()
-
-    def _tell(self, door: Door, taken: Taken) -> None:
-        if taken.unreadable is not None:
-            self._warn(door, LogEvent.WEBHOOK_UNREADABLE, delivery=taken.delivery, reason=taken.unreadable)
-        if taken.reply is not None:
-            self._log.info(LogEvent.WEBHOOK_HANDSHAKE, endpoint=door.name, delivery=taken.delivery)
-        accepted = taken.count(WebhookResult.ACCEPTED)
-        write = self._log.info if accepted else self._log.debug
-        first = taken.first
-        write(
-            LogEvent.WEBHOOK_ACCEPTED if accepted else LogEvent.WEBHOOK_NOTHING_NEW,
-            endpoint=door.name,
-            delivery=taken.delivery,
-            event_id=first.event_id if first else "",
-            repository=first.repository if first else "",
-            reference=str(first.reference) if first else "",
-            **{str(result): count for result, count in taken.results.items() if count},
+        self._telling.warn(
+            door.name, refusal.event, status=refusal.status, reason=refusal.word, remote=request.remote
         )
-
-    def _warn(self, door: Door, event: LogEvent, **fields: Any) -> None:
-        held_back = self._throttle.passes(f"{door.name} {event}")
-        if held_back is not None:
-            self._log.warning(event, endpoint=door.name, held_back=held_back, **fields)
+        return refusal.response()
 
 
 async def _check_head(door: Door, request: web.Request) -> None:

@@ -16,5 +16,8 @@ class LogEvent(StrEnum):
     WEBHOOK_SECRET_UNREADABLE = "webhook_secret_unreadable"  # noqa: S105 -- the name of a log line
     WEBHOOK_LISTENING = "webhook_listening"
     WEBHOOK_CLOSED = "webhook_closed"
+    SUBSCRIPTION_OPENED = "subscription_opened"
+    SUBSCRIPTION_LOST = "subscription_lost"
+    SUBSCRIPTION_OVERRUN = "subscription_overrun"
     LINES_HELD_BACK = "lines_held_back"
     LIBRARY_MESSAGE = "library_message"

@@ -190,6 +190,12 @@ class IntakeFamilies:
             buckets=DELAY_BUCKETS,
             registry=registry,
         )
+        self.connected = Gauge(
+            "replicator_subscription_connected",
+            "1 while the events of a subscription can come, 0 while they cannot.",
+            ["endpoint"],
+            registry=registry,
+        )
         self.commit_duration = Histogram(
             "replicator_store_commit_duration_seconds",
             "Duration of one commit of the store, its sync to disk included.",

@@ -47,10 +47,16 @@ class Scope:
     replicas: tuple[str, ...]
     sources: tuple[str, ...] = ("primary",)
     endpoints: tuple[str, ...] = ()
+    subscriptions: tuple[str, ...] = ()
     objective_lag: float = 900.0
     objective_percent: float = 99.9
     sweep_full_every: float = 0.0
     version: str = "unknown"
+
+    @property
+    def senders(self) -> tuple[str, ...]:
+        """What the label `endpoint` may hold: whose events come, whichever way."""
+        return (*self.endpoints, *self.subscriptions)
 
     @classmethod
     def of(cls, settings: Settings, *, version: str) -> "Scope":
@@ -59,6 +65,7 @@ class Scope:
             replicas=tuple(replica.name for replica in settings.replicas),
             sources=(settings.primary.name,),
             endpoints=tuple(endpoint.name for endpoint in settings.webhooks.endpoints),
+            subscriptions=tuple(subscription.name for subscription in settings.webhooks.subscriptions),
             objective_lag=settings.objective.lag,
             objective_percent=settings.objective.percent,
             sweep_full_every=0.0 if settings.sweep is None else settings.sweep.full_every,
@@ -104,9 +111,10 @@ class Metrics:
         self._resumptions = _children(transfer.resumptions, names, ResumptionResult)
         self._inflight = _children(transfer.inflight, names)
         self._source_bytes = _children(transfer.source_bytes, scope.sources)
-        self._events = _children(intake.events, scope.endpoints, WebhookResult)
-        self._ack = _children(intake.ack, scope.endpoints)
-        self._delay = _children(intake.delay, scope.endpoints)
+        self._events = _children(intake.events, scope.senders, WebhookResult)
+        self._ack = _children(intake.ack, scope.senders)
+        self._delay = _children(intake.delay, scope.senders)
+        self._connected = _children(intake.connected, scope.subscriptions)
         self._peers = frozenset(scope.sources) | frozenset(names)
         self._requests = _children(transfer.requests, sorted(self._peers), OPERATION_LABELS, CODE_CLASSES)
         self._durations = _children(transfer.request_duration, OPERATION_LABELS)
@@ -134,6 +142,10 @@ class Metrics:
     def delivery_delayed(self, endpoint: str, seconds: float) -> None:
         """Note how long after its own time an event was received; a time in the future counts as none."""
         self._delay[endpoint,].observe(max(0.0, seconds))
+
+    def subscription_connected(self, endpoint: str, *, connected: bool) -> None:
+        """Say whether the events of a subscription can come."""
+        self._connected[endpoint,].set(connected)
 
     # Updates
 
@@ -280,7 +292,7 @@ class Metrics:
         """End the series of names that `former` has and this scope has not; work of theirs goes on uncounted."""
         own = self._scope
         self._families.forget("replica", set(former.replicas) - set(own.replicas))
-        self._families.forget("endpoint", set(former.endpoints) - set(own.endpoints))
+        self._families.forget("endpoint", set(former.senders) - set(own.senders))
         self._families.forget("peer", set(former.replicas) - self._peers)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:

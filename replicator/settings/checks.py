@@ -13,8 +13,8 @@ from replicator.settings.ecr_host import ecr_place
 from replicator.settings.listening import is_any_address
 from replicator.settings.mistakes import KeyPath, Mistake
 from replicator.settings.registries import PRIMARY
-from replicator.settings.schema import name_of_path
 from replicator.settings.units import parse_duration, parse_size
+from replicator.settings.webhooks import name_of_path
 
 _LOGINS = {
     "user name and password": ("username", "password_file", "password_env"),
@@ -24,6 +24,7 @@ _LOGINS = {
     "azure": ("azure",),
     "aws": ("aws",),
     "gcp": ("gcp",),
+    "creds_file": ("creds_file",),
 }
 _SNS = "write format: sns together with auth: {sns: {topics: [ARN]}}"
 _SECRETS_OF_WAYS = {
@@ -147,6 +148,8 @@ def _check_servers(data: Any) -> Iterator[Mistake]:
             yield Mistake(here, "SNS is proven by its own signature, and nobody else by it", _SNS)
         if isinstance(auth, dict):
             yield from _check_auth((*here, "auth"), auth)
+    for path, subscription in _items(webhooks, "subscriptions"):
+        yield from _check_subscription(("webhooks", *path), subscription, names)
     yield from _not_both(("admin",), admin, "token")
     if _same_address(webhooks.get("listen", "0.0.0.0:8080"), admin.get("listen", DEFAULT_ADMIN)):
         key, other = ("admin", "webhooks") if "listen" in admin else ("webhooks", "admin")
@@ -154,6 +157,21 @@ def _check_servers(data: Any) -> Iterator[Mistake]:
     retry = _mapping(data, "retry")
     if _seconds(retry.get("first", "1s")) > _seconds(retry.get("max", "5m"), missing=float("inf")):
         yield Mistake(("retry", "first"), "is longer than retry.max", "write a shorter pause than retry.max")
+
+
+def _check_subscription(
+    path: KeyPath, subscription: Mapping[str, Any], names: dict[str, KeyPath]
+) -> Iterator[Mistake]:
+    name = subscription.get("name")
+    if isinstance(name, str) and name:
+        yield from _unique(names, name, (*path, "name"))
+    yield from _check_format(path, subscription)
+    if subscription.get("format") == "sns":
+        yield Mistake((*path, "format"), "SNS delivers to endpoints only", "write it under endpoints:")
+    if isinstance(subscription.get("credentials"), dict):
+        yield from _check_credentials((*path, "credentials"), subscription["credentials"])
+    if isinstance(subscription.get("tls"), dict):
+        yield from _check_tls((*path, "tls"), subscription["tls"], "")
 
 
 def _check_format(path: KeyPath, endpoint: Mapping[str, Any]) -> Iterator[Mistake]:

@@ -1,10 +1,10 @@
 """Logins by an identity of a cloud. Each needs an extra of the package, and is refused where that is missing."""
 
-from importlib.util import find_spec
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, model_validator
 
+from replicator.settings.extras import need_extra
 from replicator.settings.fields import HttpsUrl, refuse
 from replicator.settings.files import FilePath, SecretFile, SecretVariable
 from replicator.settings.secrets import Secret
@@ -12,7 +12,6 @@ from replicator.settings.section import Section
 
 _Id = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
 _RoleArn = Annotated[str, Field(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+$")]
-_MODULES = {"azure": "azure.identity", "aws": "botocore", "gcp": "google.auth"}
 
 
 class AzureLogin(Section):
@@ -44,7 +43,7 @@ class AzureLogin(Section):
     @model_validator(mode="after")
     def _can_be_used(self, info: ValidationInfo) -> "AzureLogin":
         if info.context is not None:
-            _need_extra("azure")
+            need_extra("azure")
         whole = bool(self.tenant_id and self.client_id and self.client_secret)
         if self.identity == "service_principal" and not whole:
             refuse("lacks a part of the service principal", "write tenant_id, client_id and client_secret_file")
@@ -75,7 +74,7 @@ class AwsLogin(Section):
     @model_validator(mode="after")
     def _can_be_used(self, info: ValidationInfo) -> "AwsLogin":
         if info.context is not None:
-            _need_extra("aws")
+            need_extra("aws")
         return self
 
 
@@ -91,14 +90,5 @@ class GcpLogin(Section):
     @model_validator(mode="after")
     def _can_be_used(self, info: ValidationInfo) -> "GcpLogin":
         if info.context is not None:
-            _need_extra("gcp")
+            need_extra("gcp")
         return self
-
-
-def _need_extra(extra: str) -> None:
-    try:
-        found = find_spec(_MODULES[extra]) is not None
-    except ModuleNotFoundError:
-        found = False
-    if not found:
-        refuse(f"needs the extra {extra}, which is not installed", f'install it: pip install "replicator[{extra}]"')

@@ -112,7 +112,7 @@ def _store_url(value: Any, info: ValidationInfo) -> Any:
     return f"{_SQLITE}{_resolve(path, info.context)}" if isinstance(info.context, Surroundings) else value
 
 
-class _OneOrMany:
+class OneOrMany:
     """Takes one value where a list is meant, and shows a list of one as that one value."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -169,7 +169,7 @@ SecretFile = Annotated[
     WithJsonSchema({"type": "string", "title": "file"}),
 ]
 """A secret, written as the path of the file that holds it."""
-SecretFiles = Annotated[tuple[SecretFile, ...], Field(min_length=1), _OneOrMany()]
+SecretFiles = Annotated[tuple[SecretFile, ...], Field(min_length=1), OneOrMany()]
 """Several secrets that are all valid, as while one replaces another; one path or a list of them."""
 SecretVariable = Annotated[
     InstanceOf[Secret],

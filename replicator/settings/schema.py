@@ -5,16 +5,13 @@ ties several values together is checked there (`checks`), and so is what is not 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from replicator.settings.credentials import BasicAuth, Credentials, EndpointAuth, HeaderAuth
 from replicator.settings.fields import (
     Duration,
-    EndpointName,
-    EndpointPath,
-    Host,
     Listen,
     ListenAddress,
     Many,
@@ -22,14 +19,15 @@ from replicator.settings.fields import (
     PostUrl,
     ReplicaName,
     RepositoryPattern,
-    Size,
     TagPattern,
 )
-from replicator.settings.files import FilePath, SecretFile, SecretVariable, StoreUrl, Word
-from replicator.settings.generic import GenericFormat
+from replicator.settings.files import SecretFile, SecretVariable, StoreUrl, Word
 from replicator.settings.registries import PRIMARY, PrimarySettings, RegistrySettings, ReplicaSettings, Tls
 from replicator.settings.secrets import Secret
 from replicator.settings.section import Section
+from replicator.settings.senders import Format
+from replicator.settings.subscriptions import Subscription
+from replicator.settings.webhooks import Endpoint, Webhooks, WebhookTls
 
 __all__ = [
     "PRIMARY",
@@ -40,6 +38,7 @@ __all__ = [
     "Deletes",
     "Endpoint",
     "EndpointAuth",
+    "Format",
     "HeaderAuth",
     "ListenAddress",
     "Log",
@@ -54,17 +53,12 @@ __all__ = [
     "Settings",
     "Shutdown",
     "Store",
+    "Subscription",
     "Sweep",
     "Tls",
     "WebhookTls",
     "Webhooks",
 ]
-
-Format = Literal[
-    "distribution", "auto", "acr", "aliyun", "dockerhub", "ecr", "eventgrid", "gar", "generic", "ghcr", "gitea",
-    "gitlab", "harbor", "jfrog", "nexus", "quay", "sns", "zot",
-]  # fmt: skip  # one row a name says nothing more
-"""Whose webhooks an endpoint takes."""
 
 
 class Rule(Section):
@@ -90,59 +84,6 @@ class Rule(Section):
     referrers: bool = Field(
         default=False, description="Copy what refers to an image along: signatures, SBOMs and attestations."
     )
-
-
-class WebhookTls(Section):
-    """HTTPS for the webhook listener."""
-
-    cert_file: FilePath = Field(description="Certificate, PEM.")
-    key_file: FilePath = Field(description="Its key, PEM.")
-    client_ca_file: FilePath | None = Field(None, description="Who must have signed a sender's certificate.")
-
-
-def name_of_path(path: str) -> str:
-    """Return the name that an endpoint has when none is written: the last part of its path."""
-    return path.rpartition("/")[2]
-
-
-class Endpoint(Section):
-    """A path that takes the webhooks of one sender."""
-
-    path: EndpointPath = Field(description="Path of the URL.", examples=["/webhooks/primary"])
-    name: EndpointName = Field("", description="Label in metrics and logs; absent: the last part of the path.")
-    format: Format = Field(
-        "distribution",
-        description="Whose webhooks these are; `auto` finds out, `generic` goes by what `generic` says.",
-    )
-    generic: GenericFormat | None = Field(
-        None, description="Where in the JSON the names are; goes with `format: generic`."
-    )
-    hosts: Many[Host] = Field(
-        (), description="Events that name another host are ignored and counted; empty: the host is not looked at."
-    )
-    max_body: Size = Field(8 << 20, ge=1 << 10, le=64 << 20, description="Longest body taken.")
-    auth: Annotated[EndpointAuth | None, Word("none")] = Field(
-        description="What the sender must show; the word `none` if nothing.",
-        examples=[{"bearer_token_file": "/run/secrets/hook"}],
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _named(cls, data: Any) -> Any:
-        if isinstance(data, dict) and "name" not in data and isinstance(data.get("path"), str):
-            return {**data, "name": name_of_path(data["path"])}
-        return data
-
-
-class Webhooks(Section):
-    """The listener for webhooks."""
-
-    listen: Listen = Field(ListenAddress("0.0.0.0", 8080), description="Where to listen.")  # noqa: S104 -- registries call from other machines; documented
-    tls: WebhookTls | None = Field(None, description="HTTPS; absent: plain HTTP, for a proxy in front.")
-    untagged_hold: Duration = Field(
-        5.0, ge=0, le=3600, description="How long untagged pushes wait for the index that holds them."
-    )
-    endpoints: Many[Endpoint] = Field((), description="Who may tell of changes; none: nobody.")
 
 
 class Admin(Section):

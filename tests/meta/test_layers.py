@@ -28,6 +28,8 @@ FENCES = {
     "azure": ("replicator.registry.logins.entra",),
     "click": ("replicator.cli",),
     "prometheus_client": ("replicator.observability",),
+    "nats": ("replicator.intake.nats_feed",),
+    "nkeys": ("replicator.intake.nats_login",),
     "google": ("replicator.registry.logins.google_token",),
     "pydantic": ("replicator.settings",),
     "rich": ("replicator.cli",),

@@ -11,12 +11,14 @@ from replicator.settings.document import read_document
 from replicator.settings.json_schema import json_schema, resolve
 from replicator.settings.load import load
 from replicator.settings.unsupported import ROWS
+from tests.support.nats_users import creds_text
 from tests.unit.settings.files import mistakes
 
 CONFIG = Path(__file__).parents[3] / "config"
 EXAMPLE = (CONFIG / "replicator.example.yaml").read_text()
 MARK = "#+ "
 """Stands before the keys that are not supported yet."""
+CONTENTS = {".json": "{}\n", ".creds": creds_text("token", f"SU{'A' * 56}")}
 ENVIRON = {"EU_REGISTRY_TOKEN": "x", "HOOK_TOKEN": "x"}
 
 
@@ -26,7 +28,7 @@ def directory(tmp_path: Path) -> Path:
     for name in re.findall(r"\b(?:secrets|tls)/[\w.-]+", EXAMPLE):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         # Base64, as one of them has to be.
-        (tmp_path / name).write_text("{}\n" if name.endswith(".json") else "eHh4\n")
+        (tmp_path / name).write_text(CONTENTS.get(Path(name).suffix, "eHh4\n"))
     return tmp_path
 
 
@@ -62,6 +64,7 @@ def test_the_example_loads(directory: Path) -> None:
     ]
     names = "primary basic header query signed signed-sha1 standard other token sns lab"
     assert [endpoint.name for endpoint in settings.webhooks.endpoints] == names.split()
+    assert [subscription.name for subscription in settings.webhooks.subscriptions] == ["zot", "zot-lab"]
 
 
 def marked() -> Iterator[tuple[str, str]]:
