@@ -17,6 +17,7 @@ from tests.monitoring.live import Asker, rule_files
 from tests.support.content import Image, make_blob, make_image, make_index
 from tests.support.faults import Answer
 from tests.support.images import push
+from tests.support.nats import NatsServer, run_nats
 from tests.support.ports import Port
 from tests.support.prometheus import Prometheus, run_prometheus
 
@@ -31,6 +32,7 @@ class Scene:
     site: Site
     prometheus: Prometheus
     asker: Asker
+    nats: NatsServer
 
     async def push(self, repository: str, tag: str) -> Image:
         """Push an image that shares its big layer with all others."""
@@ -57,17 +59,23 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
     port = Port()
     try:
         debug = f"127.0.0.1:{port.number}"
-        async with run_site(
-            folder,
-            proxied=["eu", "primary"],
-            kinds={"primary": "distribution3"},
-            debug=debug,
-            sections={"objective": {"lag": "5s"}, "sweep": {"every": "1s", "full_every": "8s"}},
-        ) as site:
+        async with (
+            run_nats(folder) as nats,
+            run_site(
+                folder,
+                proxied=["eu", "primary"],
+                kinds={"primary": "distribution3"},
+                debug=debug,
+                sections={"objective": {"lag": "5s"}, "sweep": {"every": "1s", "full_every": "8s"}},
+            ) as site,
+        ):
+            site.config["webhooks"]["subscriptions"] = [{"name": "zot", "url": nats.url, "subject": "zot.events"}]
+            site.daemon.write_config(site.config)
+            await site.daemon.reload()
             targets = {"replicator": site.daemon.admin_url.removeprefix("http://"), "registry": debug}
             async with run_prometheus(folder, targets, rules=rule_files(folder)) as prometheus:
                 await prometheus.scraped()
-                yield Scene(site, prometheus, Asker(prometheus))
+                yield Scene(site, prometheus, Asker(prometheus), nats)
     finally:
         port.release()
 
@@ -122,6 +130,8 @@ async def fail_at_the_door(here: Scene) -> None:
     with locked_store(here.site):
         assert await here.post(event) == 503
     await here.asker.until(["ReplicatorStoreStuck"])
+    await here.nats.stop()
+    await here.asker.until(["ReplicatorSubscriptionLost"])
 
 
 async def fail_to_reload(here: Scene) -> None:
