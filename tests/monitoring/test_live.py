@@ -134,6 +134,16 @@ async def fail_at_the_door(here: Scene) -> None:
     await here.asker.until(["ReplicatorSubscriptionLost"])
 
 
+async def be_paused(here: Scene) -> None:
+    lane = f"{here.site.daemon.admin_url}/api/v1/lanes/us"
+    async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
+        async with session.post(f"{lane}/pause") as answer:
+            assert answer.status == 200
+        await here.asker.until(["ReplicatorLanePaused"])
+        async with session.post(f"{lane}/resume") as answer:
+            assert answer.status == 200
+
+
 async def fail_to_reload(here: Scene) -> None:
     daemon = here.site.daemon
     daemon.write_config(here.site.config | {"replicas": []})
@@ -161,6 +171,7 @@ async def test_every_panel_and_rule_has_data_when_the_daemon_works_or_when_it_fa
         await fail_at_the_replica(here)
         await fail_at_the_door(here)
         await here.asker.until(["ReplicatorSourceBlind", "replication.json 62"])
+        await be_paused(here)
         await fail_to_reload(here)
         await be_absent(here)
         assert here.asker.without(failing=True) == []
