@@ -6,7 +6,6 @@ endpoint or word raises KeyError, since it is a mistake of the caller. Safe to c
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import product
 from typing import TypeVar
 
@@ -31,46 +30,15 @@ from replicator.observability.labels import (
     code_class,
     operation_label,
 )
+from replicator.observability.scope import Scope
 from replicator.observability.summary import Summary
 from replicator.observability.sweep_metrics import SweepMetrics
-from replicator.settings.schema import Settings
+
+__all__ = ["EXEMPLAR", "Metrics", "Scope"]
 
 EXEMPLAR = "trace_id"
 """The label of exemplars: what Grafana looks for unless told otherwise."""
 _Family = TypeVar("_Family", bound=MetricWrapperBase)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scope:
-    """The names of the configuration that labels may hold, the objective, how often sweeps are whole, the version."""
-
-    replicas: tuple[str, ...]
-    sources: tuple[str, ...] = ("primary",)
-    endpoints: tuple[str, ...] = ()
-    subscriptions: tuple[str, ...] = ()
-    objective_lag: float = 900.0
-    objective_percent: float = 99.9
-    sweep_full_every: float = 0.0
-    version: str = "unknown"
-
-    @property
-    def senders(self) -> tuple[str, ...]:
-        """What the label `endpoint` may hold: whose events come, whichever way."""
-        return (*self.endpoints, *self.subscriptions)
-
-    @classmethod
-    def of(cls, settings: Settings, *, version: str) -> "Scope":
-        """Return the scope that a configuration has."""
-        return cls(
-            replicas=tuple(replica.name for replica in settings.replicas),
-            sources=(settings.primary.name,),
-            endpoints=tuple(endpoint.name for endpoint in settings.webhooks.endpoints),
-            subscriptions=tuple(subscription.name for subscription in settings.webhooks.subscriptions),
-            objective_lag=settings.objective.lag,
-            objective_percent=settings.objective.percent,
-            sweep_full_every=0.0 if settings.sweep is None else settings.sweep.full_every,
-            version=version,
-        )
 
 
 class Metrics:
