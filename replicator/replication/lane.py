@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import anyio
 import structlog
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from replicator.errors import Reason, StoreError
 from replicator.model import Digest, IntentKey, Lease, Priority
@@ -70,6 +71,8 @@ class Lane:
             self._group = group
             group.start_soon(renew_for_ever, self._kit.name, self._jobs, self._kit.store, self._kit.clock)
             while not self._draining:
+                # Leasing is shielded, and what a job under cancellation gives back is due again at once.
+                await checkpoint_if_cancelled()
                 wake = self._wake
                 if not await self._lease_some(group):
                     await wait_within(self._kit.clock, await self._pause(), wake)

@@ -7,7 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
+
+import anyio
 
 from replicator.errors import StoreError
 from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Reference, Repository, Tag
@@ -40,9 +43,10 @@ _PATIENCE = 20.0
 
 
 class FaultyStore(SqliteStore):
-    """A store of which the operations named in `broken` fail."""
+    """A store of which the operations named in `broken` fail; what `before` holds comes first, cancelled or not."""
 
     broken: frozenset[str] = frozenset()
+    before: Mapping[str, Callable[[], Awaitable[None]]] = MappingProxyType({})
 
     async def lease(
         self,
@@ -55,6 +59,7 @@ class FaultyStore(SqliteStore):
     ) -> tuple[Lease, ...]:
         """Lease, or fail."""
         self._fail("lease")
+        await self._first("lease")
         return await super().lease(replica, limit, seconds, room=room, longest_due=longest_due)
 
     async def renew(self, held: Sequence[Lease], seconds: float) -> frozenset[IntentKey]:
@@ -70,6 +75,7 @@ class FaultyStore(SqliteStore):
     async def release(self, held: Sequence[Lease]) -> None:
         """Release, or fail."""
         self._fail("release")
+        await self._first("release")
         await super().release(held)
 
     async def make_due(self, replica: str, *, parked: bool = True, limit: int | None = None) -> int:
@@ -80,6 +86,11 @@ class FaultyStore(SqliteStore):
     def _fail(self, operation: str) -> None:
         if operation in self.broken:
             raise StoreError("the disk is full")
+
+    async def _first(self, operation: str) -> None:
+        if operation in self.before:
+            with anyio.CancelScope(shield=True):
+                await self.before[operation]()
 
 
 def settings_of(replicas: Sequence[str], **more: Any) -> Settings:

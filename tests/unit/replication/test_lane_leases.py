@@ -138,6 +138,30 @@ async def test_what_is_cut_short_is_given_back_and_no_failure(rig: Rig, how: str
     assert rig.replica.complete(REPO, TAG)
 
 
+async def test_a_lane_ends_at_once_although_what_it_gives_back_is_due_again(rig: Rig) -> None:
+    asked, given_back = asyncio.Event(), asyncio.Event()
+
+    async def wait_for_what_is_given_back() -> None:
+        asked.set()
+        await given_back.wait()
+        given_back.clear()
+
+    async def tell() -> None:
+        given_back.set()
+
+    await rig.push_and_hold(Gate(Op.GOT, A.layers[0].digest), REPO, TAG, A)
+    rig.store.before = {"lease": wait_for_what_is_given_back, "release": tell}
+    await rig.push(REPO, parse_tag("other"), A)
+    await asyncio.wait_for(asked.wait(), 10)
+    assert rig.running is not None
+    rig.running.cancel()
+    ended, _ = await asyncio.wait([rig.running], timeout=5)
+    rig.store.before = {}
+    given_back.set()
+    assert ended, "it goes on leasing what it gave back"
+    assert not (await rig.row(REPO, TAG)).leased
+
+
 async def test_a_put_that_is_cut_short_is_looked_at_again(rig: Rig) -> None:
     gate = Gate(Op.WROTE, TAG)
     await rig.push_and_hold(gate, REPO, TAG, A)
