@@ -20,13 +20,19 @@ def most(total: int, priority: Priority) -> int:
 
 
 def room(total: int, held: Mapping[Priority, int]) -> dict[Priority, int]:
-    """Return how many more may be taken, for each priority and what is less urgent, where `held` are taken."""
+    """Return how many more may be taken, for each priority and what is less urgent, where `held` are taken.
+
+    Where the total shrank and what is less urgent holds more than it may now, that takes nothing from the urgent.
+    """
     free: dict[Priority, int] = {}
+    taken = 0
+    for one in _LEAST_URGENT_FIRST:
+        taken += held.get(one, 0)
+        free[one] = max(0, most(total, one) - taken)
+        taken = min(taken, most(total, one))
     left = total
-    taken = sum(held.values())
-    for priority in _ALL:
-        left = free[priority] = max(0, min(left, most(total, priority) - taken))
-        taken -= held.get(priority, 0)
+    for one in _ALL:
+        left = free[one] = min(left, free[one])
     return free
 
 
@@ -37,4 +43,5 @@ def has_room(total: int, held: Mapping[Priority, int], priority: Priority) -> bo
         taken += held.get(one, 0)
         if one <= priority and taken >= most(total, one):
             return False
+        taken = min(taken, most(total, one))
     return True

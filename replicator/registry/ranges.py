@@ -16,7 +16,7 @@ class ContentRange:
 
     def is_exactly(self, offset: int, end: int, size: int) -> bool:
         """Say whether these are the bytes from `offset` up to, not including, `end` of content of `size` bytes."""
-        return self.first == offset and self.last == end - 1 and self.total in {None, size}
+        return offset < end and self.first == offset and self.last == end - 1 and self.total in {None, size}
 
 
 def asked(offset: int, end: int) -> str:

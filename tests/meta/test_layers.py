@@ -151,6 +151,7 @@ def limit(path: Path) -> int:
     return LONGER_MODULES.get(str(path), usual)
 
 
+@pytest.mark.timeout(300)
 def test_each_module_can_be_imported_alone() -> None:
     """Importing any module first must work, and without a warning: nothing leans on what another one imported."""
     # Alembic imports its own scripts, by path.

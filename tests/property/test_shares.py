@@ -30,3 +30,11 @@ def test_taking_as_long_as_there_is_room_keeps_what_is_kept_for_the_urgent(total
     assert sum(held.values()) <= total
     assert held[Priority.NORMAL] + held[Priority.LOW] <= most(total, Priority.NORMAL)
     assert held[Priority.LOW] <= most(total, Priority.LOW)
+
+
+@given(st.integers(2, 64), st.integers(0, 100), st.integers(0, 100))
+def test_a_total_that_shrank_leaves_the_urgent_what_is_kept_for_them(total: int, low: int, normal: int) -> None:
+    held = {Priority.LOW: low, Priority.NORMAL: normal}
+    assert has_room(total, held, Priority.HIGH)
+    if most(total, Priority.LOW) < most(total, Priority.NORMAL):
+        assert has_room(total, {Priority.LOW: low}, Priority.NORMAL)

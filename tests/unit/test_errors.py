@@ -22,7 +22,7 @@ from replicator.errors import (
 
 def test_there_is_one_root() -> None:
     found = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, Exception)]
-    assert len(found) == 12
+    assert len(found) == 13
     assert all(issubclass(one, ReplicatorError) for one in found)
 
 

@@ -148,3 +148,17 @@ async def test_what_passes_by_goes_before_what_is_smaller_but_not_before_what_is
     stream.pass_by()
     await end(running)
     assert slots.held == 0
+
+
+async def test_when_slots_become_fewer_the_urgent_still_find_those_kept_for_them() -> None:
+    total = [16]
+    slots = Slots(lambda: total[0], FakeClock())
+    backfill = [Upload(slots, priority=LOW) for _ in range(12)]
+    await settle()
+    assert all(one.began for one in backfill)
+    total[0] = 8
+    push, more = Upload(slots, priority=HIGH), Upload(slots, priority=LOW)
+    await settle()
+    assert push.began
+    assert not more.began
+    await end(push, more, *backfill)
