@@ -57,10 +57,7 @@ class Lane:
     def view(self) -> LaneView:
         """Return the lane's state now."""
         return LaneView(
-            state=self._state(),
-            inflight=len(self._jobs),
-            last_error=self._last_error,
-            last_success=self._last_success,
+            state=self._state(), inflight=len(self._jobs), last_error=self._last_error, last_success=self._last_success
         )
 
     async def run(self) -> None:
