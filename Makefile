@@ -58,6 +58,7 @@ test: $(READY) tools ## what every change must pass
 .PHONY: prove
 prove: $(READY) tools ## the long proof; prints what it showed
 	@tests/tools/get-programs.sh systemd-nspawn podman buildah crun runc || echo "what needs them is skipped" >&2
+	@tests/tools/build-programs.sh gitea
 	@tests/tools/get-schemas.sh $(PY) || echo "what needs the schemas of Kubernetes is skipped" >&2
 	@$(PY) -m pytest -m prove -s -v -o timeout=0 --durations=0 $(ARGS)
 

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Protocol, TypeVar
 
 import anyio
@@ -150,6 +151,11 @@ async def _may_pull(finding: Finding, client: Probed[_S]) -> None:
         except AccessDenied:
             finding.may = f"pull unproven: no catalog, and {CHECK_REPOSITORY} may not be read"
             finding.remarks.append("replicator copy REPOSITORY:TAG proves whether images may be pulled")
+        except RegistryError as error:
+            # Gitea, of an owner that it does not know, answers as no registry does; but it gave its (empty) catalog.
+            if error.status != HTTPStatus.NOT_FOUND or finding.catalog != "yes":
+                raise
+            finding.may = "pull"
         return
     tag = await _tags(finding, client, repository)
     await client.stat_manifest(repository, tag or Tag(CHECK_REPOSITORY))

@@ -56,9 +56,8 @@ class Lane:
 
     def view(self) -> LaneView:
         """Return the lane's state now."""
-        return LaneView(
-            state=self._state(), inflight=len(self._jobs), last_error=self._last_error, last_success=self._last_success
-        )
+        error, success = self._last_error, self._last_success
+        return LaneView(state=self._state(), inflight=len(self._jobs), last_error=error, last_success=success)
 
     async def run(self) -> None:
         """Lease and work until drained; on cancellation the leases are given back."""

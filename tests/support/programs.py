@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-_BUILT = Path(__file__).parents[2] / "build" / "programs"
+BUILT = Path(__file__).parents[2] / "build" / "programs"
+"""Where they lie, and beside them, in `NAME.source`, what some read when they run."""
 
 
-def require_program(name: str, folder: Path = _BUILT) -> str:
+def require_program(name: str, folder: Path = BUILT) -> str:
     """Return the path of a program of tests/tools/build-programs.sh.
 
     Skips the test with the reason that `make tools` gave where it could not build it; fails where it did not try.
