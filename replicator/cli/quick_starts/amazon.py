@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Final
 
-from replicator.cli.quick_starts.kind import CloudLogin, Kind
+from replicator.cli.quick_starts.kind import CloudLogin, Kind, installed
 
 _RENEWED = """
 # As whoever has the rights above; it lives 12 hours: renew the file from a timer, each 6 hours. The daemon reads it
@@ -12,7 +12,7 @@ aws ecr get-login-password --region %{region} > %{file}.new && mv %{file}.new %{
 """
 _POLICY = """
 # The role that the daemon has where it runs, of its pod, task or machine, and what it may do at this registry.
-pip install "replicator[aws]"
+%{extra}
 ROLE=my-role
 aws iam put-role-policy --role-name "$ROLE" --policy-name replicator-%{name} --policy-document '{
   "Version": "2012-10-17",
@@ -22,7 +22,7 @@ aws iam put-role-policy --role-name "$ROLE" --policy-name replicator-%{name} --p
       %{actions}
     ]}
   ]}'
-"""
+""".replace("%{extra}", installed("aws"))
 _PULL = """"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability",
       "ecr:ListImages", "ecr:DescribeRepositories\""""
 _PUSH = """"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:BatchCheckLayerAvailability", "ecr:ListImages",
@@ -46,11 +46,11 @@ CONNECTION=$(aws events create-connection --name replicator --authorization-type
   --query ConnectionArn --output text)
 DESTINATION=$(aws events create-api-destination --name replicator --connection-arn "$CONNECTION" \\
   --invocation-endpoint '%{hook}' --http-method POST --query ApiDestinationArn --output text)
-aws events put-rule --name replicator \\
+aws events put-rule --name replicator-webhook \\
   --event-pattern '{"source": ["aws.ecr"], "detail-type": ["ECR Image Action"]}'
 # A role that EventBridge may assume (events.amazonaws.com), with events:InvokeApiDestination on $DESTINATION:
 ROLE=arn:aws:iam::123456789012:role/replicator-events
-aws events put-targets --rule replicator --targets "Id=replicator,Arn=$DESTINATION,RoleArn=$ROLE"
+aws events put-targets --rule replicator-webhook --targets "Id=replicator,Arn=$DESTINATION,RoleArn=$ROLE"
 """,
     cloud=CloudLogin(
         yaml="aws: %{aws}                            # as whoever the machine or pod is",
@@ -74,7 +74,7 @@ sns:                                 # SNS signs what it sends; arn:aws-cn in Ch
     hook="""
 # The daemon must run: it confirms the subscription. SNS sends to HTTPS with a certificate of a public authority only.
 TOPIC=$(aws sns create-topic --region %{region} --name replicator --query TopicArn --output text)
-RULE=$(aws events put-rule --region %{region} --name replicator --query RuleArn --output text \\
+RULE=$(aws events put-rule --region %{region} --name replicator-sns --query RuleArn --output text \\
   --event-pattern '{"source": ["aws.ecr"], "detail-type": ["ECR Image Action"]}')
 aws sns set-topic-attributes --region %{region} --topic-arn "$TOPIC" --attribute-name Policy --attribute-value "{
   \\"Version\\": \\"2012-10-17\\", \\"Statement\\": [{\\"Effect\\": \\"Allow\\", \\"Action\\": \\"sns:Publish\\",
@@ -82,7 +82,7 @@ aws sns set-topic-attributes --region %{region} --topic-arn "$TOPIC" --attribute
     \\"Condition\\": {\\"ArnEquals\\": {\\"aws:SourceArn\\": \\"$RULE\\"}}}]}"
 aws sns set-topic-attributes --region %{region} --topic-arn "$TOPIC" \\
   --attribute-name SignatureVersion --attribute-value 2
-aws events put-targets --region %{region} --rule replicator --targets "Id=replicator,Arn=$TOPIC"
+aws events put-targets --region %{region} --rule replicator-sns --targets "Id=replicator,Arn=$TOPIC"
 aws sns subscribe --region %{region} --topic-arn "$TOPIC" --protocol https --notification-endpoint '%{hook}'
 """,
 )

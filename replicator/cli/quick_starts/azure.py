@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Final
 
-from replicator.cli.quick_starts.kind import CloudLogin, Kind
+from replicator.cli.quick_starts.kind import CloudLogin, Kind, installed
 
 _IDENTITY = """
 # A managed identity, which has no password; one will do for all registries, with a role of its own at each.
-pip install "replicator[azure]"
+%{extra}
 GROUP=my-group
 REGISTRY=$(az acr show --name %{short} --query id --output tsv)
 az identity create --resource-group "$GROUP" --name replicator --output none
@@ -19,7 +19,7 @@ az vm identity assign --resource-group "$GROUP" --name my-machine --identities r
 # Outside of Azure (service_principal), which prints appId, password and tenant; the password goes into %{file}:
 #   az ad sp create-for-rbac --name replicator-%{name} --role %{role} --scopes "$REGISTRY"
 # Where roles go by repository (ABAC), %{role} counts for nothing: Container Registry Repository %{abac} does.
-"""
+""".replace("%{extra}", installed("azure"))
 _CATALOG = "# ACR lists its repositories to no such identity; nothing here needs that.\n"
 
 ACR: Final = Kind(
@@ -68,7 +68,8 @@ EVENTGRID: Final = replace(
     auth="query: {name: token, value_file: %{secret}}",
     hook="""
 # The daemon must run: Event Grid asks it first whether it may send. It sends to HTTPS with a certificate of a
-# public authority only, repeats for a day what fails, and can show a secret to all schemas in the URL alone.
+# public authority only, and repeats for a day what fails. The secret can also be a delivery header instead of a part
+# of the URL: --delivery-attribute-mapping X-Replicator-Token static VALUE true, and auth: {header: ...} above.
 az eventgrid event-subscription create --name replicator \\
   --source-resource-id "$(az acr show --name %{short} --query id --output tsv)" \\
   --included-event-types Microsoft.ContainerRegistry.ImagePushed Microsoft.ContainerRegistry.ImageDeleted \\

@@ -2,11 +2,11 @@
 
 from typing import Final
 
-from replicator.cli.quick_starts.kind import CloudLogin, Kind
+from replicator.cli.quick_starts.kind import CloudLogin, Kind, installed
 
 _IDENTITY = """
 # As whoever the daemon is where it runs: this account belongs to its machine, or to its pod by workload identity.
-pip install "replicator[gcp]"
+%{extra}
 PROJECT=my-project LOCATION=europe-west3 REPOSITORY=my-repository
 gcloud iam service-accounts create replicator-%{role} --project="$PROJECT"
 gcloud artifacts repositories add-iam-policy-binding "$REPOSITORY" --location="$LOCATION" --project="$PROJECT" \\
@@ -15,7 +15,7 @@ gcloud compute instances set-service-account my-machine --project="$PROJECT" --s
   --service-account="replicator-%{role}@$PROJECT.iam.gserviceaccount.com"
 # It has one account for all registries: give what reads the primary the writer's role at the replicas too. In GKE:
 # annotate its Kubernetes service account instead. Outside of Google Cloud: `gcp: {key_file: key.json}`.
-"""
+""".replace("%{extra}", installed("gcp"))
 GAR: Final = Kind(
     name="gar",
     title="Google Artifact Registry",

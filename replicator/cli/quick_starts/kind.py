@@ -58,3 +58,11 @@ class Kind:
 def filled(text: str, gaps: Mapping[str, str]) -> str:
     """Return `text` with its gaps filled and no blank lines around it. Raises KeyError for a gap without a value."""
     return _Text(text).substitute(gaps).strip("\n")
+
+
+def installed(extra: str) -> str:
+    """Return the lines that put an extra of the package beside the daemon."""
+    return (
+        f"# In containers instead: build the image with --build-arg EXTRAS={extra} (docs/containers.md).\n"
+        f'pip install "replicator[{extra}]"'
+    )

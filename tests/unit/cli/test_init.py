@@ -44,6 +44,7 @@ def test_the_loader_takes_it(kind: str, tmp_path: Path) -> None:
     else:
         assert getattr(settings.primary.credentials, cloud) is not None
         assert f'pip install "replicator[{cloud}]"' in start.step("read with")
+        assert f"--build-arg EXTRAS={cloud} " in start.step("read with")
     assert replica.credentials is not None
     assert endpoint.hosts in {(), (settings.primary.url.removeprefix("https://"),)}
 
@@ -122,6 +123,17 @@ def test_event_grid_is_given_the_secret_in_the_url() -> None:
     hook = quick_start("--primary", "eventgrid", "--primary-url", "https://main.azurecr.io", "--hook-url", HOOK)
     assert f'--endpoint "{HOOK}?token=$(cat secrets/hook.secret)"' in hook.step("The webhook")
     assert "az acr show --name main " in hook.step("The webhook")
+    assert "--delivery-attribute-mapping X-Replicator-Token static VALUE true" in hook.step("The webhook")
+
+
+def test_both_ways_from_amazon_can_be_set_up_side_by_side() -> None:
+    """A rule of the same name would be the other's, with its targets."""
+    rules = {
+        kind: set(re.findall(r"put-(?:rule|targets) .*?--(?:name|rule) (\S+)", quick_start("--primary", kind).script))
+        for kind in ("ecr", "sns")
+    }
+    assert [len(one) for one in rules.values()] == [1, 1]
+    assert rules["ecr"] != rules["sns"]
 
 
 @pytest.mark.parametrize("kind", ["ecr", "sns"])
