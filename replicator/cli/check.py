@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
 import anyio
@@ -10,6 +10,7 @@ import click
 
 from replicator.cli.advice import clock_remark
 from replicator.cli.clock_readings import ClockReadings
+from replicator.cli.feed_probe import FeedFinding, lines_of, look_at
 from replicator.cli.hook_probe import HookFinding, examine, targets
 from replicator.cli.invocation import Exit, Invocation
 from replicator.cli.output import print_json, print_table
@@ -18,7 +19,7 @@ from replicator.cli.registries import open_registries
 from replicator.clock import SystemClock
 from replicator.proxies import proxies_of
 from replicator.registry.endpoint import Endpoint
-from replicator.settings.schema import PrimarySettings, ReplicaSettings, Settings
+from replicator.settings.schema import PrimarySettings, ReplicaSettings, Settings, Subscription
 
 
 def _hook_url(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -36,7 +37,7 @@ def _hook_url(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def check(invocation: Invocation, *, hook_url: str | None, as_json: bool) -> None:
-    """Prove each registry: reachable, credentials good, may pull or push. And each webhook endpoint.
+    """Prove each registry: reachable, credentials good, may pull or push. And each webhook endpoint and subscription.
 
     On each replica an upload session is opened in the repository `replicator-check` and cancelled, and a few small
     questions prove what the registry can do; nothing with a name is left there.
@@ -46,19 +47,34 @@ def check(invocation: Invocation, *, hook_url: str | None, as_json: bool) -> Non
     """
     settings = invocation.settings()
     urls = targets(settings.webhooks.endpoints, hook_url)
-    findings, hooks = anyio.run(_probe_all, settings, urls)
+    found = anyio.run(_probe_all, settings, urls)
     if as_json:
-        print_json(_document(findings, hooks))
+        print_json(_document(found))
     else:
-        _show(findings, hooks, settings)
-    if not _all_well(findings, hooks):
+        _show(found, settings)
+    if not found.ok:
         click.get_current_context().exit(Exit.NO)
 
 
-async def _probe_all(settings: Settings, urls: dict[str, str]) -> tuple[list[Finding], list[HookFinding]]:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """All that was found."""
+
+    registries: Sequence[Finding]
+    hooks: Sequence[HookFinding]
+    feeds: Sequence[FeedFinding]
+
+    @property
+    def ok(self) -> bool:
+        found: Sequence[Finding | HookFinding | FeedFinding] = (*self.registries, *self.hooks, *self.feeds)
+        return all(one.ok for one in found)
+
+
+async def _probe_all(settings: Settings, urls: dict[str, str]) -> _Found:
     clock, readings = SystemClock(), ClockReadings()
     registries: tuple[PrimarySettings | ReplicaSettings, ...] = (settings.primary, *settings.replicas)
     findings: dict[str, Finding] = {}
+    feeds: dict[str, FeedFinding] = {}
     hooks: list[HookFinding] = []
     names = [registry.name for registry in settings.replicas]
     async with (
@@ -74,14 +90,23 @@ async def _probe_all(settings: Settings, urls: dict[str, str]) -> tuple[list[Fin
             finding.remarks += [remark for remark in [clock_remark(ahead)] if remark]
             findings[registry.name] = finding
 
+        async def ask_feed(subscription: Subscription) -> None:
+            feeds[subscription.name] = await look_at(subscription)
+
+        listener = settings.webhooks
         for registry in registries:
             group.start_soon(ask, registry)
-        listener = settings.webhooks
+        for subscription in listener.subscriptions:
+            group.start_soon(ask_feed, subscription)
         for one in listener.endpoints:
             url = urls.get(one.name)
             hook = await examine(one, listener.listen, url, clock, tls=listener.tls is not None)
             hooks.append(hook)
-    return [findings[registry.name] for registry in registries], hooks
+    return _Found(
+        [findings[registry.name] for registry in registries],
+        hooks,
+        [feeds[subscription.name] for subscription in listener.subscriptions],
+    )
 
 
 def _way(registry: PrimarySettings | ReplicaSettings) -> str:
@@ -91,37 +116,41 @@ def _way(registry: PrimarySettings | ReplicaSettings) -> str:
     return "" if proxy is None else f"{proxy} ({proxy.named_by})"
 
 
-def _document(findings: Sequence[Finding], hooks: Sequence[HookFinding]) -> dict[str, object]:
+def _document(found: _Found) -> dict[str, object]:
     return {
-        "ok": _all_well(findings, hooks),
-        "registries": [{**asdict(finding), "ok": finding.ok} for finding in findings],
-        "webhooks": [{**asdict(hook), "ok": hook.ok} for hook in hooks],
+        "ok": found.ok,
+        "registries": [{**asdict(finding), "ok": finding.ok} for finding in found.registries],
+        "webhooks": [{**asdict(hook), "ok": hook.ok} for hook in found.hooks],
+        "subscriptions": [{**asdict(feed), "ok": feed.ok} for feed in found.feeds],
     }
 
 
-def _all_well(findings: Sequence[Finding], hooks: Sequence[HookFinding]) -> bool:
-    return all(finding.ok for finding in findings) and all(hook.ok for hook in hooks)
-
-
-def _show(findings: Sequence[Finding], hooks: Sequence[HookFinding], settings: Settings) -> None:
+def _show(found: _Found, settings: Settings) -> None:
     headers = ("REGISTRY", "URL", "RESULT", "MAY", "CATALOG", "TAGS LIST", "SECONDS", "PROBLEM")
-    print_table(headers, [_line(finding) for finding in findings])
-    for finding in findings:
-        if finding.proxy:
-            click.echo(f"{finding.name}: through the proxy {finding.proxy}")
-        if finding.capabilities:
-            told = ", ".join(f"{name} {'yes' if holds else 'no'}" for name, holds in finding.capabilities.items())
-            click.echo(f"{finding.name} can: {told}")
-        if finding.reachable and finding.unknown:
-            click.echo(f"{finding.name}, unknown until first use: {', '.join(finding.unknown)}")
-        for remark in finding.remarks:
-            click.echo(f"{finding.name}: {remark}")
-        if finding.advice:
-            click.echo(f"{finding.name}: {finding.advice}")
-    if not hooks and not settings.webhooks.subscriptions:
+    print_table(headers, [_line(finding) for finding in found.registries])
+    for finding in found.registries:
+        _show_finding(finding)
+    if not found.hooks and not found.feeds:
         click.echo("No webhook endpoint: nobody tells the daemon of pushes.")
-    for hook in hooks:
+    for hook in found.hooks:
         _show_hook(hook, str(settings.webhooks.listen))
+    for feed in found.feeds:
+        for line in lines_of(feed):
+            click.echo(line)
+
+
+def _show_finding(finding: Finding) -> None:
+    if finding.proxy:
+        click.echo(f"{finding.name}: through the proxy {finding.proxy}")
+    if finding.capabilities:
+        told = ", ".join(f"{name} {'yes' if holds else 'no'}" for name, holds in finding.capabilities.items())
+        click.echo(f"{finding.name} can: {told}")
+    if finding.reachable and finding.unknown:
+        click.echo(f"{finding.name}, unknown until first use: {', '.join(finding.unknown)}")
+    for remark in finding.remarks:
+        click.echo(f"{finding.name}: {remark}")
+    if finding.advice:
+        click.echo(f"{finding.name}: {finding.advice}")
 
 
 def _show_hook(hook: HookFinding, listen: str) -> None:

@@ -1,46 +1,34 @@
-"""Messages out of NATS, from a durable consumer of JetStream or plainly subscribed, over one connection.
+"""Messages out of NATS, from a durable consumer of JetStream or plainly subscribed, over one connection."""
 
-Only this module imports nats-py, when asked. It never reconnects by the library's own means: that waits equally long
-each time, follows servers that others name, keeps secrets of long ago, and gives up for good when refused once.
-"""
-
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-import anyio
 from multidict import CIMultiDict
 
 from replicator.clock import Clock
-from replicator.errors import ReplicatorError, SettingsError
-from replicator.intake.nats_login import login_of, refuse_plain
-from replicator.intake.nats_problems import is_refusal, problem_of
-from replicator.registry.tls import tls_contexts
+from replicator.errors import SettingsError
+from replicator.intake.nats_connection import (
+    CONNECT_SECONDS,
+    Trouble,
+    connection,
+    lost_if_broken,
+    server_of,
+    settled,
+)
 from replicator.settings.subscriptions import AUTO, Subscription
 
-CONNECT_SECONDS: Final = 10
-"""How long each server may take to let us in."""
 AT_ONCE: Final = 8
 """How many messages are on their way to disk at a time."""
-_PING_SECONDS: Final = 20
-"""A server that leaves two of these unanswered is taken for dead."""
 FETCH_SECONDS = 30.0
 """How long a question for the next message waits for one; then it is asked again."""
 _ACK_SECONDS: Final = 60.0
 """What is not acknowledged within this time JetStream sends again."""
 _PENDING_MESSAGES: Final = 16_384
 _PENDING_BYTES: Final = 64 << 20
-_CLOSE_SECONDS: Final = 1.0
-"""After a failed TLS handshake the library waits for the end of the connection for ever."""
 _NO_JETSTREAM: Final = frozenset({None, 10039, 10076})
 """Codes of errors with 503 that say that there is no JetStream, not that it cannot answer now."""
-
-
-class FeedLost(ReplicatorError):
-    """Nothing comes any more, or yet; the message says why and is safe to show."""
-
-    temporary = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,31 +71,6 @@ class Source(Protocol):
         ...
 
 
-class Trouble:
-    """What the library tells beside the answers to calls. `ended` is set when nothing will come any more."""
-
-    def __init__(self) -> None:
-        self.ended = anyio.Event()
-        self.problem = ""
-        self.overrun = 0
-
-    async def heard(self, error: Exception) -> None:
-        """Take note of an error; one by which the server refuses something ends the feed."""
-        from nats.errors import SlowConsumerError  # noqa: PLC0415 -- an extra
-
-        if isinstance(error, SlowConsumerError):
-            self.overrun += 1
-            return
-        if not self.ended.is_set():
-            self.problem = problem_of(error)
-        if is_refusal(error):
-            self.ended.set()
-
-    async def closed(self) -> None:
-        """Take note that the connection is gone."""
-        self.ended.set()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feed:
     """One connection. `stream` is the one of JetStream that keeps the subject, "" where nothing does."""
@@ -124,50 +87,17 @@ async def feed_of(settings: Subscription, clock: Clock) -> AsyncIterator[Feed]:
 
     Secrets and certificates are read anew.
     """
-    from nats.aio.client import Client  # noqa: PLC0415 -- an extra
-
-    client, trouble = Client(), Trouble()
-    try:
+    trouble = Trouble()
+    async with connection(settings, trouble) as client:
         with lost_if_broken(trouble):
-            await _connect(client, settings, trouble)
             stream, sources = await _subscribe(client, settings, clock)
-            # What the server has against it comes before the answer to this.
-            await client.flush(timeout=CONNECT_SECONDS)
-        if trouble.ended.is_set():
-            raise FeedLost(trouble.problem)
-        yield Feed(
-            server=client.connected_url.netloc if client.connected_url else "",
-            stream=stream,
-            sources=sources,
-            trouble=trouble,
-        )
-    finally:
-        with anyio.move_on_after(_CLOSE_SECONDS, shield=True), suppress(Exception):
-            await client.close()
-
-
-async def _connect(client: Any, settings: Subscription, trouble: Trouble) -> None:
-    context = tls_contexts(settings.tls).registry
-    await client.connect(
-        servers=list(settings.url),
-        name=f"replicator {settings.name}",
-        error_cb=trouble.heard,
-        closed_cb=trouble.closed,
-        allow_reconnect=False,
-        # Each server is tried twice, without a pause: pauses are the caller's.
-        max_reconnect_attempts=1,
-        reconnect_time_wait=0,
-        connect_timeout=CONNECT_SECONDS,
-        ping_interval=_PING_SECONDS,
-        tls=context,
-        **login_of(settings, client),
-    )
-    refuse_plain(settings, client)
+        await settled(client, trouble)
+        yield Feed(server=server_of(client), stream=stream, sources=sources, trouble=trouble)
 
 
 async def _subscribe(client: Any, settings: Subscription, clock: Clock) -> tuple[str, Sequence[Source]]:
     jetstream = client.jetstream(timeout=CONNECT_SECONDS)
-    stream = "" if settings.stream is None else await _stream_of(jetstream, settings)
+    stream = "" if settings.stream is None else await stream_of(jetstream, settings)
     if not stream:
         plain = _Plain(
             await client.subscribe(
@@ -182,7 +112,8 @@ async def _subscribe(client: Any, settings: Subscription, clock: Clock) -> tuple
     ]
 
 
-async def _stream_of(jetstream: Any, settings: Subscription) -> str:
+async def stream_of(jetstream: Any, settings: Subscription) -> str:
+    """Return the stream that keeps the subject, "" where nothing does."""
     from nats.js.errors import NotFoundError, ServiceUnavailableError  # noqa: PLC0415 -- an extra
 
     if settings.stream != AUTO:
@@ -214,6 +145,13 @@ async def _make_consumer(jetstream: Any, stream: str, settings: Subscription) ->
             filter_subject=settings.subject,
         )
         found = await jetstream.add_consumer(stream, config=wanted)
+    refuse_another(found, stream, settings)
+
+
+def refuse_another(found: Any, stream: str, settings: Subscription) -> None:
+    """Raise SettingsError for a consumer that was made for something else."""
+    from nats.js.api import AckPolicy  # noqa: PLC0415 -- an extra
+
     config = found.config
     if config.deliver_subject or config.ack_policy != AckPolicy.EXPLICIT or config.filter_subject != settings.subject:
         raise SettingsError(
@@ -262,19 +200,3 @@ class _Kept:
 
 def _message(sent: Any, *, kept: bool) -> Message:
     return Message(sent.data, CIMultiDict(sent.headers or {}), sent, kept)
-
-
-@contextmanager
-def lost_if_broken(trouble: Trouble | None = None) -> Iterator[None]:
-    """Raise FeedLost for whatever a call of the library raises; what `trouble` heard before says it better."""
-    from nats.errors import Error, NoServersError  # noqa: PLC0415 -- an extra
-
-    try:
-        yield
-    except NoServersError as error:
-        raise FeedLost((trouble.problem if trouble else "") or problem_of(error)) from error
-    except SettingsError as error:
-        raise FeedLost(str(error)) from error
-    except (Error, OSError, TimeoutError) as error:
-        refused = trouble is not None and trouble.ended.is_set() and trouble.problem
-        raise FeedLost(refused or problem_of(error)) from error

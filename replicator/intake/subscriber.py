@@ -15,7 +15,8 @@ from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.intake.answers import RETRY_SECONDS
 from replicator.intake.inlets import Inlet
-from replicator.intake.nats_feed import Feed, FeedLost, Message, Source, feed_of
+from replicator.intake.nats_connection import FeedLost
+from replicator.intake.nats_feed import Feed, Message, Source, feed_of
 from replicator.intake.telling import Telling
 from replicator.observability.events import LogEvent
 from replicator.observability.labels import WebhookResult

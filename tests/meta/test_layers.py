@@ -28,7 +28,7 @@ FENCES = {
     "azure": ("replicator.registry.logins.entra",),
     "click": ("replicator.cli",),
     "prometheus_client": ("replicator.observability",),
-    "nats": ("replicator.intake.nats_feed",),
+    "nats": ("replicator.intake.nats_connection", "replicator.intake.nats_feed", "replicator.intake.nats_probe"),
     "nkeys": ("replicator.intake.nats_login",),
     "google": ("replicator.registry.logins.google_token",),
     "pydantic": ("replicator.settings",),
