@@ -55,10 +55,13 @@ OWED = Row(
         Panel(
             number=104,
             title="Owed",
-            description="References that the replica lacks or has in an older state.",
+            description="What the replica lacks or has in an older state, and what somebody ignores.",
             unit="short",
             width=6,
-            targets=(Target(owed("replicator_replica_pending_updates", ["replica"], THIS_REPLICA), "owed"),),
+            targets=(
+                Target(owed("replicator_replica_pending_updates", ["replica"], THIS_REPLICA), "owed"),
+                Target(owed("replicator_ignored_updates", ["replica"], THIS_REPLICA), "ignored by decision"),
+            ),
         ),
         Panel(
             number=105,

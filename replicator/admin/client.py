@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import aiohttp
 
-from replicator.admin.documents import LaneDocument, RetryDocument, StatusDocument, WaitDocument
+from replicator.admin.documents import IgnoreDocument, LaneDocument, RetryDocument, StatusDocument, WaitDocument
 from replicator.admin.status import StatusQuery
 from replicator.errors import ReplicatorError
 from replicator.model import shown
@@ -67,6 +67,11 @@ class AdminClient:
         """Have what failed tried again now; `ref` None: all of it, no `replicas`: on all of them."""
         body = {"replicas": list(replicas)} | ({} if ref is None else {"ref": ref})
         return cast("RetryDocument", await self._order("/api/v1/retry", "due", body))
+
+    async def ignore(self, ref: str, replicas: Sequence[str], *, undo: bool) -> IgnoreDocument:
+        """Have a reference ignored, or taken back; no `replicas`: on all of them."""
+        body = {"ref": ref, "replicas": list(replicas), "undo": undo}
+        return cast("IgnoreDocument", await self._order("/api/v1/ignore", "undo", body))
 
     async def _order(self, path: str, expected: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         status, document = await self._ask("POST", path, _PATIENCE, json=body or {})

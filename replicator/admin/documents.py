@@ -16,6 +16,7 @@ class ReplicaStatus(TypedDict):
     lag_seconds: float
     owed: int
     parked: int
+    ignored: int
     failing: dict[str, int]
     inflight: int
     last_error: str
@@ -28,12 +29,16 @@ class Totals(TypedDict):
     lag_seconds: float
     owed: int
     parked: int
+    ignored: int
     failing: int
     inflight: int
 
 
 class RowStatus(TypedDict):
-    """One owed row. `wanted` is the digest the latest change named, `have` what the replica was last given."""
+    """One row that is owed, or that is ignored since `ignored_at`.
+
+    `wanted` is the digest the latest change named, `have` what the replica was last given.
+    """
 
     replica: str
     repository: str
@@ -43,6 +48,7 @@ class RowStatus(TypedDict):
     have: str | None
     owed_seconds: float
     due_at: float | None
+    ignored_at: float | None
     attempts: int
     reason: str | None
     message: str
@@ -122,6 +128,21 @@ class RetryDocument(TypedDict):
     ref: str | None
     due: int
     replicas: list[RetriedReplica]
+
+
+class DecidedReplica(TypedDict):
+    """What a decision came to on one replica: a word of IgnoreResult."""
+
+    replica: str
+    result: str
+
+
+class IgnoreDocument(TypedDict):
+    """What ignoring a reference, or taking that back (`undo`), came to."""
+
+    ref: str
+    undo: bool
+    replicas: list[DecidedReplica]
 
 
 class HealthDocument(TypedDict):

@@ -10,6 +10,7 @@ class AdminEvent(StrEnum):
     ADMIN_STORE_UNREADABLE = "admin_store_unreadable"
     ADMIN_LISTENING = "admin_listening"
     ADMIN_CHANGE = "admin_change"
+    ADMIN_IGNORE = "admin_ignore"
     ADMIN_RETRY = "admin_retry"
     ADMIN_PAUSE = "admin_pause"
     ADMIN_RESUME = "admin_resume"

@@ -59,6 +59,7 @@ _PATHS: Final[dict[str, Any]] = {
             "parameters": [
                 _query("owed", "1 lists the owed rows", {"enum": ["0", "1"]}),
                 _query("parked", "1 lists the parked rows only", {"enum": ["0", "1"]}),
+                _query("ignored", "1 lists what is ignored by decision", {"enum": ["0", "1"]}),
                 _query("replica", "Only this replica", TEXT),
                 _query("after", "The `next` of the answer before", TEXT),
                 _query("limit", "Rows in one answer", {"type": "integer", "minimum": 1, "maximum": 1000}),
@@ -95,6 +96,18 @@ _PATHS: Final[dict[str, Any]] = {
                 **_REFUSALS,
                 "202": _reply("Kept on disk; the work follows", "Changes"),
                 "409": _reply("No rule sends it there", "Error"),
+                "413": _reply("The body is too large", "Error"),
+                "415": _reply("Not application/json", "Error"),
+            },
+        }
+    },
+    "/api/v1/ignore": {
+        "post": {
+            "summary": "Decide that replicas need not have what a reference names now; `undo` takes it back.",
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema("Ignore")}}},
+            "responses": {
+                **_REFUSALS,
+                "200": _reply("What came of it on each replica", "Ignored"),
                 "413": _reply("The body is too large", "Error"),
                 "415": _reply("Not application/json", "Error"),
             },

@@ -1,4 +1,4 @@
-"""What operators order by a POST: a lane that rests or works again, another try at once."""
+"""What operators order by a POST: a lane that rests or works again, another try at once, something ignored."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,10 +9,12 @@ from aiohttp import web
 from replicator.admin.answers import BadRequest, NoSuchReplica, answer, json_body
 from replicator.admin.documents import LaneDocument, RetriedReplica, RetryDocument
 from replicator.admin.events import AdminEvent
-from replicator.admin.ports import Decisions, Lanes
-from replicator.admin.queries import Names, RetryBody, retry_body
+from replicator.admin.ignoring import IgnoreResult, decide
+from replicator.admin.ports import Decisions, Lanes, Source, UpdateCount
+from replicator.admin.queries import Names, RetryBody, ignore_body, retry_body
 from replicator.admin.reference import ref_text
-from replicator.model import IntentKey, shown
+from replicator.model import Digest, IntentKey, shown
+from replicator.observability.labels import UpdateKind
 
 _BODY_MAX = 64 * 1024
 _log = structlog.get_logger(__name__)
@@ -24,12 +26,15 @@ class Orders:
 
     store: Decisions
     lanes: Lanes
+    source: Source
+    counts: UpdateCount
     names: Callable[[], Names]
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
         return [
             web.post("/api/v1/retry", self.retry),
+            web.post("/api/v1/ignore", self.ignore),
             web.post("/api/v1/lanes/{replica}/pause", self.pause),
             web.post("/api/v1/lanes/{replica}/resume", self.resume),
         ]
@@ -42,6 +47,19 @@ class Orders:
         _log.info(AdminEvent.ADMIN_RETRY, ref=document["ref"], due=document["due"])
         for item in document["replicas"]:
             self.lanes.mended(item["replica"])
+        return answer(200, document)
+
+    async def ignore(self, request: web.Request) -> web.Response:
+        """Ignore a reference, or take that back."""
+        names = self.names()
+        body = ignore_body(await json_body(request, _BODY_MAX), names)
+        document = await decide(self.store, self.source, body, sorted(names.replicas))
+        results = {item["replica"]: item["result"] for item in document["replicas"]}
+        _log.info(AdminEvent.ADMIN_IGNORE, ref=document["ref"], undo=body.undo, results=results)
+        kind = UpdateKind.DIGEST if isinstance(body.ref[1], Digest) else UpdateKind.TAG
+        for replica, result in results.items():
+            if result == IgnoreResult.OWED:
+                self.counts.update_owed(replica, kind)
         return answer(200, document)
 
     async def pause(self, request: web.Request) -> web.Response:

@@ -26,10 +26,14 @@ class StoreReads(Protocol):
         *,
         replica: str | None = None,
         parked: bool | None = None,
+        only_ignored: bool = False,
         after: IntentKey | None = None,
         limit: int = 100,
     ) -> tuple[Row, ...]:
-        """Return a page of rows in a stable order behind `after`: of those owed the parked, or only the others."""
+        """Return a page of rows in a stable order behind `after`.
+
+        Of those owed the parked, or only the others; or those that are ignored by decision.
+        """
         ...
 
     async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
@@ -62,6 +66,18 @@ class Decisions(Protocol):
 
     async def retry(self, keys: Sequence[IntentKey]) -> tuple[IntentKey, ...]:
         """Make failing rows due now; return the keys of those that were not."""
+        ...
+
+    async def ignore(self, keys: Sequence[IntentKey], digest: Digest | None) -> tuple[IntentKey, ...]:
+        """Take owed rows out of lag and return their keys; `digest` is what the primary names, if known."""
+        ...
+
+    async def heed(self, keys: Sequence[IntentKey]) -> Mapping[IntentKey, Recorded]:
+        """Make ignored rows owed again; return what came of each."""
+        ...
+
+    async def row(self, key: IntentKey) -> Row | None:
+        """Return one row, None when there is none."""
         ...
 
 

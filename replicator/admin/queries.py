@@ -59,6 +59,15 @@ class RetryBody:
     replicas: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IgnoreBody:
+    """A call of POST /api/v1/ignore: one reference on these replicas (none: on all); `undo` takes it back."""
+
+    ref: tuple[Repository, Reference]
+    replicas: tuple[str, ...] = ()
+    undo: bool = False
+
+
 def wait_query(request: web.Request, names: Names) -> WaitQuery:
     """Read `ref`, `replica` (may stand several times) and `timeout` (seconds, or as `5m`)."""
     query = _known(request, {"ref", "replica", "timeout"})
@@ -72,11 +81,13 @@ def wait_query(request: web.Request, names: Names) -> WaitQuery:
 
 
 def status_query(request: web.Request, names: Names) -> StatusQuery:
-    """Read `replica`, and `owed=1` or `parked=1` with `after` and `limit`."""
-    query = _known(request, {"owed", "parked", "replica", "after", "limit"})
-    parked, owed = _flag(query, "parked"), _flag(query, "owed")
-    if not owed and not parked and {"after", "limit"} & query.keys():
-        raise BadRequest("`after` and `limit` go with `owed=1` or `parked=1`")
+    """Read `replica`, and `owed=1`, `parked=1` or `ignored=1` with `after` and `limit`."""
+    query = _known(request, {*Listing, "replica", "after", "limit"})
+    asked = [one for one in (Listing.IGNORED, Listing.PARKED, Listing.OWED) if _flag(query, one)]
+    if not asked and {"after", "limit"} & query.keys():
+        raise BadRequest("`after` and `limit` go with `owed=1`, `parked=1` or `ignored=1`")
+    if Listing.IGNORED in asked and len(asked) > 1:
+        raise BadRequest("`ignored=1` goes with neither `owed=1` nor `parked=1`: what is ignored is not owed")
     replica = query.get("replica")
     if replica is not None:
         _replicas([replica], names)
@@ -84,8 +95,9 @@ def status_query(request: web.Request, names: Names) -> StatusQuery:
         after = Cursor.parse(query["after"]) if "after" in query else None
     except NameInvalid as error:
         raise BadRequest(f"`after`: {error}") from error
-    listing = Listing.PARKED if parked else Listing.OWED if owed else None
-    return StatusQuery(listing=listing, replica=replica, after=after, limit=_limit(query.get("limit")))
+    return StatusQuery(
+        listing=asked[0] if asked else None, replica=replica, after=after, limit=_limit(query.get("limit"))
+    )
 
 
 def change_body(document: Any, names: Names) -> ChangeBody:
@@ -114,6 +126,16 @@ def retry_body(document: Any, names: Names) -> RetryBody:
         raise BadRequest("the body is a JSON object with, optional, `ref` and `replicas`")
     ref = _ref_of(document, names) if "ref" in document else None
     return RetryBody(ref=ref, replicas=_replicas_of(document, names))
+
+
+def ignore_body(document: Any, names: Names) -> IgnoreBody:
+    """Read `{"ref": ..., "replicas": [...], "undo": false}`, the last two optional."""
+    if not isinstance(document, dict) or not document.keys() <= {"ref", "replicas", "undo"}:
+        raise BadRequest("the body is a JSON object with `ref` and, optional, `replicas` and `undo`")
+    undo = document.get("undo", False)
+    if not isinstance(undo, bool):
+        raise BadRequest("`undo` is true or false")
+    return IgnoreBody(ref=_ref_of(document, names), replicas=_replicas_of(document, names), undo=undo)
 
 
 def _ref_of(document: dict[str, Any], names: Names) -> tuple[Repository, Reference]:

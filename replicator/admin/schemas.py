@@ -39,23 +39,27 @@ SCHEMAS: Final[dict[str, Any]] = {
             "lag_seconds": NUMBER,
             "owed": COUNT,
             "parked": COUNT,
+            "ignored": COUNT,
             "failing": {"type": "object", "additionalProperties": COUNT},
             "inflight": COUNT,
             "last_error": TEXT,
             "last_success": SECONDS_OR_NULL,
         }
     ),
-    "Totals": record({"lag_seconds": NUMBER, "owed": COUNT, "parked": COUNT, "failing": COUNT, "inflight": COUNT}),
+    "Totals": record(
+        {"lag_seconds": NUMBER, "owed": COUNT, "parked": COUNT, "ignored": COUNT, "failing": COUNT, "inflight": COUNT}
+    ),
     "Row": record(
         {
             "replica": TEXT,
             "repository": TEXT,
             "reference": TEXT,
-            "state": {"enum": ["owed", "failing", "parked"]},
+            "state": {"enum": ["owed", "failing", "parked", "ignored"]},
             "wanted": TEXT_OR_NULL,
             "have": TEXT_OR_NULL,
             "owed_seconds": NUMBER,
             "due_at": SECONDS_OR_NULL,
+            "ignored_at": SECONDS_OR_NULL,
             "attempts": COUNT,
             "reason": TEXT_OR_NULL,
             "message": TEXT,
@@ -101,6 +105,16 @@ SCHEMAS: Final[dict[str, Any]] = {
     ),
     "RetriedReplica": record({"replica": TEXT, "due": COUNT, "paused_since": SECONDS_OR_NULL}),
     "Retried": record({"ref": TEXT_OR_NULL, "due": COUNT, "replicas": list_of("RetriedReplica")}),
+    "Ignore": record(
+        {"ref": TEXT, "replicas": {"type": "array", "items": TEXT}, "undo": FLAG}, optional=("replicas", "undo")
+    ),
+    "Decided": record(
+        {
+            "replica": TEXT,
+            "result": {"enum": ["ignored", "was_ignored", "not_owed", "owed", "known", "not_ignored"]},
+        }
+    ),
+    "Ignored": record({"ref": TEXT, "undo": FLAG, "replicas": list_of("Decided")}),
     "Lane": record({"replica": TEXT, "paused_since": SECONDS_OR_NULL, "changed": FLAG}),
 }
 """What answers and bodies look like, by name."""

@@ -152,7 +152,9 @@ class _Handlers:
         self._waits = waits
         self._health = Health(store=ports.store, intake_open=ports.intake_open, clock=ports.clock)
         self._changes = changes
-        self._orders = Orders(store=ports.store, lanes=ports.lanes, names=self._names)
+        self._orders = Orders(
+            store=ports.store, lanes=ports.lanes, source=ports.source, counts=ports.metrics, names=self._names
+        )
 
     def _names(self) -> Names:
         settings = self._settings()

@@ -16,10 +16,11 @@ ROWS_MAX = 1000
 
 
 class Listing(StrEnum):
-    """Which rows to list: all that are owed, the parked ones last, or the parked ones alone."""
+    """Which rows to list: all that are owed, the parked ones last; the parked ones alone; those that are ignored."""
 
     OWED = "owed"
     PARKED = "parked"
+    IGNORED = "ignored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,9 @@ async def read_status(
 
 async def _list(store: StoreReads, query: StatusQuery, listing: Listing) -> list[Row]:
     after = query.after
+    if listing is Listing.IGNORED:
+        behind = None if after is None else after.key
+        return list(await store.rows(replica=query.replica, only_ignored=True, after=behind, limit=query.limit))
     parts = [True] if listing is Listing.PARKED or (after is not None and after.parked) else [False, True]
     found: list[Row] = []
     for parked in parts:
@@ -115,6 +119,7 @@ def _replica(
         lag_seconds=0.0 if summary.since is None else max(0.0, round(now - summary.since, 3)),
         owed=summary.owed,
         parked=summary.parked,
+        ignored=summary.ignored,
         failing={str(reason): count for reason, count in summary.failing.items()},
         inflight=lane.inflight if lane is not None else 0,
         last_error=lane.last_error if lane is not None else "",
@@ -127,22 +132,34 @@ def _totals(replicas: list[ReplicaStatus]) -> Totals:
         lag_seconds=max((item["lag_seconds"] for item in replicas), default=0.0),
         owed=sum(item["owed"] for item in replicas),
         parked=sum(item["parked"] for item in replicas),
+        ignored=sum(item["ignored"] for item in replicas),
         failing=sum(sum(item["failing"].values()) for item in replicas),
         inflight=sum(item["inflight"] for item in replicas),
     )
 
 
+def row_state(row: Row) -> str:
+    """Return in one word where a row stands: clean, ignored, owed, failing or parked."""
+    if row.ignored_at is not None:
+        return "ignored"
+    if not row.owed:
+        return "clean"
+    if row.reason is None:
+        return "owed"
+    return "parked" if row.parked else "failing"
+
+
 def _row(row: Row, now: float) -> RowStatus:
-    failing = "parked" if row.parked else "failing"
     return RowStatus(
         replica=row.key.replica,
         repository=row.key.repository,
         reference=str(row.key.reference),
-        state=failing if row.reason is not None else "owed",
+        state=row_state(row),
         wanted=_text(row.want),
         have=_text(row.have),
         owed_seconds=0.0 if row.dirty_since is None else max(0.0, round(now - row.dirty_since, 3)),
         due_at=row.due_at,
+        ignored_at=row.ignored_at,
         attempts=row.attempts,
         reason=None if row.reason is None else str(row.reason),
         message=row.message,

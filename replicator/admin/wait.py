@@ -15,9 +15,10 @@ import anyio
 from replicator.admin.changes import Changes
 from replicator.admin.ports import Presence, Source
 from replicator.admin.reference import ref_text
+from replicator.admin.standing import describe
 from replicator.admin.targets import targets
 from replicator.errors import ContentError, RegistryError, ReplicatorError, Withheld
-from replicator.model import Change, ChangeKind, Digest, IntentKey, Reference, Repository, shown
+from replicator.model import Change, ChangeKind, Digest, IntentKey, Reference, Repository
 from replicator.store.rows import Row
 
 
@@ -204,18 +205,9 @@ class Waits:
 
     async def _look(self, wish: _Wish) -> bool:
         row = await self._store.row(wish.key)
-        if row is not None:
-            wish.waiting_for = describe(row)
-            if not row.owed and row.have == wish.digest:
-                if row.fingerprint == wish.fingerprint:
-                    return True
-                await self._ask(wish)  # it was settled under other rules
-                return False
-            if row.owed and row.want in {None, wish.digest}:
-                # The reference is asked for already; should it move on, only the digest is left to ask for.
-                wish.asks = [] if wish.key == wish.by_digest else [wish.by_digest]
-                wish.followed = wish.key == wish.by_digest
-                return False
+        told = None if row is None else await self._told_by(row, wish)
+        if told is not None:
+            return told
         if not wish.alone and not await self._is_settled(wish):
             return False
         await self._clock.sleep(wish.next_stat - self._clock.monotonic())
@@ -225,6 +217,22 @@ class Waits:
                 return True
         await self._ask(wish)
         return False
+
+    async def _told_by(self, row: Row, wish: _Wish) -> bool | None:
+        """Say what the row tells of the wish, None when it tells nothing."""
+        wish.waiting_for = describe(row)
+        if not row.owed and row.have == wish.digest:
+            if row.fingerprint == wish.fingerprint:
+                return True
+            await self._ask(wish)  # it was settled under other rules
+            return False
+        if row.owed and row.want in {None, wish.digest}:
+            # The reference is asked for already; should it move on, only the digest is left to ask for.
+            wish.asks = [] if wish.key == wish.by_digest else [wish.by_digest]
+            wish.followed = wish.key == wish.by_digest
+            return False
+        # What somebody decided to leave out is not asked for, and not fetched by its digest either.
+        return None if row.ignored_at is None else False
 
     async def _is_settled(self, wish: _Wish) -> bool:
         """Say whether a row of the digest was owed and is not any more; it is dropped when all of it is there."""
@@ -274,16 +282,6 @@ class Waits:
         for place in {(key.replica, key.repository) for key in keys}:
             for wish in self._wishes.get(place, ()):
                 wish.bell.set()
-
-
-def describe(row: Row) -> str:
-    """Return in a few words where a row stands, for people."""
-    if not row.owed:
-        return f"clean with {row.have}" if row.have else "clean, and gone from the primary"
-    if row.reason is None:
-        return "owed"
-    state = "parked" if row.parked else "failing"
-    return f"{state}: {row.reason}: {shown(row.message, 300)}"
 
 
 def _result(wishes: Sequence[_Wish]) -> WaitResult:

@@ -18,6 +18,7 @@ WATCH_EVERY = 2.0
 @click.option("--watch", is_flag=True, help="Show it again every two seconds, until interrupted.")
 @click.option("--owed", "listed", flag_value="owed", help="List the owed rows, parked ones included.")
 @click.option("--parked", "listed", flag_value="parked", help="List the parked rows.")
+@click.option("--ignored", "listed", flag_value="ignored", help="List what is ignored by decision.")
 @click.option("--replica", metavar="NAME", help="Only this replica.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Most rows listed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -75,7 +76,18 @@ def _show(document: StatusDocument, *, as_json: bool, compact: bool = False) -> 
         if document.get("next"):
             click.echo("There are more; see --limit.")
         return
-    headers = ("REPLICA", "STATE", "LAG", "OWED", "PARKED", "FAILING", "INFLIGHT", "LAST SUCCESS", "LAST ERROR")
+    headers = (
+        "REPLICA",
+        "STATE",
+        "LAG",
+        "OWED",
+        "PARKED",
+        "IGNORED",
+        "FAILING",
+        "INFLIGHT",
+        "LAST SUCCESS",
+        "LAST ERROR",
+    )
     print_table(headers, [_replica(item, document["read_at"]) for item in document["replicas"]])
 
 
@@ -88,6 +100,7 @@ def _replica(item: ReplicaStatus, now: float) -> tuple[str, ...]:
         seconds_text(item["lag_seconds"]),
         str(item["owed"]),
         str(item["parked"]),
+        str(item["ignored"]),
         failing or "-",
         str(item["inflight"]),
         "-" if success is None else f"{seconds_text(max(0.0, now - success))} ago",

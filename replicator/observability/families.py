@@ -48,6 +48,12 @@ class ReplicaFamilies:
             ["replica"],
             registry=registry,
         )
+        self.ignored = Gauge(
+            "replicator_ignored_updates",
+            "References that the replica lacks by an operator's decision: not owed, and no lag.",
+            ["replica"],
+            registry=registry,
+        )
         self.updates = Counter(
             "replicator_updates_total", "Updates that became owed.", ["replica", "kind"], registry=registry
         )

@@ -65,6 +65,7 @@ class Metrics:
         self._pending = _children(replica.pending, names)
         self._pending_bytes = _children(replica.pending_bytes, names)
         self._parked = _children(replica.parked, names)
+        self._ignored = _children(replica.ignored, names)
         self._failing = _children(replica.failing, names, Reason)
         self._updates = _children(replica.updates, names, UpdateKind)
         self._completed = _children(replica.completed, names, UpdateResult)
@@ -146,6 +147,7 @@ class Metrics:
             oldest = None if found is None else found.since
             self._pending[name,].set(0 if found is None else found.owed)
             self._parked[name,].set(0 if found is None else found.parked)
+            self._ignored[name,].set(0 if found is None else found.ignored)
             for reason in Reason:
                 self._failing[name, reason].set(0 if found is None else found.failing.get(reason, 0))
             # A change from the future must not look as if the replica were ahead of the reading.

@@ -20,6 +20,11 @@ class ReplicaSummary(Protocol):
         ...
 
     @property
+    def ignored(self) -> int:
+        """References that it lacks by decision."""
+        ...
+
+    @property
     def failing(self) -> Mapping[Reason, int]:
         """Owed updates whose last attempt failed, by reason."""
         ...

@@ -24,7 +24,7 @@ class Asides(Protocol):
     """What is set aside of an image, the one that is leased, while the image goes on."""
 
     async def is_given_up(self, lease: Lease, reference: Reference) -> bool:
-        """Say whether `reference` needs no try with this image, because it is parked by itself."""
+        """Say whether `reference` needs no try with this image, because it is parked or ignored by itself."""
         ...
 
     async def set_aside(self, lease: Lease, reference: Reference, error: RegistryError | ContentError) -> None:
@@ -45,9 +45,9 @@ class RowAsides:
         self._clock = clock
 
     async def is_given_up(self, lease: Lease, reference: Reference) -> bool:
-        """Say whether its row is parked."""
+        """Say whether its row is parked, or was decided to be left out."""
         row = await self._store.row(_key(lease, reference))
-        return row is not None and row.parked
+        return row is not None and (row.parked or row.ignored_at is not None)
 
     async def set_aside(self, lease: Lease, reference: Reference, error: RegistryError | ContentError) -> None:
         """Make it owed, unless it is."""

@@ -20,6 +20,7 @@ from replicator.replication.events import ReplicationEvent
 from replicator.replication.journal import Journal, about
 from replicator.replication.lane_kit import LaneKit
 from replicator.replication.lane_view import LaneView
+from replicator.replication.moves import has_moved, is_left_out
 from replicator.replication.renewal import LEASE_SECONDS, renew_for_ever
 from replicator.replication.waiting import wait_within
 from replicator.replication.worker import Job, LeaseLost, Worker
@@ -268,19 +269,19 @@ class Lane:
             if job is None:
                 continue
             job.moved = True
-            # While the lane is paused nobody would begin anew what is cut short.
-            if job.copying is not None and key not in self._spared and self._group is not None and not self._paused:
+            if job.copying is not None and self._group is not None:
                 self._group.start_soon(self._supersede, job, job.copying)
 
     async def _supersede(self, job: Job, copying: Digest) -> None:
-        """Cut a copy short when its reference moved on, but never twice in a row: a busy tag must arrive (G4)."""
+        """Cut a copy short that is ignored now, or moved on: not twice in a row (G4), nor if nobody begins anew."""
         try:
             row = await self._kit.store.row(job.lease.key)
         except StoreError:
             return
-        if row is None or row.want in {None, copying} or row.generation == job.lease.generation or job.wrote:
-            return
-        if self._jobs.get(job.lease.key) is job:
+        spared = self._paused or job.lease.key in self._spared or self._jobs.get(job.lease.key) is not job
+        if is_left_out(row):
+            job.scope.cancel()
+        elif not spared and not job.wrote and has_moved(row, job.lease, copying):
             job.superseded = True
             job.scope.cancel()
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from replicator.correlation import pack_delivery
 from replicator.model import Intent, Priority, Recorded
-from replicator.store import statements
+from replicator.store import ignored, statements
 from replicator.store.encoding import pack_digest
 from replicator.store.prepared import Value
 from replicator.store.session import Session
@@ -25,8 +25,11 @@ def record(session: Session, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
 
 
 def _record(session: Session, intent: Intent) -> Recorded:
+    key = session.key(intent.key)
+    if ignored.covers(session, key, intent.digest):
+        return Recorded.KNOWN
     values: dict[str, Value] = {
-        **session.key(intent.key),
+        **key,
         "new_digest": pack_digest(intent.digest),
         "new_since": intent.since,
         "new_due": intent.due_at,

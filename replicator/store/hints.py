@@ -1,5 +1,6 @@
-"""What helps but is no intent, inside the writer thread: where blobs are, and deliveries that could not be read."""
+"""What helps but is no intent: where blobs are, and deliveries that could not be read."""
 
+import sqlite3
 from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, literal_column, select
@@ -8,6 +9,7 @@ from sqlalchemy.dialects.sqlite import insert
 from replicator.model import Digest, Repository
 from replicator.store.encoding import bounded, pack_digest
 from replicator.store.prepared import Prepared
+from replicator.store.rows import Unreadable
 from replicator.store.session import Session
 from replicator.store.tables import blob_location, delivery
 
@@ -65,6 +67,12 @@ _DROP_OLD = Prepared(
     )
 )
 
+_UNREADABLE = Prepared(
+    select(delivery.c.endpoint, delivery.c.reason, delivery.c.body, delivery.c.received_at).order_by(
+        delivery.c.id.desc()
+    )
+)
+
 
 def remember_blobs(session: Session, replica: str, repository: Repository, digests: Sequence[Digest]) -> None:
     """Note that the replica's repository holds these blobs."""
@@ -98,3 +106,11 @@ def keep_unreadable(session: Session, endpoint: str, reason: str, body: bytes) -
         },
     )
     _DROP_OLD.run(session.connection, {})
+
+
+def unreadable(connection: sqlite3.Connection) -> tuple[Unreadable, ...]:
+    """Return the kept deliveries, newest first."""
+    return tuple(
+        Unreadable(endpoint=endpoint, reason=reason, body=body, received_at=received_at)
+        for endpoint, reason, body, received_at in _UNREADABLE.run(connection, {})
+    )

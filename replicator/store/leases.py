@@ -6,7 +6,7 @@ from typing import Any
 
 from replicator.correlation import unpack_delivery
 from replicator.model import Digest, IntentKey, Lease, Priority, Repository
-from replicator.store import statements
+from replicator.store import ignored, statements
 from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_digest, unpack_reference
 from replicator.store.lanes import paused_since
 from replicator.store.outcome import Done, Outcome, Parked, Result
@@ -151,6 +151,10 @@ def _done(session: Session, lease: Lease, outcome: Done, held: dict[str, Value])
     answer = statements.DONE.run(session.connection, values).fetchall()
     if not answer:
         return False
+    if not lease.look or outcome.result is Result.GONE:
+        ignored.forget(session, held)
+    else:
+        ignored.arrived(session, held, outcome.digest)
     if answer[0] == (None, None) and isinstance(lease.key.reference, Digest):
         statements.DROP.run(session.connection, held)
     _drop_covered(session, lease.key, outcome.covered)
@@ -184,6 +188,7 @@ def _failed(session: Session, lease: Lease, outcome: Outcome, held: dict[str, Va
 def _taint(session: Session, lease: Lease, outcome: Outcome) -> bool:
     now = session.clock.now()
     values = {**session.key(lease.key), "new_since": now, "new_doubt": _doubt(lease, outcome, now)}
+    ignored.forget(session, values)
     return _one(statements.TAINT.run(session.connection, values))
 
 

@@ -2,25 +2,25 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_column, null, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, or_, select, tuple_
 
+from replicator.correlation import unpack_delivery
 from replicator.errors import Reason
 from replicator.model import Digest, IntentKey, Priority, Repository
 from replicator.store.encoding import pack_digest, pack_reference, unpack_digest, unpack_reference
 from replicator.store.hints import LOCATIONS
-from replicator.store.lanes import all_paused, paused_since
+from replicator.store.ignored import keys as ignored_keys
+from replicator.store.lanes import paused_since
+from replicator.store.moment import one_moment
 from replicator.store.prepared import Prepared, Value
-from replicator.store.rows import ReplicaSummary, Row, Unreadable
+from replicator.store.rows import Row
 from replicator.store.tables import (
-    FAILING,
     LOOK_PENDING,
-    NOT_YET_MISSED,
     OWED,
     blob_location,
-    delivery,
+    ignored,
     intent,
     policy,
     repository,
@@ -51,8 +51,14 @@ _COLUMNS = (
     _row.looks,
     _row.lease_owner,
     policy.c.fingerprint,
+    ignored.c.ignored_at,
+    _row.delivery,
 )
-_named = intent.join(repository, repository.c.id == _row.repository_id).join(policy, policy.c.id == _row.policy_id)
+_named = (
+    intent.join(repository, repository.c.id == _row.repository_id)
+    .join(policy, policy.c.id == _row.policy_id)
+    .outerjoin(ignored)
+)
 _ROW = Prepared(
     select(*_COLUMNS)
     .select_from(_named)
@@ -95,28 +101,6 @@ _FIRST_LOOK = Prepared(
     .limit(literal_column("1"))
     .offset(_ZERO)
 )
-_OWED = Prepared(
-    select(
-        _row.replica,
-        func.count(),
-        func.min(case((_row.backfill.is_(None), _row.dirty_since), else_=null())),
-        func.count(_row.backfill),
-    )
-    .where(OWED)
-    .group_by(_row.replica)
-)
-_FAILING = Prepared(
-    select(_row.replica, _row.parked, _row.reason, func.count())
-    .where(FAILING)
-    .group_by(_row.replica, _row.parked, _row.reason)
-)
-_CROSSED = Prepared(
-    select(_row.reference)
-    .where(OWED, NOT_YET_MISSED, _row.dirty_since <= bindparam("before"))
-    .limit(literal_column("1"))
-    .offset(_ZERO)
-)
-_LOOKS = Prepared(select(_row.replica, func.count()).where(LOOK_PENDING).group_by(_row.replica))
 _LOCATIONS = Prepared(
     select(repository.c.name)
     .select_from(blob_location.join(repository, repository.c.id == blob_location.c.repository_id))
@@ -125,46 +109,45 @@ _LOCATIONS = Prepared(
     .limit(literal_column(str(LOCATIONS)))
     .offset(_ZERO)
 )
-_UNREADABLE = Prepared(
-    select(delivery.c.endpoint, delivery.c.reason, delivery.c.body, delivery.c.received_at).order_by(
-        delivery.c.id.desc()
-    )
-)
-
-
-@contextmanager
-def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
 
 
 def row(connection: sqlite3.Connection, key: IntentKey) -> Row | None:
     """Return one row."""
-    values: dict[str, Value] = {
-        "replica": key.replica,
-        "name": key.repository,
-        "reference": pack_reference(key.reference),
-    }
-    found = _ROW.run(connection, values).fetchall()
+    found = _ROW.run(connection, _one(key)).fetchall()
     return _decoded(found[0]) if found else None
 
 
+def _one(key: IntentKey) -> dict[str, Value]:
+    return {"replica": key.replica, "name": key.repository, "reference": pack_reference(key.reference)}
+
+
 def rows(
-    connection: sqlite3.Connection, *, replica: str | None, parked: bool | None, after: IntentKey | None, limit: int
+    connection: sqlite3.Connection,
+    *,
+    replica: str | None,
+    parked: bool | None,
+    only_ignored: bool,
+    after: IntentKey | None,
+    limit: int,
 ) -> tuple[Row, ...]:
     """Return a page of rows by replica, repository (in order of first sight) and reference, after that of `after`."""
     found: list[Any] = []
-    with _one_moment(connection):
+    with one_moment(connection):
         for name in _replicas(connection, replica, after):
-            values: dict[str, Value] = {"replica": name, "count": limit - len(found)}
-            values.update(_position(connection, after if after and after.replica == name else None))
-            found += PAGES[parked].run(connection, values).fetchall()
+            position = _position(connection, after if after and after.replica == name else None)
+            if only_ignored:
+                found += _ignored(connection, name, position, limit - len(found))
+            else:
+                values: dict[str, Value] = {"replica": name, "count": limit - len(found), **position}
+                found += PAGES[parked].run(connection, values).fetchall()
             if len(found) >= limit:
                 break
     return tuple(_decoded(columns) for columns in found)
+
+
+def _ignored(connection: sqlite3.Connection, replica: str, position: dict[str, Value], count: int) -> Iterator[Any]:
+    for key in ignored_keys(connection, replica, position, count):
+        yield from _ROW.run(connection, _one(key)).fetchall()
 
 
 def _replicas(connection: sqlite3.Connection, only: str | None, after: IntentKey | None) -> Iterator[str]:
@@ -194,7 +177,7 @@ def next_due(
     None while the lane is paused: nothing is due then.
     """
     values: dict[str, Value] = {"replica": replica, "monotonic": monotonic}
-    with _one_moment(connection):
+    with one_moment(connection):
         if paused_since(connection, replica) is not None:
             return None
         found: list[Any] = []
@@ -205,46 +188,11 @@ def next_due(
     return min((float(columns[0]) for columns in found), default=None)
 
 
-def summary(connection: sqlite3.Connection) -> dict[str, ReplicaSummary]:
-    """Count what each replica lacks."""
-    with _one_moment(connection):
-        owed = {name: found for name, *found in _OWED.run(connection, {})}
-        failing = _FAILING.run(connection, {}).fetchall()
-        looks = dict(_LOOKS.run(connection, {}).fetchall())
-        paused = all_paused(connection)
-    found = {}
-    for name in owed.keys() | looks.keys() | paused.keys():
-        count, since, backfill = owed.get(name, (0, None, 0))
-        own = [columns[1:] for columns in failing if columns[0] == name]
-        found[name] = ReplicaSummary(
-            owed=count,
-            parked=sum(rows for parked, _, rows in own if parked),
-            failing=_by_reason(own),
-            since=since,
-            looks=looks.get(name, 0),
-            backfill=backfill,
-            paused_since=paused.get(name),
-        )
-    return found
-
-
-def _by_reason(failing: Sequence[tuple[int, str, int]]) -> Mapping[Reason, int]:
-    reasons: dict[Reason, int] = {}
-    for _, reason, count in failing:
-        reasons[Reason(reason)] = reasons.get(Reason(reason), 0) + count
-    return reasons
-
-
-def anything_crossed(connection: sqlite3.Connection, before: float) -> bool:
-    """Whether a row is owed since `before` or longer and not yet marked as missed."""
-    return bool(_CROSSED.run(connection, {"before": before}).fetchall())
-
-
 def locations(
     connection: sqlite3.Connection, replica: str, digests: Sequence[Digest]
 ) -> dict[Digest, tuple[Repository, ...]]:
     """Return for each blob the repositories of the replica that hold it, newest first; () when none is known."""
-    with _one_moment(connection):
+    with one_moment(connection):
         return {
             digest: tuple(
                 Repository(name)
@@ -254,18 +202,10 @@ def locations(
         }
 
 
-def unreadable(connection: sqlite3.Connection) -> tuple[Unreadable, ...]:
-    """Return the kept deliveries, newest first."""
-    return tuple(
-        Unreadable(endpoint=endpoint, reason=reason, body=body, received_at=received_at)
-        for endpoint, reason, body, received_at in _UNREADABLE.run(connection, {})
-    )
-
-
 def _decoded(columns: Any) -> Row:
     key = IntentKey(columns[0], Repository(columns[1]), unpack_reference(columns[2]))
     generation, observed, want, have, since, due_at, priority, attempts, failing_since = columns[3:12]
-    reason, message, parked, missed, verify_at, looks, owner, fingerprint = columns[12:]
+    reason, message, parked, missed, verify_at, looks, owner, fingerprint, ignored_at, told = columns[12:]
     return Row(
         key=key,
         generation=generation,
@@ -285,4 +225,6 @@ def _decoded(columns: Any) -> Row:
         looks=looks,
         leased=owner is not None,
         fingerprint=fingerprint,
+        ignored_at=ignored_at,
+        delivery=unpack_delivery(told),
     )

@@ -13,7 +13,8 @@ class Row:
 
     `want` is the last change's hint (None when it said none or the replica holds it), `have` what the replica held
     when last settled, `dirty_since` the start of its lag (None when clean), `due_at` when it is worked on next (None
-    when clean), `verify_at` when a clean row is looked at again, `message` the last failure in 512 characters.
+    when clean), `verify_at` when a clean row is looked at again, `message` the last failure in 512 characters,
+    `ignored_at` when it was decided that the replica need not have it, `delivery` the id of what told of it last.
     """
 
     key: IntentKey
@@ -34,6 +35,8 @@ class Row:
     looks: int
     leased: bool
     fingerprint: str
+    ignored_at: float | None = None
+    delivery: str = ""
 
     @property
     def owed(self) -> bool:
@@ -46,7 +49,7 @@ class ReplicaSummary:
     """What one replica lacks: rows `owed`, those of them `parked` or `failing`, and `since` when (None: nothing).
 
     `paused_since` is when an operator paused its lane (Unix seconds, None: it works). `backfill` of those owed only
-    fill the replica: they are no lag, and `since` leaves them out.
+    fill the replica: they are no lag, and `since` leaves them out. `ignored` rows are not owed by decision.
     """
 
     owed: int = 0
@@ -56,6 +59,7 @@ class ReplicaSummary:
     looks: int = 0
     paused_since: float | None = None
     backfill: int = 0
+    ignored: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,8 @@ _REMEMBERED = 20_000
 class Session:
     """The writer thread's own state; nothing else touches it while the thread runs.
 
-    `delivery` is the id of one that the commit under way keeps, "" while there is none.
+    `delivery` is the id of one that the commit under way keeps, "" while there is none; `ignoring` whether anything
+    is ignored by decision, None while that is not known.
     """
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock, owner: str) -> None:
@@ -25,11 +26,13 @@ class Session:
         self.owner = owner
         self.changed: list[IntentKey] = []
         self.delivery = ""
+        self.ignoring: bool | None = None
         self._numbers: dict[tuple[str, str], int] = {}
 
     def forget_after_rollback(self, changed: int = 0) -> None:
         """Drop what may have been rolled back: numbers just given, and all changed keys from the `changed`-th on."""
         del self.changed[changed:]
+        self.ignoring = None
         self._numbers.clear()
 
     def repository(self, name: str) -> int:

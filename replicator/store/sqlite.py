@@ -12,7 +12,7 @@ import anyio.to_thread
 from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Repository
-from replicator.store import beside, changes, hints, leases, queries, uploads
+from replicator.store import beside, changes, hints, leases, queries, summaries, uploads
 from replicator.store.connections import open_reader, open_writer
 from replicator.store.decisions import Decisions
 from replicator.store.lock import StateLock, make_private
@@ -140,7 +140,7 @@ class SqliteStore(Decisions):
         """Mark the rows that crossed the objective since last asked, and return how many per replica."""
         before = self._clock.now() - replica_objective_seconds
         total: dict[str, int] = {}
-        while await self._read(partial(queries.anything_crossed, before=before)):
+        while await self._read(partial(summaries.anything_crossed, before=before)):
             page = await self._writer.submit(partial(changes.count_missed, before=before))
             for replica, count in page.items():
                 total[replica] = total.get(replica, 0) + count
@@ -182,12 +182,12 @@ class SqliteStore(Decisions):
 
     async def unreadable(self) -> tuple[Unreadable, ...]:
         """Return the kept deliveries, newest first."""
-        return await self._read(queries.unreadable)
+        return await self._read(hints.unreadable)
 
     async def summary(self) -> StoreSummary:
         """Count what each replica lacks, and since when."""
         read_at = self._clock.now()
-        return StoreSummary(replicas=await self._read(queries.summary), read_at=read_at)
+        return StoreSummary(replicas=await self._read(summaries.summary), read_at=read_at)
 
     async def row(self, key: IntentKey) -> Row | None:
         """Return one row."""
@@ -198,14 +198,16 @@ class SqliteStore(Decisions):
         *,
         replica: str | None = None,
         parked: bool | None = None,
+        only_ignored: bool = False,
         after: IntentKey | None = None,
         limit: int = 100,
     ) -> tuple[Row, ...]:
-        """Return a page of rows: all, or of those owed only the parked, or only the others.
+        """Return a page of rows: all, or of those owed only the parked, or only the others; or only the ignored.
 
         The order is stable; pass the last key as `after` for the next page.
         """
-        return await self._read(partial(queries.rows, replica=replica, parked=parked, after=after, limit=limit))
+        page = partial(queries.rows, replica=replica, parked=parked, only_ignored=only_ignored)
+        return await self._read(partial(page, after=after, limit=limit))
 
     async def tick(self) -> None:
         """Return when the writer thread has come round; raises StoreError when it cannot."""

@@ -36,7 +36,8 @@ class KnownTag:
     """What the store knows of a tag on one replica.
 
     `have` is what the replica held when last settled, `owed` whether a change is not there yet, `looking` whether
-    another look at it is due anyway, `fingerprint` the policy that made the row.
+    another look at it is due anyway, `fingerprint` the policy that made the row. `ignored` says that the replica need
+    not have the digest `left_out` by decision (None: whatever it named then).
     """
 
     replica: str
@@ -45,6 +46,13 @@ class KnownTag:
     owed: bool
     looking: bool
     fingerprint: str
+    ignored: bool = False
+    left_out: Digest | None = None
+
+    @property
+    def settled(self) -> Digest | None:
+        """The digest that makes it differ in nothing when the primary names it, too."""
+        return self.left_out if self.ignored else self.have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

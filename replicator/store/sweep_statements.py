@@ -4,7 +4,7 @@ from sqlalchemy import ColumnElement, bindparam, case, delete, exists, func, lit
 from sqlalchemy.dialects.sqlite import insert
 
 from replicator.store.prepared import Prepared
-from replicator.store.tables import OWED, intent, policy, repository, sweep
+from replicator.store.tables import OWED, ignored, intent, policy, repository, sweep
 
 _ZERO: ColumnElement[int] = literal_column("0")
 _row, _at = intent.c, sweep.c
@@ -107,9 +107,9 @@ RESCOPED = Prepared(
 TAGS = Prepared(
     select(
         _row.reference, _row.have_digest, case((OWED, literal_column("1")), else_=_ZERO), _row.verify_at,
-        policy.c.fingerprint,
+        policy.c.fingerprint, ignored.c.ignored_at, ignored.c.digest,
     )
-    .select_from(intent.join(policy, policy.c.id == _row.policy_id))
+    .select_from(intent.join(policy, policy.c.id == _row.policy_id).outerjoin(ignored))
     .where(
         _row.replica == bindparam("replica"),
         _row.repository_id == bindparam("repository"),

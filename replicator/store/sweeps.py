@@ -170,7 +170,7 @@ def _tags(
 
 
 def _known(replica: str, row: Any) -> KnownTag:
-    reference, have, owed, verify_at, fingerprint = row
+    reference, have, owed, verify_at, fingerprint, ignored_at, left_out = row
     return KnownTag(
         replica=replica,
         tag=Tag(reference.decode()),
@@ -178,6 +178,8 @@ def _known(replica: str, row: Any) -> KnownTag:
         owed=bool(owed),
         looking=verify_at is not None,
         fingerprint=fingerprint,
+        ignored=ignored_at is not None,
+        left_out=unpack_digest(left_out),
     )
 
 

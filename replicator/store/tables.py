@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -190,6 +191,29 @@ delivery = Table(
     Column("received_at", Float, nullable=False),
 )
 """A bounded log of deliveries that could not be read."""
+
+ignored = Table(
+    "ignored",
+    metadata,
+    Column("replica", Text, primary_key=True),
+    Column("repository_id", Integer, primary_key=True),
+    Column("reference", LargeBinary, primary_key=True),
+    Column("digest", LargeBinary),
+    Column("since", Float, nullable=False),
+    Column("ignored_at", Float, nullable=False),
+    Column("backfill", Integer),
+    ForeignKeyConstraint(
+        ["replica", "repository_id", "reference"],
+        ["intent.replica", "intent.repository_id", "intent.reference"],
+        ondelete="CASCADE",
+    ),
+    sqlite_with_rowid=False,
+)
+"""What a replica lacks by an operator's decision: the row of the intent is clean for as long as this one stands.
+
+It ends with a change that names another `digest` than it was about (NULL: with any). `since` is when it had become
+owed and `backfill` whether that was no lag, and both are so again when the decision is taken back.
+"""
 
 lane = Table(
     "lane",

@@ -45,7 +45,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A tag whose digest tells which rows are clean: `held` is what replicas hold, with the intents to mend it."""
+    """A tag whose digest tells which rows are clean.
+
+    `held` is what replicas hold, or need not hold by decision, with the intents to mend them.
+    """
 
     tag: Tag
     held: tuple[tuple[Intent, Digest], ...]
@@ -67,8 +70,8 @@ class Comparison:
 def compare(listed: Listed, known: Iterable[KnownTag], routes: Routes) -> Comparison:
     """Hold a list against the rows of its range.
 
-    Rows that are owed, or that will be looked at anyway, differ in nothing: they are worked on. A row of other rules
-    than today's is backfill.
+    Rows that are owed, or that will be looked at anyway, differ in nothing: they are worked on. Nor do those that
+    somebody ignores, until the primary names something else. A row of other rules than today's is backfill.
     """
     rows: dict[Tag, dict[str, KnownTag]] = {}
     for one in known:
@@ -84,8 +87,8 @@ def compare(listed: Listed, known: Iterable[KnownTag], routes: Routes) -> Compar
             kind = _kind(listed, row, intent, told=bool(of_tag))
             if kind is not None:
                 differences.append(_difference(kind, intent))
-            elif row is not None and row.have is not None and digest is None and not (row.owed or row.looking):
-                held.append((intent, row.have))
+            elif row is not None and row.settled is not None and digest is None and not (row.owed or row.looking):
+                held.append((intent, row.settled))
         if held:
             questions.append(Question(tag, tuple(held)))
     if listed.whole:
@@ -113,7 +116,7 @@ def still(differences: Sequence[Difference], known: Iterable[KnownTag]) -> tuple
         row = None if isinstance(one.key.reference, Digest) else rows.get((one.key.replica, one.key.reference))
         if row is None or one.intent is None or one.kind is DifferenceKind.BACKFILL:
             return True
-        arrived = row.have is not None and one.intent.digest in {None, row.have}
+        arrived = row.ignored if row.settled is None else one.intent.digest in {None, row.settled}
         return not (row.owed or row.looking or arrived)
 
     return tuple(one for one in differences if is_left(one))
@@ -134,13 +137,14 @@ def _kind(listed: Listed, row: KnownTag | None, intent: Intent, *, told: bool) -
     if row is None:
         # One event makes the rows of all replicas at once: where some have one, it is the rules that changed.
         return DifferenceKind.MISSING if listed.compared and not told else DifferenceKind.BACKFILL
-    if row.fingerprint != intent.fingerprint:
+    if row.fingerprint != intent.fingerprint and not row.ignored:
         return DifferenceKind.BACKFILL
     if row.owed or row.looking:
         return None
-    if row.have is None:
-        return DifferenceKind.MISSING
-    return DifferenceKind.STALE if intent.digest not in {None, row.have} else None
+    if row.settled is None:
+        # Of what is ignored without anybody knowing its digest no comparison can say that it is something else now.
+        return None if row.ignored else DifferenceKind.MISSING
+    return DifferenceKind.STALE if intent.digest not in {None, row.settled} else None
 
 
 def _difference(kind: DifferenceKind, intent: Intent) -> Difference:

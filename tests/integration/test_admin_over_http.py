@@ -157,7 +157,8 @@ async def test_status_has_every_field_the_document_promises(listener: Listener) 
     assert (eu["name"], eu["state"], eu["inflight"], eu["last_success"]) == ("eu", "running", 2, 1.7e9)
     assert (us["state"], us["parked"], us["failing"], us["last_error"]) == ("open", 1, {"quota": 1}, "no route")
     assert document["totals"] == {
-        "lag_seconds": max(eu["lag_seconds"], us["lag_seconds"]), "owed": 2, "parked": 1, "failing": 1, "inflight": 2,
+        "lag_seconds": max(eu["lag_seconds"], us["lag_seconds"]),
+        "owed": 2, "parked": 1, "ignored": 0, "failing": 1, "inflight": 2,
     }  # fmt: skip  # one row
 
 

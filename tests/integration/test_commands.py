@@ -236,6 +236,24 @@ async def test_retry_without_a_daemon_makes_rows_of_the_store_due(site: Site, re
     assert (await site.run("retry", "no-reference")).exit_code == 2
 
 
+async def test_ignore_without_a_daemon_is_about_what_the_primary_names(site: Site, repository: str) -> None:
+    await push(site.primary.url, repository, "v1", IMAGE)
+    await _owe(site, repository)
+    ref = f"{repository}:v1"
+    done = await site.run("ignore", ref, "--replica", "us")
+    assert (done.exit_code, "until something else is pushed" in done.stdout) == (0, True)
+    listed = await site.json("status", "--ignored")
+    assert [(row["replica"], row["reference"], row["state"]) for row in listed["rows"]] == [("us", "v1", "ignored")]
+    assert [one["owed"] for one in listed["replicas"]] == [1, 0]
+    assert "ignored" in (await site.run("status", "--ignored")).stdout
+    assert (await site.json("ignore", ref, "--undo"))["replicas"] == [
+        {"replica": "eu", "result": "not_ignored"},
+        {"replica": "us", "result": "owed"},
+    ]
+    nothing = await site.run("ignore", f"{repository}:v2")
+    assert (nothing.exit_code, nothing.stdout.count("nothing is owed there")) == (1, 2)
+
+
 async def test_wait_without_a_daemon_asks_the_registries(site: Site, repository: str) -> None:
     await push(site.primary.url, repository, "v1", IMAGE)
     result = await site.run("wait", f"{repository}:v1")

@@ -7,14 +7,14 @@ import pytest
 
 from replicator.admin.client import ApiFailed, open_client
 from replicator.admin.openapi import DOCUMENT
-from replicator.errors import Reason
+from replicator.errors import Reason, RegistryError
 from replicator.model import Digest, Tag
 from replicator.settings.secrets import Secret
 from replicator.store.outcome import Parked, Retry
 from tests.integration.admin_listener import listening
 
 V1, V2 = Tag("v1"), Tag("v2")
-NEW = Digest.of(b"new")
+OLD, NEW = Digest.of(b"old"), Digest.of(b"new")
 
 
 def promised(name: str) -> set[str]:
@@ -62,9 +62,59 @@ async def test_what_failed_is_due_now_all_of_a_replica_or_one_reference(tmp_path
         assert [row.attempts for row in rows if row.parked] == [1, 1], "they stay parked until a try succeeds"
 
 
+async def test_a_reference_is_ignored_and_taken_back(tmp_path: Path) -> None:
+    async with listening(tmp_path) as listener:
+        scene = listener.scene
+        scene.primary.names[V1] = NEW
+        await scene.event(V1, OLD)
+        await scene.settle("us", V1, OLD)
+        await scene.end("eu", V1, Parked(at=4e9, reason=Reason.QUOTA, message="full"))
+        order = {"ref": "team/app:v1", "undo": False}
+        status, document = await listener.ask("/api/v1/ignore", method="POST", json=order)
+        assert (status, set(document)) == (200, promised("Ignored"))
+        assert {key for item in document["replicas"] for key in item} == promised("Decided")
+        assert document["replicas"] == [
+            {"replica": "eu", "result": "ignored"},
+            {"replica": "us", "result": "not_owed"},
+        ]
+        _, again = await listener.ask("/api/v1/ignore", method="POST", json=order | {"replicas": ["eu"]})
+        assert [item["result"] for item in again["replicas"]] == ["was_ignored"]
+        _, shown = await listener.ask("/api/v1/status?ignored=1")
+        assert [(row["replica"], row["reference"], row["state"]) for row in shown["rows"]] == [
+            ("eu", "v1", "ignored")
+        ]
+        assert shown["rows"][0]["ignored_at"] > 1.7e9
+        assert ([one["ignored"] for one in shown["replicas"]], shown["totals"]["owed"]) == ([1, 0], 0)
+        # What the primary names was ignored, not what the event had said.
+        assert await listener.tell({"ref": f"team/app@{NEW}"})
+        await scene.event(V1, NEW)
+        assert "eu team/app:v1" not in await scene.owed()
+        page = await (await listener.session.get(f"{listener.url}/metrics")).text()
+        assert 'replicator_ignored_updates{replica="eu"} 1.0' in page
+        _, back = await listener.ask("/api/v1/ignore", method="POST", json=order | {"undo": True})
+        assert [item["result"] for item in back["replicas"]] == ["owed", "not_ignored"]
+        assert "eu team/app:v1" in await scene.owed()
+
+
+async def test_what_is_ignored_while_the_primary_is_down_is_what_was_told_of(tmp_path: Path) -> None:
+    async with listening(tmp_path) as listener:
+        scene = listener.scene
+        await scene.event(V1, OLD)
+        scene.primary.errors = [RegistryError("down", registry="primary", reason=Reason.NETWORK)]
+        _, document = await listener.ask("/api/v1/ignore", method="POST", json={"ref": "team/app:v1"})
+        assert [item["result"] for item in document["replicas"]] == ["ignored", "ignored"]
+        await scene.event(V1, OLD)
+        assert await scene.owed() == set()
+        await scene.event(V1, NEW)
+        assert await scene.owed() == {"eu team/app:v1", "us team/app:v1"}
+
+
 @pytest.mark.parametrize(
     ("path", "more", "status", "code"),
     [
+        ("ignore", {"json": {}}, 400, "bad_request"),
+        ("ignore", {"json": {"ref": "team/app:v1", "undo": 1}}, 400, "bad_request"),
+        ("ignore", {"json": {"ref": "team/app:v1", "until": "1h"}}, 400, "bad_request"),
         ("retry", {"json": {"ref": "team/app"}}, 400, "bad_request"),
         ("retry", {"json": {"ref": 1}}, 400, "bad_request"),
         ("retry", {"json": {"replicas": ["none"]}}, 400, "bad_request"),
@@ -95,5 +145,6 @@ async def test_orders_need_the_token_and_the_client_reads_their_answers(tmp_path
             assert (await client.resume("eu"))["paused_since"] is None
             with pytest.raises(ApiFailed, match="is not a replica; there are eu, us"):
                 await client.pause("none")
+            assert (await client.ignore("team/app:v1", [], undo=True))["replicas"][0]["result"] == "not_ignored"
             assert (await client.retry(None, []))["due"] == 0
             assert (await client.retry("team/app:v1", ["eu"]))["ref"] == "team/app:v1"

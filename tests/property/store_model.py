@@ -56,6 +56,8 @@ EVENTS = st.sampled_from(
         *[("taken over", replica) for replica in REPLICAS],
         *[("count missed", objective) for objective in (1.0, 40.0, 2000.0)],
         *[("retry", key) for key in KEYS],
+        *[("ignore", key, digest) for key in KEYS for digest in (*DIGESTS, None)],
+        *[("heed", key) for key in KEYS],
         *[(what, replica) for replica in REPLICAS for what in ("pause", "resume")],
         ("restart",),
     ]
@@ -90,6 +92,7 @@ class Model:
     missed: bool = False
     holder: int | None = None
     held_until: float = 0.0
+    ignored: tuple[Digest | None, float] | None = None
 
     @property
     def owed(self) -> bool:
@@ -104,6 +107,15 @@ class Model:
     def is_free(self, monotonic: float) -> bool:
         """Whether it can be leased, as far as leases go."""
         return self.holder is None or self.held_until <= monotonic
+
+    def ignore(self, digest: Digest | None) -> None:
+        """Have it owed no more by decision; nobody works on it."""
+        if self.since is None:
+            raise AssertionError("only what is owed can be ignored")
+        self.ignored = (digest or self.want, self.since)
+        self.observed = self.generation
+        self.since = self.since_after_lease = self.failing_since = self.reason = self.holder = None
+        self.attempts, self.parked, self.missed = 0, False, False
 
     def doubted(self, until: float) -> None:
         """Have it looked at again at `until`, whatever else looks before."""

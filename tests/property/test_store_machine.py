@@ -66,6 +66,9 @@ class StoreMachine(RuleBasedStateMachine):
 
     def model_record(self, intent: Intent) -> Recorded:
         row = self.rows.setdefault(intent.key, Model())
+        if row.ignored is not None and None is not row.ignored[0] == intent.digest:
+            return Recorded.KNOWN
+        row.ignored = None
         was_owed = row.owed
         if (
             not was_owed
@@ -182,6 +185,8 @@ class StoreMachine(RuleBasedStateMachine):
         if done.result is Result.SUPERSEDED:
             return
         row.have, row.observed = done.digest, lease.generation
+        if not lease.look or (row.ignored is not None and None is not row.ignored[0] == done.digest):
+            row.ignored = None
         row.attempts, row.failing_since, row.reason, row.parked = 0, None, None, False
         if row.owed:
             assert row.since_after_lease is not None
@@ -227,6 +232,7 @@ class StoreMachine(RuleBasedStateMachine):
         row = self.rows.get(lease.key)
         if held is None and row is not None and outcome.wrote:
             row.changed(self.clock.now(), self.clock.now())
+            row.ignored = None
             if not isinstance(outcome, Done) and not isinstance(lease.key.reference, Digest):
                 row.doubted(self.clock.now() + DOUBT_SECONDS)
         return held
@@ -238,27 +244,57 @@ class StoreMachine(RuleBasedStateMachine):
                 self.clock.advance(seconds)
             case ("make due", replica, parked):
                 self.make_due(replica, parked)
+            case ("count missed", objective):
+                self.count_missed(objective)
+            case ("taken over", replica):
+                self.clock.advance(5.0)
+                self.lease(replica, 3, 5.0)
+            case ("put beside", key, digest, after):
+                self.put_beside(key, digest, after)
+            case ("restart",):
+                self.restart()
+            case _:
+                self.decided(event)
+
+    def decided(self, event: tuple[Any, ...]) -> None:
+        """Do what an operator decides."""
+        match event:
             case ("retry", key):
                 row = self.rows.get(key)
                 failing = row is not None and row.owed and bool(row.reason) and row.due > self.clock.now()
                 assert self.run(self.store.retry([key])) == ((key,) if failing else ())
                 if row is not None and failing:
                     row.due = self.clock.now()
-            case ("count missed", objective):
-                self.count_missed(objective)
-            case ("taken over", replica):
-                self.clock.advance(5.0)
-                self.lease(replica, 3, 5.0)
+            case ("ignore", key, digest):
+                row = self.rows.get(key)
+                owed = row is not None and row.owed
+                assert self.run(self.store.ignore([key], digest)) == ((key,) if owed else ())
+                if row is not None and owed:
+                    row.ignore(digest)
+            case ("heed", key):
+                self.heed(key)
             case ("pause", replica):
                 assert self.run(self.store.pause(replica)) == (replica not in self.paused)
                 self.paused.setdefault(replica, self.clock.now())
             case ("resume", replica):
                 assert self.run(self.store.resume(replica)) == (replica in self.paused)
                 self.paused.pop(replica, None)
-            case ("put beside", key, digest, after):
-                self.put_beside(key, digest, after)
             case _:
-                self.restart()
+                raise AssertionError(event)
+
+    def heed(self, key: IntentKey) -> None:
+        """Take a decision back: a change as at first, since when it was owed."""
+        row = self.rows.get(key)
+        expected = {}
+        if row is not None and row.ignored is not None:
+            digest, since = row.ignored
+            row.ignored = None
+            now = self.clock.now()
+            again = Intent(
+                key=key, digest=digest, since=since, due_at=now, priority=row.priority, fingerprint=row.fingerprint
+            )
+            expected = {key: self.model_record(again)}
+        assert self.run(self.store.heed([key])) == expected
 
     def put_beside(self, key: IntentKey, digest: Digest | None, after: float) -> None:
         """Put a tag without its lease; None stands for an answer that never comes."""
@@ -322,6 +358,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert (row.parked, row.verify_at, row.looks) == (model.parked, model.look_at, model.looks)
             assert (row.priority, row.leased) == (model.priority, model.holder is not None)
             assert row.deadline_missed == model.missed
+            assert (row.ignored_at is not None) == (model.ignored is not None)
+            assert not (row.owed and row.ignored_at is not None)
 
     @invariant()
     def answers_follow_from_the_rows(self) -> None:
@@ -337,6 +375,7 @@ class StoreMachine(RuleBasedStateMachine):
                 since=min((row.since for row in owed if row.since is not None), default=None),
                 looks=sum(row.look_at is not None for row in rows),
                 paused_since=self.paused.get(replica),
+                ignored=sum(row.ignored is not None for row in rows),
             )
             times = [row.due_at for row in rows if row.is_free(self.clock.monotonic()) and row.due_at is not None]
             next_due = None if replica in self.paused else min(times, default=None)

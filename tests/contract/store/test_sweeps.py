@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from replicator.model import Intent, IntentKey, Priority, Repository, Tag
+from replicator.model import Intent, IntentKey, Priority, Recorded, Repository, Tag
 from replicator.store.outcome import Done, Result
 from replicator.store.rows import ReplicaSummary
 from replicator.store.sweep_rows import SweepSummary, Swept
@@ -25,6 +25,27 @@ async def test_backfill_is_owed_and_no_lag(store: Store, life: Life) -> None:
     assert (lease.backfill, lease.priority) == (True, Priority.LOW)
     assert await store.settle(lease, Done(result=Result.COPIED, digest=A))
     assert (await store.summary()).replica("eu") == ReplicaSummary()
+
+
+async def test_backfill_that_was_ignored_is_no_lag_when_that_ends(store: Store, life: Life) -> None:
+    await store.record([backfill(life)])
+    await store.ignore([TAG], A)
+    assert (await store.summary()).replica("eu") == ReplicaSummary(ignored=1)
+    life.clock.advance(10_000)
+    await store.heed([TAG])
+    assert (await store.summary()).replica("eu") == ReplicaSummary(owed=1, backfill=1)
+    assert await store.count_deadline_missed(900) == {}
+
+
+async def test_comparisons_know_what_is_ignored(store: Store, life: Life) -> None:
+    sweeps = Sweeps(store)
+    await store.record([life.intent(digest=None)])
+    (known,) = await sweeps.tags(["eu"], REPOSITORY)
+    assert not known.ignored
+    await store.ignore([TAG], A)
+    (known,) = await sweeps.tags(["eu"], REPOSITORY)
+    assert (known.owed, known.have, known.ignored, known.left_out, known.settled) == (False, None, True, A, A)
+    assert await store.record([replace(life.intent(), backfill=True, fingerprint="new rules")]) == (Recorded.KNOWN,)
 
 
 async def test_a_push_makes_lag_of_it_from_then_on(store: Store, life: Life) -> None:

@@ -52,6 +52,8 @@ async def test_pages_hold_every_row_once(scene: Scene, limit: int, listing: List
     await scene.settle("us", Tag("t0"), Digest.of(b"0"))
     for number in (1, 3):
         await scene.end("eu", Tag(f"t{number}"), Parked(at=4e9, reason=Reason.OTHER, message="no"))
+    left_out = {("eu", "t2"), ("us", "t3"), ("us", "t2")}
+    await scene.store.ignore([IntentKey(replica, APP, Tag(tag)) for replica, tag in left_out], None)
     seen: list[tuple[str, str]] = []
     after: Cursor | None = None
     while True:
@@ -67,7 +69,14 @@ async def test_pages_hold_every_row_once(scene: Scene, limit: int, listing: List
     digests = {(replica, str(Digest.of(b"index"))) for replica in ("eu", "us")}
     parked = {("eu", "t1"), ("eu", "t3")}
     assert len(seen) == len(set(seen))
-    assert set(seen) == (parked if listing is Listing.PARKED else (tags | digests) - {("us", "t0")})
+    assert (
+        set(seen)
+        == {
+            Listing.PARKED: parked,
+            Listing.OWED: (tags | digests) - {("us", "t0")} - left_out,
+            Listing.IGNORED: left_out,
+        }[listing]
+    )
 
 
 @pytest.mark.parametrize("reference", [Tag("v1"), Digest.of(b"x")])

@@ -347,3 +347,13 @@ async def test_a_store_that_fails_is_named(scene: Scene) -> None:
     result = await waits.wait(APP, V1, ["eu"], 0)
     assert result.verdict is Verdict.PENDING
     assert "StoreError" in result.replicas[0].waiting_for
+
+
+async def test_what_somebody_ignores_is_said_and_not_asked_for(scene: Scene) -> None:
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+    await scene.store.ignore([IntentKey("eu", APP, V1)], NEW)
+    result = await scene.waits(NEVER_POLLED).wait(APP, V1, ["eu"], 0.05)
+    assert result.verdict is Verdict.PENDING
+    assert "ignored by decision" in result.replicas[0].waiting_for
+    assert await scene.owed() == {"us team/app:v1"}, "not by its digest either"

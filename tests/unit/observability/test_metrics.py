@@ -44,6 +44,7 @@ class Owed:
 
     owed: int = 0
     parked: int = 0
+    ignored: int = 0
     failing: Mapping[Reason, int] = field(default_factory=dict)
     since: float | None = None
 

@@ -70,6 +70,9 @@ def rows(revision: str) -> dict[str, list[dict[str, Any]]]:
         filled["sweep"] = [
             {"repository_id": 7, "found_at": 1.5, "next_at": 3.5, "full_next_at": 4.5, "scope": "rules"}
         ]
+    if revision >= "0006":
+        key = {"replica": "us", "repository_id": 7, "reference": pack_reference(CLEAN.reference)}
+        filled["ignored"] = [{**key, "digest": pack_digest(APP), "since": 44.5, "ignored_at": 45.5}]
     return filled
 
 
@@ -144,6 +147,7 @@ async def test_the_store_goes_on_where_the_earlier_version_stopped(
         assert [entry.body for entry in await store.unreadable()] == [b"\x00{"]
         place = KeptUpload(location="http://eu/v2/team/app/blobs/uploads/1", position=512)
         assert await store.kept_upload("eu", OWED.repository, APP) == (place if revision >= "0002" else None)
+        assert [row.key for row in await store.rows(only_ignored=True)] == ([CLEAN] if revision >= "0006" else [])
         assert await store.paused_since("ap") == (77.5 if revision >= "0004" else None)
         leases = {lease.key: lease for lease in await store.lease("eu", 10, 60.0)}
         assert leases.keys() == {OWED, PARKED}, "the former owner's lease holds nothing back"

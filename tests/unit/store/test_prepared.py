@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import bindparam, literal_column, select
 
-from replicator.store import hints, queries, statements
+from replicator.store import hints, ignored, ignoring, queries, statements, summaries
 from replicator.store.connections import open_writer
 from replicator.store.lock import make_private
 from replicator.store.migrate import migrate
@@ -42,7 +42,7 @@ def plan(connection: sqlite3.Connection, statement: Prepared) -> list[str]:
     return [str(line[3]) for line in lines]
 
 
-_MODULES = (hints, queries, statements)
+_MODULES = (hints, ignored, ignoring, queries, statements, summaries)
 _STATEMENTS = {
     f"{module.__name__}.{name}": value
     for module in _MODULES
@@ -51,9 +51,9 @@ _STATEMENTS = {
 } | {f"page {parked}": page for parked, page in queries.PAGES.items()}
 # What reads all owed rows, all failing rows or all pending looks, and says so: at most one pass over a partial index.
 _PASSES = {
-    "replicator.store.queries._OWED": "COVERING INDEX intent_owed",
-    "replicator.store.queries._FAILING": "COVERING INDEX intent_failing",
-    "replicator.store.queries._LOOKS": "COVERING INDEX intent_look",
+    "replicator.store.summaries._OWED": "COVERING INDEX intent_owed",
+    "replicator.store.summaries._FAILING": "COVERING INDEX intent_failing",
+    "replicator.store.summaries._LOOKS": "COVERING INDEX intent_look",
     "replicator.store.statements.END_FORMER_OWED": "INDEX intent_owed",
     "replicator.store.statements.END_FORMER_LOOKS": "INDEX intent_look",
 }

@@ -75,6 +75,37 @@ def test_what_is_worked_on_or_looked_at_anyway_is_left_alone() -> None:
     assert found == Comparison((), ())
 
 
+@pytest.mark.parametrize("have", [None, ONE])
+@pytest.mark.parametrize("fingerprint", ["old", PRINTS["eu"]])
+def test_what_is_ignored_differs_only_when_the_primary_names_something_else(
+    have: Digest | None, fingerprint: str
+) -> None:
+    rows = [row("eu", have=have, fingerprint=fingerprint, ignored=True, left_out=OTHER), row("us")]
+    asked = compare(listed("v1"), rows, ROUTER)
+    assert asked.differences == ()
+    assert [one.key.replica for one in answered(asked.questions[0], OTHER)] == ["us"]
+    assert [one.key.replica for one in answered(asked.questions[0], ONE)] == ["eu"], "that ends the decision"
+    assert kinds(compare(listed("v1", digest=OTHER), rows, ROUTER)) == [("us", "stale")]
+    assert kinds(compare(listed("v1", digest=ONE), rows, ROUTER)) == [("eu", "stale")]
+
+
+@pytest.mark.parametrize("digest", [ONE, None])
+def test_what_is_ignored_while_nobody_knows_its_digest_is_left_alone(digest: Digest | None) -> None:
+    rows = [row("eu", have=None, ignored=True), row("us")]
+    found = compare(listed("v1", digest=digest), rows, ROUTER)
+    assert found.differences == ()
+    assert [one.key.replica for question in found.questions for one in answered(question, OTHER)] == (
+        [] if digest else ["us"]
+    )
+
+
+def test_what_somebody_ignores_meanwhile_is_no_news_any_more() -> None:
+    found = compare(listed("v1"), [row("eu", have=None), row("us")], ROUTER).differences
+    assert still(found, [row("eu", have=None, ignored=True, left_out=ONE)]) == ()
+    assert still(found, [row("eu", have=None, ignored=True)]) == ()
+    assert still(found, [row("eu", have=None)]) == found
+
+
 def test_a_tag_that_came_back_is_missing() -> None:
     assert kinds(compare(listed("v1"), [row("eu", have=None), row("us")], ROUTER)) == [("eu", "missing")]
 
