@@ -12,6 +12,7 @@ from replicator.cli.ignore import ignore
 from replicator.cli.init import init
 from replicator.cli.invocation import Commands, Invocation
 from replicator.cli.lanes import pause, resume
+from replicator.cli.plan import plan
 from replicator.cli.retry import retry
 from replicator.cli.run import run
 from replicator.cli.status import status
@@ -40,5 +41,5 @@ def main(ctx: click.Context, config: Path) -> None:
     ctx.obj = Invocation(config)
 
 
-for command in (init, run, check, copy, status, wait, retry, ignore, pause, resume, config):
+for command in (init, run, check, copy, plan, status, wait, retry, ignore, pause, resume, config):
     main.add_command(command)

@@ -9,13 +9,13 @@ import structlog
 from replicator.errors import Withheld
 from replicator.model import Digest, Reference, Repository
 from replicator.replication.events import ReplicationEvent
-from replicator.replication.ports import Replica
+from replicator.replication.ports import Holder, Replica
 
 _log = structlog.get_logger(__name__)
 
 
 async def held_digest(
-    replica: Replica, repository: Repository, reference: Reference, *, withheld: Digest | None = None
+    replica: Holder, repository: Repository, reference: Reference, *, withheld: Digest | None = None
 ) -> Digest | None:
     """Return what `reference` names on the replica, None for nothing. Raises RegistryError.
 
@@ -35,7 +35,7 @@ async def held_digest(
     return None if found is None else found.digest
 
 
-async def is_absent(replica: Replica, repository: Repository, digest: Digest) -> bool:
+async def is_absent(replica: Holder, repository: Repository, digest: Digest) -> bool:
     """Say whether the replica surely holds no such manifest; one that it lets nobody read may be there.
 
     Raises RegistryError.

@@ -14,7 +14,7 @@ from replicator.store.sweep_rows import KnownTag, Swept
 from replicator.store.sweeps import Sweeps
 from replicator.sweep.compare import Difference, Listed, Question, Routes, answered, compare, still
 from replicator.sweep.events import SweepEvent
-from replicator.sweep.ports import Counts, Primary, Sink, Updates
+from replicator.sweep.ports import Counts, KnownTags, Primary, Sink, Updates
 from replicator.sweep.schedule import Outcome, under_way
 
 RANGE = 200
@@ -25,6 +25,19 @@ CALM = 3.0
 """Seconds after which what is news is held against the rows again: a webhook may have been on its way."""
 
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What differences are found with: `known` says what the replicas hold, `calm` as CALM (0: no second look)."""
+
+    primary: Primary
+    known: KnownTags
+    routes: Routes
+    replicas: tuple[str, ...]
+    counts: Counts
+    clock: Clock
+    calm: float = CALM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +54,18 @@ class Means:
     updates: Updates
     clock: Clock
 
+    @property
+    def sight(self) -> Sight:
+        """What differences from the store's memory are found with."""
+        return Sight(
+            primary=self.primary,
+            known=self.sweeps,
+            routes=self.routes,
+            replicas=self.replicas,
+            counts=self.counts,
+            clock=self.clock,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
@@ -54,8 +79,8 @@ class Found:
 class Finder:
     """Finds what differs; changes nothing, anywhere."""
 
-    def __init__(self, means: Means) -> None:
-        self._means = means
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
         self._asking = anyio.CapacityLimiter(AT_ONCE)
 
     async def find(
@@ -66,8 +91,8 @@ class Finder:
         With `digests` those behind the tag `progress` are asked for where the primary's list does not tell them.
         `compared` as in Listed.
         """
-        self._means.counts.sweep_requested(SweepRequest.TAGS)
-        listing = await self._means.primary.all_tags(repository)
+        self._sight.counts.sweep_requested(SweepRequest.TAGS)
+        listing = await self._sight.primary.all_tags(repository)
         tags = sorted(listing.tags)
         starts = range(0, max(1, len(tags)), RANGE)
         before: Tag | None = None
@@ -90,25 +115,26 @@ class Finder:
     async def _compare(
         self, listed: Listed, after: Tag | None, upto: Tag | None, *, digests: bool
     ) -> tuple[Difference, ...]:
-        result = compare(listed, await self._known(listed, after, upto), self._means.routes)
+        result = compare(listed, await self._known(listed, after, upto), self._sight.routes)
         differences = [*result.differences]
         if digests:
             differences += await self._ask(listed.repository, result.questions)
-        if all(one.kind in {DifferenceKind.BACKFILL, DifferenceKind.EXTRA} for one in differences):
+        is_news = any(one.kind not in {DifferenceKind.BACKFILL, DifferenceKind.EXTRA} for one in differences)
+        if not is_news or self._sight.calm == 0:
             return tuple(differences)
-        await self._means.clock.sleep(CALM)
+        await self._sight.clock.sleep(self._sight.calm)
         return still(differences, await self._known(listed, after, upto))
 
     async def _known(self, listed: Listed, after: Tag | None, upto: Tag | None) -> tuple[KnownTag, ...]:
-        return await self._means.sweeps.tags(self._means.replicas, listed.repository, after=after, upto=upto)
+        return await self._sight.known.tags(self._sight.replicas, listed.repository, after=after, upto=upto)
 
     async def _ask(self, repository: Repository, questions: Sequence[Question]) -> list[Difference]:
         found: list[Difference] = []
 
         async def ask(question: Question) -> None:
             async with self._asking:
-                self._means.counts.sweep_requested(SweepRequest.DIGEST)
-                named: Digest | None = await self._means.primary.named(repository, question.tag, question.known)
+                self._sight.counts.sweep_requested(SweepRequest.DIGEST)
+                named: Digest | None = await self._sight.primary.named(repository, question.tag, question.known)
             found.extend(answered(question, named))
 
         try:
@@ -125,7 +151,7 @@ class Examiner:
 
     def __init__(self, means: Means) -> None:
         self._means = means
-        self._finder = Finder(means)
+        self._finder = Finder(means.sight)
 
     async def examine(self, swept: Swept, *, digests: bool) -> Outcome:
         """Compare one repository and make owed what differs. Raises RegistryError, ContentError and StoreError."""

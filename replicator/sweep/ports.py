@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from replicator.model import Digest, Intent, Recorded, Reference, Repository
+from replicator.model import Digest, Intent, Recorded, Reference, Repository, Tag
 from replicator.registry.listing import TagList
+from replicator.store.sweep_rows import KnownTag
 
 
 class Primary(Protocol):
@@ -25,6 +26,16 @@ class Primary(Protocol):
 
     async def named(self, repository: Repository, reference: Reference, known: Digest) -> Digest | None:
         """Return the digest that `reference` names, None for nothing. Raises RegistryError."""
+        ...
+
+
+class KnownTags(Protocol):
+    """What is known of the tags on replicas."""
+
+    async def tags(
+        self, replicas: Sequence[str], name: Repository, *, after: Tag | None = None, upto: Tag | None = None
+    ) -> tuple[KnownTag, ...]:
+        """Return what is known of the tags behind `after` up to and with `upto`, on these replicas."""
         ...
 
 

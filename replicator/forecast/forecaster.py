@@ -1,0 +1,132 @@
+"""Looks at repository after repository: what differs on the replicas, and what mending it takes."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+
+import anyio
+
+from replicator.clock import Clock
+from replicator.errors import ContentError, RegistryError
+from replicator.forecast.amounts import Forecast, Problem, RepositoryForecast
+from replicator.forecast.estimate import Estimator
+from replicator.forecast.ports import Memory, ReadPrimary, Rules
+from replicator.forecast.replica_rows import Replica, ReplicaRows
+from replicator.model import Reference, Repository
+from replicator.observability.labels import DifferenceKind
+from replicator.replication.survey import ManifestCache
+from replicator.sweep.compare import Difference
+from replicator.sweep.examine import Finder, Sight, first_of
+from replicator.sweep.ports import Counts
+
+_TOGETHER = 8
+
+
+class Forecaster:
+    """Forecasts for the given replicas. Reads only.
+
+    An error of a replica that may pass drops that replica, any other error the repository or the reference that it is
+    about; all are told in the forecast.
+    """
+
+    def __init__(
+        self,
+        primary: ReadPrimary,
+        replicas: Mapping[str, Replica],
+        rules: Rules,
+        *,
+        memory: Memory,
+        counts: Counts,
+        clock: Clock,
+    ) -> None:
+        self._primary = primary
+        self._rules = rules
+        self._clock = clock
+        self._forecast = Forecast(replicas={name: [] for name in replicas})
+        cache = ManifestCache()
+        self._estimators = {
+            name: Estimator(primary, replica, cache, memory, clock) for name, replica in replicas.items()
+        }
+        self._sight = Sight(
+            primary=primary,
+            known=ReplicaRows(replicas, rules, clock, self._lose),
+            routes=rules,
+            replicas=tuple(replicas),
+            counts=counts,
+            clock=clock,
+            calm=0,
+        )
+
+    async def forecast(self, repositories: AsyncIterator[Repository]) -> Forecast:
+        """Look at all of them. Raises RegistryError and ContentError of the primary that may pass."""
+        async for repository in repositories:
+            self._forecast.repositories += 1
+            await self._look_at(repository)
+        return self._forecast
+
+    async def _look_at(self, repository: Repository) -> None:
+        counted = {name: RepositoryForecast(repository=repository) for name in self._estimators}
+        try:
+            async for part in self._finder(repository).find(
+                repository, self._clock.now(), compared=True, digests=True
+            ):
+                await self._count(part.differences, counted)
+        except (RegistryError, ContentError) as error:
+            if error.temporary:
+                raise
+            self._tell(None, repository, None, error)
+        for name, one in counted.items():
+            if (one.to_put or one.extra) and not self._forecast.is_lost(name, repository):
+                self._forecast.replicas[name].append(one)
+
+    def _finder(self, repository: Repository) -> Finder:
+        """Return what asks nothing of a replica that is in trouble."""
+        asked = tuple(name for name in self._estimators if not self._forecast.is_lost(name, repository))
+        return Finder(replace(self._sight, replicas=asked))
+
+    async def _count(self, differences: Sequence[Difference], counted: Mapping[str, RepositoryForecast]) -> None:
+        limiter = anyio.CapacityLimiter(_TOGETHER)
+
+        async def count(difference: Difference, into: RepositoryForecast) -> None:
+            async with limiter:
+                await self._estimate(difference, into)
+
+        try:
+            async with anyio.create_task_group() as group:
+                for difference in differences:
+                    # The rules also name replicas that nobody asked about.
+                    if difference.key.replica in counted:
+                        group.start_soon(count, difference, counted[difference.key.replica])
+        except BaseExceptionGroup as errors:
+            raise first_of(errors) from errors
+
+    async def _estimate(self, difference: Difference, into: RepositoryForecast) -> None:
+        replica, repository, reference = difference.key.replica, difference.key.repository, difference.key.reference
+        if self._forecast.is_lost(replica, repository):
+            return
+        if difference.kind is DifferenceKind.EXTRA:
+            into.extra += 1
+            return
+        policy = self._rules.policy(replica, repository, reference)
+        try:
+            await self._estimators[replica].estimate(difference, policy, into)
+        except (RegistryError, ContentError) as error:
+            if error.registry == replica and error.temporary:
+                self._lose(replica, repository, error)
+            elif error.temporary:
+                raise
+            else:
+                self._tell(replica, repository, reference, error)
+
+    def _lose(self, replica: str, repository: Repository, error: RegistryError | ContentError) -> None:
+        """Say no more of a replica that is in trouble, or of the one repository that it tells nothing of."""
+        if not self._forecast.is_lost(replica, repository):
+            self._tell(replica, None if error.temporary else repository, None, error)
+
+    def _tell(
+        self,
+        replica: str | None,
+        repository: Repository | None,
+        reference: Reference | None,
+        error: RegistryError | ContentError,
+    ) -> None:
+        self._forecast.tell(Problem(replica=replica, repository=repository, reference=reference, error=error))

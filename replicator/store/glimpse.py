@@ -1,0 +1,63 @@
+"""A look at the store from outside the daemon: read-only, beside a running one or with none, and with no lock."""
+
+import sqlite3
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from urllib.parse import quote
+
+import anyio
+import anyio.to_thread
+
+from replicator.errors import StoreError
+from replicator.model import Digest, Repository
+from replicator.store import queries
+from replicator.store.connections import open_reader
+
+
+class Glimpse:
+    """What the store remembered of blobs when it was asked; only ever a hint, so that trouble is no error.
+
+    `problem` says what kept it from being read, "" nothing. Without a store nothing is remembered.
+    """
+
+    def __init__(self, connection: sqlite3.Connection | None, problem: str = "") -> None:
+        self._connection = connection
+        self._one_at_a_time = anyio.CapacityLimiter(1)
+        self.problem = problem
+
+    async def locations(self, replica: str, digests: Sequence[Digest]) -> Mapping[Digest, tuple[Repository, ...]]:
+        """Return for each blob repositories of the replica that hold it, newest first."""
+        if self._connection is None or self.problem:
+            return {}
+        ask = partial(queries.locations, self._connection, replica, digests)
+        try:
+            return await anyio.to_thread.run_sync(ask, limiter=self._one_at_a_time)
+        except sqlite3.Error as error:
+            self.problem = str(error)
+            return {}
+
+
+@asynccontextmanager
+async def glimpse(path: Path) -> AsyncIterator[Glimpse]:
+    """Yield a look at the store at `path`, which need not exist."""
+    connection, problem = await anyio.to_thread.run_sync(_open, path)
+    try:
+        yield Glimpse(connection, problem)
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _open(path: Path) -> tuple[sqlite3.Connection | None, str]:
+    try:
+        if not path.exists():
+            return None, ""
+        if path.with_name(f"{path.name}-wal").exists():
+            return open_reader(path), ""
+        # Nobody has it open. A reader would leave files beside it, unless it takes the database as it lies there.
+        name = f"file:{quote(str(path))}?mode=ro&immutable=1"
+        return sqlite3.connect(name, uri=True, isolation_level=None, check_same_thread=False), ""
+    except (StoreError, sqlite3.Error, OSError) as error:
+        return None, str(error)
