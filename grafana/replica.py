@@ -134,6 +134,17 @@ UPDATES = Row(
                 Target(quantile(0.99, "replicator_update_lag_seconds", THIS_REPLICA), "99 %"),
             ),
         ),
+        Panel(
+            number=114,
+            title="Tags changed by others",
+            description="Tags per minute that somebody else had changed on the replica.",
+            unit="opm",
+            width=6,
+            targets=(
+                Target(rate("replicator_conflicts_total", ["replica"], THIS_REPLICA, per_minute=True), "conflicts"),
+            ),
+            alerts=("ReplicatorConflicts",),
+        ),
     ),
 )
 

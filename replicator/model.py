@@ -149,14 +149,6 @@ class Descriptor:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What of an image a replica is to hold: these `platforms` of an index (None: all); `referrers` or not."""
-
-    platforms: tuple[Platform, ...] | None = None
-    referrers: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class RawManifest:
     """A manifest as a registry served it: the raw `body`, its media type, and the digest of those very bytes."""
 

@@ -11,11 +11,11 @@ from replicator.model import (
     Intent,
     IntentKey,
     Platform,
-    Policy,
     Priority,
     Reference,
     Repository,
 )
+from replicator.policy import Policy
 from replicator.referrers import is_cosign_tag, is_fallback_tag
 from replicator.settings.patterns import Patterns
 from replicator.settings.schema import ReplicaSettings, Rule, Settings
@@ -135,11 +135,14 @@ class Router:
 
 
 def _policy(rule: Rule) -> Policy:
+    keeps = rule.conflicts == "keep"
     if rule.platforms is None:
-        return Policy(referrers=rule.referrers)
+        return Policy(referrers=rule.referrers, keeps_conflicts=keeps)
     parts = (name.split("/") for name in rule.platforms)
     return Policy(
-        tuple(Platform(os, arch, variant[0] if variant else "") for os, arch, *variant in parts), rule.referrers
+        tuple(Platform(os, arch, variant[0] if variant else "") for os, arch, *variant in parts),
+        rule.referrers,
+        keeps,
     )
 
 

@@ -9,8 +9,9 @@ from anyio.abc import TaskGroup
 from replicator.errors import SettingsError
 from replicator.intake.inlets import Inlets
 from replicator.intake.receiver import Doors
-from replicator.model import Change, Descriptor, Digest, Intent, Policy, Reference, Repository
+from replicator.model import Change, Descriptor, Digest, Intent, Reference, Repository
 from replicator.observability.summary import Summary
+from replicator.policy import Policy
 from replicator.registry.client import RegistryClient
 from replicator.replication.lane_view import LaneView
 from replicator.settings.schema import Settings

@@ -6,7 +6,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from replicator.model import Change, Descriptor, Digest, Intent, IntentKey, Policy, Recorded, Reference, Repository
+from replicator.model import Change, Descriptor, Digest, Intent, IntentKey, Recorded, Reference, Repository
+from replicator.policy import Policy
 from replicator.store.rows import Row, StoreSummary
 
 

@@ -9,8 +9,9 @@ from replicator.forecast.ledger import Ledger
 from replicator.forecast.ports import Memory, ReadPrimary
 from replicator.forecast.replica_rows import Replica
 from replicator.manifest import Closure
-from replicator.model import Digest, Policy, RawManifest, Reference, Repository
+from replicator.model import Digest, RawManifest, Reference, Repository
 from replicator.observability.labels import DifferenceKind
+from replicator.policy import Policy
 from replicator.referrers import is_fallback_tag
 from replicator.replication.companions import Found, find_companions, find_listed
 from replicator.replication.held import held_digest, is_absent

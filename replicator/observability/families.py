@@ -76,6 +76,12 @@ class ReplicaFamilies:
             buckets=LAG_BUCKETS,
             registry=registry,
         )
+        self.conflicts = Counter(
+            "replicator_conflicts_total",
+            "Tags that somebody else had changed on the replica.",
+            ["replica"],
+            registry=registry,
+        )
         self.attempts = Counter(
             "replicator_attempts_total",
             "Tries to bring an update to the replica.",

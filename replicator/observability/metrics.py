@@ -71,6 +71,7 @@ class Metrics:
         self._completed = _children(replica.completed, names, UpdateResult)
         self._missed = _children(replica.missed, names)
         self._lag = _children(replica.lag, names)
+        self._conflicts = _children(replica.conflicts, names)
         self._attempts = _children(replica.attempts, names, AttemptResult)
         self._lane_state = _children(replica.lane_state, names, LaneState)
         self._lane_window = _children(replica.lane_window, names)
@@ -125,6 +126,10 @@ class Metrics:
     def attempt(self, replica: str, result: str) -> None:
         """Count one try (an AttemptResult)."""
         self._attempts[replica, result].inc()
+
+    def conflict_found(self, replica: str) -> None:
+        """Count a tag that somebody else had changed on the replica."""
+        self._conflicts[replica,].inc()
 
     def update_settled(self, replica: str, result: str, lag_seconds: float | None, delivery: str = "") -> None:
         """Count an update that ended (an UpdateResult); `lag_seconds` None where nothing was owed (a second look).

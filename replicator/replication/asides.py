@@ -10,13 +10,14 @@ from replicator.errors import ContentError, RegistryError
 from replicator.model import Digest, Intent, IntentKey, Lease, Recorded, Reference, Tag
 from replicator.observability.labels import UpdateKind
 from replicator.observability.metrics import Metrics
+from replicator.replication.conflicts import Conflicts
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.ports import IntentStore
 from replicator.retry import LOOKS
 from replicator.store.rows import PutBeside
 
-WhenPut = Callable[[Digest], Awaitable[None]]
-"""To be called with what was put, once the replica took it."""
+WhenPut = Callable[[], Awaitable[None]]
+"""To be called once the replica took it."""
 _log = structlog.get_logger(__name__)
 
 
@@ -31,8 +32,12 @@ class Asides(Protocol):
         """Keep that `reference` could not be brought because of `error`."""
         ...
 
-    async def about_to_put(self, lease: Lease, tag: Tag) -> WhenPut:
+    async def about_to_put(self, lease: Lease, tag: Tag, digest: Digest) -> WhenPut:
         """Keep that from now on `tag` may be put by us, who have no lease of it: a late put must be found."""
+        ...
+
+    async def weigh(self, lease: Lease, tag: Tag, held: Digest | None, wanted: Digest, *, keep: bool) -> None:
+        """Count that somebody else had `tag` name `held` on the replica; with `keep` raise a RegistryError for it."""
         ...
 
 
@@ -40,6 +45,7 @@ class RowAsides:
     """Gives each a row of its own in the store, where it is tried again, parked and shown."""
 
     def __init__(self, store: IntentStore, metrics: Metrics, clock: Clock) -> None:
+        self._conflicts = Conflicts(store, metrics)
         self._store = store
         self._metrics = metrics
         self._clock = clock
@@ -71,16 +77,24 @@ class RowAsides:
             kind = UpdateKind.DIGEST if isinstance(reference, Digest) else UpdateKind.TAG
             self._metrics.update_owed(key.replica, kind)
 
-    async def about_to_put(self, lease: Lease, tag: Tag) -> WhenPut:
+    async def weigh(self, lease: Lease, tag: Tag, held: Digest | None, wanted: Digest, *, keep: bool) -> None:
+        """Count that somebody else had `tag` name `held` on the replica; with `keep` raise a RegistryError for it."""
+        await self._conflicts.weigh_beside(_key(lease, tag), held, wanted, keep=keep)
+
+    async def about_to_put(self, lease: Lease, tag: Tag, digest: Digest) -> WhenPut:
         """Leave a look at its row: soon after the put, or, should no answer come, when it can land no more."""
         put = PutBeside(
-            key=_key(lease, tag), priority=lease.priority, fingerprint=lease.fingerprint, delivery=lease.delivery
+            key=_key(lease, tag),
+            digest=digest,
+            priority=lease.priority,
+            fingerprint=lease.fingerprint,
+            delivery=lease.delivery,
         )
         doubt_until = await self._store.begin_put(put)
 
-        async def when_put(digest: Digest) -> None:
+        async def when_put() -> None:
             look_at = self._clock.now() + LOOKS[0]
-            await self._store.end_put(put, digest, doubt_until=doubt_until, look_at=look_at)
+            await self._store.end_put(put, doubt_until=doubt_until, look_at=look_at)
 
         return when_put
 

@@ -35,6 +35,7 @@ class Errand:
     target: Repository
     copy: Callable[[Closure, Reference, Callable[[], Awaitable[None]]], Awaitable[None]]
     may_publish: Callable[[], Awaitable[None]]
+    keeps_conflicts: bool = False
 
 
 class Attacher:
@@ -96,13 +97,17 @@ class Attacher:
 
     async def _bring(self, errand: Errand, companion: Companion, *, listed: bool) -> Companion | None:
         """Return the companion that is there now; None for one that was set aside or is gone."""
-        if await self._is_there(errand, companion, listed=listed):
+        reference, digest = companion.reference, companion.raw.digest
+        held = await self._held(errand, companion, listed=listed)
+        if held == digest:
             return companion
-        if await self._asides.is_given_up(errand.lease, companion.reference):
+        if await self._asides.is_given_up(errand.lease, reference):
             return None
         try:
-            if not isinstance(companion.reference, Digest):
-                return await self._newest(errand, companion, companion.reference)
+            if not isinstance(reference, Digest):
+                keep = errand.keeps_conflicts
+                await self._asides.weigh(errand.lease, reference, held, digest, keep=keep)
+                return await self._newest(errand, companion, reference)
             await errand.copy(companion.closure, companion.reference, never_mind)
         except (RegistryError, ContentError) as error:
             _raise_if_worth_waiting(errand, error)
@@ -114,7 +119,9 @@ class Attacher:
         """Copy what goes by `tag`, `companion` or what it names by then, and return that; None when it is gone."""
         newest: Companion | None = companion
         for _ in range(TRIES):
-            if newest is None or (newest is not companion and await self._is_there(errand, newest, listed=False)):
+            if newest is None:
+                return None
+            if newest is not companion and await self._held(errand, newest, listed=False) == newest.raw.digest:
                 return newest
             put = TagPut(errand.origin, self._asides, errand.lease, newest, errand.may_publish)
             try:
@@ -126,14 +133,15 @@ class Attacher:
             return newest
         raise moves_too_often(errand.origin.source.name, tag)
 
-    async def _is_there(self, errand: Errand, companion: Companion, *, listed: bool) -> bool:
+    async def _held(self, errand: Errand, companion: Companion, *, listed: bool) -> Digest | None:
+        """Return what the replica has by the companion's reference, None for nothing."""
         digest, reference = companion.raw.digest, companion.reference
         if isinstance(reference, Digest):
             if self._tools.presence.knows(errand.target, digest):
-                return True
+                return digest
             if not listed:
-                return False  # where a registry has come to list by itself, it lists what is put again
-        return await held_digest(self._tools.replica, errand.target, reference) == digest
+                return None  # where a registry has come to list by itself, it lists what is put again
+        return await held_digest(self._tools.replica, errand.target, reference)
 
 
 def _raise_if_worth_waiting(errand: Errand, error: RegistryError | ContentError) -> None:

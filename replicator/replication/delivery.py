@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from replicator import manifest as manifests
 from replicator.manifest import Closure
-from replicator.model import Digest, Lease, Policy, RawManifest, Reference
+from replicator.model import Digest, Lease, RawManifest, Reference
+from replicator.policy import Policy
 from replicator.replication.asides import Asides
 from replicator.replication.attach import PATIENCE, Attacher, Errand
 from replicator.replication.closure_copy import ClosureCopy, Destination
@@ -129,6 +130,7 @@ class Delivery:
             target=order.where.target,
             copy=copy,
             may_publish=order.may_publish,
+            keeps_conflicts=order.policy.keeps_conflicts,
         )
         covered = await self._attacher.attach(errand, found)
         return Delivered(covered=covered, copied=copied)

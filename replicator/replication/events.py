@@ -17,6 +17,7 @@ class ReplicationEvent(StrEnum):
     LEASE_RENEWAL_FAILED = "lease_renewal_failed"
     SETTLE_FAILED = "settle_failed"
     MANIFEST_WITHHELD = "manifest_withheld"
+    TAG_CONFLICT = "tag_conflict"
     REFERRER_SET_ASIDE = "referrer_set_aside"
     LANE_OPENED = "lane_opened"
     LANE_HEALED = "lane_healed"

@@ -47,19 +47,22 @@ async def is_absent(replica: Holder, repository: Repository, digest: Digest) -> 
 
 
 class Held:
-    """One question to the replica, and the end of a copy that its answer makes needless."""
+    """One question to the replica, and the end of a copy that its answer makes needless.
+
+    `digest` is the answer once it is `answered`, None for nothing.
+    """
 
     def __init__(self, replica: Replica, target: Repository, reference: Reference) -> None:
         self._replica = replica
         self._target = target
         self._reference = reference
-        self._digest: Digest | None = None
+        self.digest: Digest | None = None
         self._check: Callable[[], None] = lambda: None
         self.answered = anyio.Event()
 
     async def ask(self) -> None:
         """Ask the replica. Raises RegistryError."""
-        self._digest = await held_digest(self._replica, self._target, self._reference)
+        self.digest = await held_digest(self._replica, self._target, self._reference)
         self.answered.set()
         self._check()
 
@@ -69,7 +72,7 @@ class Held:
         with anyio.CancelScope() as scope:
 
             def check() -> None:
-                if self._digest == digest and not wrote():
+                if self.digest == digest and not wrote():
                     scope.cancel()
 
             self._check = check

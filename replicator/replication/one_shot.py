@@ -10,7 +10,6 @@ from replicator.model import (
     Digest,
     IntentKey,
     Lease,
-    Policy,
     RawManifest,
     Reference,
     Repository,
@@ -18,6 +17,7 @@ from replicator.model import (
     parse_repository,
 )
 from replicator.observability.metrics import Metrics
+from replicator.policy import Policy
 from replicator.referrers import is_fallback_tag
 from replicator.replication.asides import WhenPut
 from replicator.replication.bring import Tally
@@ -101,14 +101,17 @@ class _Told:
         del lease
         self.problems.append(f"{reference}: {error}")
 
-    async def about_to_put(self, lease: Lease, tag: Tag) -> WhenPut:
+    async def about_to_put(self, lease: Lease, tag: Tag, digest: Digest) -> WhenPut:
         """Keep nothing: there is no row that could be looked at."""
-        del lease, tag
+        del lease, tag, digest
 
-        async def nothing(digest: Digest) -> None:
-            del digest
+        async def nothing() -> None:
+            pass
 
         return nothing
+
+    async def weigh(self, lease: Lease, tag: Tag, held: Digest | None, wanted: Digest, *, keep: bool) -> None:
+        """Keep nothing as it is: somebody asked for this very copy."""
 
 
 async def copy_reference(

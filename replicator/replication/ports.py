@@ -10,7 +10,6 @@ from replicator.model import (
     Intent,
     IntentKey,
     Lease,
-    Policy,
     Priority,
     RawManifest,
     Recorded,
@@ -18,11 +17,13 @@ from replicator.model import (
     Repository,
     Tag,
 )
+from replicator.policy import Policy
 from replicator.registry.capabilities import Capabilities
 from replicator.registry.resumption import Resumption
 from replicator.registry.upload_requests import UploadSession
 from replicator.store.outcome import Outcome
 from replicator.store.rows import KeptUpload, PutBeside, Row
+from replicator.store.tag_history import Entry
 
 
 class BlobReader(Protocol):
@@ -223,8 +224,8 @@ class IntentStore(BlobLocations, Protocol):
         """Keep that a tag may be put from now on by whoever has no lease of it; return when it will be looked at."""
         ...
 
-    async def end_put(self, put: PutBeside, digest: Digest, *, doubt_until: float, look_at: float) -> None:
-        """Keep that `digest` was put: it is looked at at `look_at` (Unix seconds), not at `doubt_until`."""
+    async def end_put(self, put: PutBeside, *, doubt_until: float, look_at: float) -> None:
+        """Keep that it was put: it is looked at at `look_at` (Unix seconds), not at `doubt_until`."""
         ...
 
     async def paused_since(self, replica: str) -> float | None:
@@ -241,4 +242,12 @@ class IntentStore(BlobLocations, Protocol):
 
     async def row(self, key: IntentKey) -> Row | None:
         """Return one row."""
+        ...
+
+    async def note_put(self, key: IntentKey, digest: Digest) -> None:
+        """Keep that `digest` is about to be put under a tag."""
+        ...
+
+    async def tag_history(self, key: IntentKey) -> tuple[Entry, ...]:
+        """Return what a tag was made to name, newest first."""
         ...

@@ -69,13 +69,13 @@ class TagPut:
         if await self._origin.names(tag) != self._companion.raw.digest:
             raise Moved(f"{tag} moved on")
         if self._when_put is None:
-            self._when_put = await self._asides.about_to_put(self._lease, tag)
+            self._when_put = await self._asides.about_to_put(self._lease, tag, self._companion.raw.digest)
         await self._may_publish()
 
     async def done(self) -> None:
         """Keep that it was put."""
         if self._when_put is not None:
-            await self._when_put(self._companion.raw.digest)
+            await self._when_put()
 
 
 def moves_too_often(registry: str, tag: Tag) -> RegistryError:

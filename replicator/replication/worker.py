@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.lowlevel
@@ -14,6 +14,7 @@ from replicator.observability.labels import UpdateKind
 from replicator.referrers import is_fallback_tag
 from replicator.replication.bring import Tally
 from replicator.replication.closure_copy import Destination
+from replicator.replication.conflicts import Conflicts
 from replicator.replication.copy import Copy
 from replicator.replication.delivery import Delivery, Order
 from replicator.replication.events import ReplicationEvent
@@ -77,6 +78,7 @@ class Worker:
         self._source = source
         self._prefix = prefix
         self._store = store
+        self._conflicts = Conflicts(store, tools.metrics)
         self._tags = tags
         self._policies = policies
         self._delivery = delivery
@@ -126,13 +128,33 @@ class Worker:
             return self._gone(lease)
         if await self._delivery.is_left_out(order, top):
             return self._done(lease, Result.LEFT_OUT, top)
+        keeps = order.policy.keeps_conflicts
+        if keeps:
+            await held.answered.wait()
+            await self._conflicts.refuse_foreign(lease.key, held.digest, top.digest)
+            order = replace(order, may_publish=self._unless_foreign(order, top.digest))
         job.copying = top.digest
         with held.unless_it_is(top.digest, lambda: job.wrote) as needed:
             await anyio.lowlevel.checkpoint()  # goes no further when the answer is known already
             delivered = await self._delivery.deliver(order, top)
         if needed.cancel_called:
             return await self._complete(job, order, top)
+        if held.answered.is_set() and not keeps:
+            await self._conflicts.overwritten(lease.key, held.digest, top.digest)
         return self._done(lease, Result.COPIED, top, delivered.covered)
+
+    def _unless_foreign(self, order: Order, wanted: Digest) -> Callable[[], Awaitable[None]]:
+        """Return what is asked right before a tag is put that stays as it is should somebody else have put it."""
+        key = order.lease.key
+
+        async def may_publish() -> None:
+            held = await held_digest(self._tools.replica, order.where.target, key.reference)
+            await self._conflicts.refuse_foreign(key, held, wanted)
+            if not isinstance(key.reference, Digest):
+                await self._conflicts.about_to_put(key, wanted)
+            await order.may_publish()
+
+        return may_publish
 
     async def _complete(self, job: Job, order: Order, top: RawManifest) -> Outcome:
         """Settle what the replica has already, once it also has what belongs to it."""

@@ -33,7 +33,6 @@ class Row:
 ROWS = (
     Row("replicas[].source", off=("primary",)),
     Row("rules[].deletes", off=("ignore",)),
-    Row("rules[].conflicts", off=("overwrite",)),
     Row("store.url", starting="postgresql", instead="write sqlite:////PATH"),
     Row("deletes"),
     Row("notify", off=([],)),

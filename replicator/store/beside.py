@@ -15,6 +15,7 @@ from replicator.store.rows import PutBeside
 from replicator.store.session import Session
 from replicator.store.statements import later
 from replicator.store.tables import CLEAN, intent
+from replicator.store.tag_history import What, note
 
 _ONE: ColumnElement[int] = literal_column("1")
 _row = intent.c
@@ -62,13 +63,14 @@ _PUT = Prepared(
 def begin(session: Session, put: PutBeside) -> float:
     """Keep that the tag may be put from now on: it is looked at when no such put can land any more, then returned."""
     doubt_until = session.clock.now() + DOUBT_SECONDS
+    note(session, put.key, put.digest, What.PUT)
     _write(session, put, at=doubt_until, have=None, former=None)
     return doubt_until
 
 
-def end(session: Session, put: PutBeside, digest: Digest, *, doubt_until: float, look_at: float) -> None:
+def end(session: Session, put: PutBeside, *, doubt_until: float, look_at: float) -> None:
     """Keep that the replica took it: a look at `look_at` tells whether it came late, and none at `doubt_until`."""
-    _write(session, put, at=look_at, have=digest, former=doubt_until)
+    _write(session, put, at=look_at, have=put.digest, former=doubt_until)
     session.mark_changed([put.key])
 
 

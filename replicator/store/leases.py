@@ -144,7 +144,8 @@ def _done(session: Session, lease: Lease, outcome: Done, held: dict[str, Value])
     values = {
         **held,
         "seen_generation": lease.generation,
-        "new_have": pack_digest(outcome.digest),
+        # Of a tag that the primary lost, the replica has what it had.
+        "new_have": pack_digest(lease.have if outcome.result is Result.GONE else outcome.digest),
         "look_at": outcome.look_at,
         "new_looks": outcome.looks,
     }

@@ -53,6 +53,7 @@ _COLUMNS = (
     policy.c.fingerprint,
     ignored.c.ignored_at,
     _row.delivery,
+    _row.doubt_at,
 )
 _named = (
     intent.join(repository, repository.c.id == _row.repository_id)
@@ -205,7 +206,7 @@ def locations(
 def _decoded(columns: Any) -> Row:
     key = IntentKey(columns[0], Repository(columns[1]), unpack_reference(columns[2]))
     generation, observed, want, have, since, due_at, priority, attempts, failing_since = columns[3:12]
-    reason, message, parked, missed, verify_at, looks, owner, fingerprint, ignored_at, told = columns[12:]
+    reason, message, parked, missed, verify_at, looks, owner, fingerprint, ignored_at, told = columns[12:22]
     return Row(
         key=key,
         generation=generation,
@@ -227,4 +228,5 @@ def _decoded(columns: Any) -> Row:
         fingerprint=fingerprint,
         ignored_at=ignored_at,
         delivery=unpack_delivery(told),
+        doubtful=columns[22] is not None,
     )

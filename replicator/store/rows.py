@@ -13,8 +13,9 @@ class Row:
 
     `want` is the last change's hint (None when it said none or the replica holds it), `have` what the replica held
     when last settled, `dirty_since` the start of its lag (None when clean), `due_at` when it is worked on next (None
-    when clean), `verify_at` when a clean row is looked at again, `message` the last failure in 512 characters,
-    `ignored_at` when it was decided that the replica need not have it, `delivery` the id of what told of it last.
+    when clean), `verify_at` when a clean row is looked at again, `doubtful` whether a put of ours whose outcome
+    is not known may have landed since, `message` the last failure in 512 characters, `ignored_at` when it was decided
+    that the replica need not have it, `delivery` the id of what told of it last.
     """
 
     key: IntentKey
@@ -37,6 +38,7 @@ class Row:
     fingerprint: str
     ignored_at: float | None = None
     delivery: str = ""
+    doubtful: bool = False
 
     @property
     def owed(self) -> bool:
@@ -94,9 +96,13 @@ class KeptUpload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutBeside:
-    """A tag that is put along with an image, without a lease of its own: its row, should there be none yet."""
+    """A tag that is put along with an image, without a lease of its own: its row, should there be none yet.
+
+    `digest` is what it is to name.
+    """
 
     key: IntentKey
+    digest: Digest
     priority: Priority
     fingerprint: str
     delivery: str = ""

@@ -20,10 +20,11 @@ from replicator.store.migrate import migrate
 from replicator.store.outcome import Outcome
 from replicator.store.rows import KeptUpload, PutBeside, Row, StoreSummary, Unreadable
 from replicator.store.session import Session
+from replicator.store.tag_memory import TagMemory
 from replicator.store.writer import BACKLOG, Listener, StoreObserver
 
 
-class SqliteStore(Decisions):
+class SqliteStore(Decisions, TagMemory):
     """Keeps intents durably. All methods raise StoreError when the database or its writer thread fails.
 
     Times are Unix seconds by the clock's `now`, leases run by its `monotonic`. What a method changed is on disk
@@ -111,11 +112,9 @@ class SqliteStore(Decisions):
         """Keep that a tag may be put from now on by whoever has no lease of it; return when it will be looked at."""
         return await self._writer.submit(partial(beside.begin, put=put))
 
-    async def end_put(self, put: PutBeside, digest: Digest, *, doubt_until: float, look_at: float) -> None:
-        """Keep that the replica took `digest`: it is looked at at `look_at` (Unix seconds), not at `doubt_until`."""
-        await self._writer.submit(
-            partial(beside.end, put=put, digest=digest, doubt_until=doubt_until, look_at=look_at)
-        )
+    async def end_put(self, put: PutBeside, *, doubt_until: float, look_at: float) -> None:
+        """Keep that the replica took it: it is looked at at `look_at` (Unix seconds), not at `doubt_until`."""
+        await self._writer.submit(partial(beside.end, put=put, doubt_until=doubt_until, look_at=look_at))
 
     async def next_due(self, replica: str, least: Priority = Priority.LOW) -> float | None:
         """Return when the next free row or look, at least as urgent as that, is due; None when there is none."""

@@ -215,6 +215,26 @@ It ends with a change that names another `digest` than it was about (NULL: with 
 owed and `backfill` whether that was no lag, and both are so again when the decision is taken back.
 """
 
+tag_history = Table(
+    "tag_history",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("replica", Text, nullable=False),
+    Column("repository_id", Integer, ForeignKey("repository.id"), nullable=False),
+    Column("reference", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("at", Float, nullable=False),
+)
+"""What tags were made to name (tag_history.py), bounded."""
+Index(
+    "tag_history_tag",
+    tag_history.c.replica,
+    tag_history.c.repository_id,
+    tag_history.c.reference,
+    tag_history.c.id,
+)
+
 lane = Table(
     "lane",
     metadata,

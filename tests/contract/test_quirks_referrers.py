@@ -9,8 +9,9 @@ from aiohttp import web
 from replicator import referrers
 from replicator.clock import SystemClock
 from replicator.errors import RegistryError
-from replicator.model import Digest, Policy, RawManifest, Tag, parse_repository
+from replicator.model import Digest, RawManifest, Tag, parse_repository
 from replicator.observability.metrics import Metrics, Scope
+from replicator.policy import Policy
 from replicator.registry.client import open_registry
 from replicator.replication.one_shot import CopyReport, Order, copy_reference
 from replicator.replication.shared_reads import SharedReads

@@ -116,6 +116,12 @@ async def fail_at_the_replica(here: Scene) -> None:
     line.clear()
 
 
+async def meet_a_conflict(here: Scene) -> None:
+    await push(here.site.url("us"), "team/app", "v20", make_image("foreign"))
+    await here.push("team/app", "v20")
+    await here.asker.until(["ReplicatorConflicts"])
+
+
 async def fail_at_the_door(here: Scene) -> None:
     known = await here.push("team/app", "v11")
     await here.site.arrived("team/app", "v11", known.digest, within=30, on=["us"])
@@ -169,6 +175,7 @@ async def test_every_panel_and_rule_has_data_when_the_daemon_works_or_when_it_fa
         here.site.lines["primary"].add(Answer(path="/tags/list", times=None, status=500))
 
         await fail_at_the_replica(here)
+        await meet_a_conflict(here)
         await fail_at_the_door(here)
         await here.asker.until(["ReplicatorSourceBlind", "replication.json 62"])
         await be_paused(here)

@@ -17,7 +17,7 @@ from replicator.store.leases import DOUBT_SECONDS
 from replicator.store.outcome import Done, Outcome, Parked, Result, Retry
 from replicator.store.rows import PutBeside, ReplicaSummary
 from replicator.store.sqlite import SqliteStore
-from tests.property.store_model import CHANGES, EVENTS, OUTCOMES, REPLICAS, Model
+from tests.property.store_model import CHANGES, DIGESTS, EVENTS, OUTCOMES, REPLICAS, Model
 from tests.support.fake_clock import FakeClock
 
 T = TypeVar("T")
@@ -300,13 +300,13 @@ class StoreMachine(RuleBasedStateMachine):
         """Put a tag without its lease; None stands for an answer that never comes."""
         new = Model(generation=1, observed=1, fingerprint="p", priority=Priority.NORMAL)
         row = self.rows.setdefault(key, new)
-        put = PutBeside(key=key, priority=Priority.NORMAL, fingerprint="p")
+        put = PutBeside(key=key, digest=digest or DIGESTS[0], priority=Priority.NORMAL, fingerprint="p")
         doubt_until = self.run(self.store.begin_put(put))
         assert doubt_until == self.clock.now() + DOUBT_SECONDS
         row.put_beside(None, doubt_until, None)
         if digest is not None:
             look_at = self.clock.now() + after
-            self.run(self.store.end_put(put, digest, doubt_until=doubt_until, look_at=look_at))
+            self.run(self.store.end_put(put, doubt_until=doubt_until, look_at=look_at))
             row.put_beside(digest, look_at, doubt_until)
 
     def make_due(self, replica: str, parked: bool) -> None:

@@ -11,12 +11,12 @@ from replicator.model import (
     Digest,
     IntentKey,
     Platform,
-    Policy,
     Priority,
     Reference,
     parse_reference,
     parse_repository,
 )
+from replicator.policy import Policy
 from replicator.routing import Router
 from replicator.settings.schema import PrimarySettings, ReplicaSettings, Rule, Settings, Webhooks
 

@@ -177,9 +177,9 @@ async def test_who_is_fenced_off_covers_nothing(store: Store, life: Life) -> Non
 
 async def beside(store: Store, life: Life, digest: Digest = A, key: IntentKey = TAG, after: float = 1.0) -> None:
     """Put a tag along with an image, and have it looked at `after` that many seconds."""
-    put = PutBeside(key=key, priority=Priority.NORMAL, fingerprint="policy", delivery=DELIVERY)
+    put = PutBeside(key=key, digest=digest, priority=Priority.NORMAL, fingerprint="policy", delivery=DELIVERY)
     doubt_until = await store.begin_put(put)
-    await store.end_put(put, digest, doubt_until=doubt_until, look_at=life.clock.now() + after)
+    await store.end_put(put, doubt_until=doubt_until, look_at=life.clock.now() + after)
 
 
 async def test_a_tag_that_was_put_without_a_lease_is_looked_at_and_is_no_lag(store: Store, life: Life) -> None:
@@ -195,7 +195,7 @@ async def test_a_tag_that_was_put_without_a_lease_is_looked_at_and_is_no_lag(sto
 
 async def test_one_of_which_no_answer_came_is_looked_at_when_it_can_land_no_more(store: Store, life: Life) -> None:
     await copied(store, life, B)
-    await store.begin_put(PutBeside(key=TAG, priority=Priority.NORMAL, fingerprint="policy"))
+    await store.begin_put(PutBeside(key=TAG, digest=A, priority=Priority.NORMAL, fingerprint="policy"))
     store = await life.start()
     row = await store.row(TAG)
     assert row is not None
@@ -204,7 +204,7 @@ async def test_one_of_which_no_answer_came_is_looked_at_when_it_can_land_no_more
 
 async def test_what_it_may_become_is_not_taken_for_what_is_there(store: Store, life: Life) -> None:
     """An event of what was never put is not "known"."""
-    await store.begin_put(PutBeside(key=TAG, priority=Priority.NORMAL, fingerprint="policy"))
+    await store.begin_put(PutBeside(key=TAG, digest=A, priority=Priority.NORMAL, fingerprint="policy"))
     assert await store.record([life.intent()]) == (Recorded.ACCEPTED,)
     assert (await leased(store)).have is None
 

@@ -55,7 +55,6 @@ def test_everything_not_supported_yet_is_refused() -> None:
         ".deletes: not",
         ".notify: enum",
         ".replicas[1].source: enum",
-        ".rules[0].conflicts: enum",
         ".rules[0].deletes: enum",
     ]
 

@@ -19,7 +19,7 @@ FUTURE: dict[str, Any] = {
         {"name": "eu-north", "url": "https://north.example.com", "source": "eu-west"},
     ],
     "rules": [
-        {"deletes": "propagate", "conflicts": "keep"},
+        {"deletes": "propagate"},
     ],
     "deletes": {"grace": "2h", "protect": ["**:prod-*"], "breaker": {"count": 10, "percent": 1.5}},
     "notify": [{"url": "https://deploy.example.com/arrived", "events": ["parked", "late"]}],
@@ -32,7 +32,7 @@ def test_the_schema_knows_what_the_rows_refuse() -> None:
     assert settings.primary.bandwidth == 100 << 20
     assert settings.replicas[1].source == "eu-west"
     rule = settings.rules[0]
-    assert (rule.deletes, rule.conflicts) == ("propagate", "keep")
+    assert rule.deletes == "propagate"
     assert settings.deletes is not None
     assert (settings.deletes.grace, settings.deletes.breaker.percent) == (7200.0, 1.5)
     assert settings.notify[0].events == ("parked", "late")
@@ -63,7 +63,6 @@ def test_each_use_is_a_mistake_and_taken_out_of_the_data() -> None:
     assert [mistake.path for mistake in found] == [
         ("replicas", 1, "source"),
         ("rules", 0, "deletes"),
-        ("rules", 0, "conflicts"),
         ("deletes",),
         ("notify",),
     ]

@@ -73,6 +73,9 @@ def rows(revision: str) -> dict[str, list[dict[str, Any]]]:
     if revision >= "0006":
         key = {"replica": "us", "repository_id": 7, "reference": pack_reference(CLEAN.reference)}
         filled["ignored"] = [{**key, "digest": pack_digest(APP), "since": 44.5, "ignored_at": 45.5}]
+    if revision >= "0007":
+        entry = {"reference": pack_reference(CLEAN.reference), "digest": pack_digest(OLD), "what": "put", "at": 20.5}
+        filled["tag_history"] = [{"id": 3, "replica": "us", "repository_id": 7, **entry}]
     return filled
 
 
