@@ -62,6 +62,10 @@ prove: $(READY) tools ## the long proof; prints what it showed
 	@tests/tools/get-schemas.sh $(PY) || echo "what needs the schemas of Kubernetes is skipped" >&2
 	@$(PY) -m pytest -m prove -s -v -o timeout=0 --durations=0 $(ARGS)
 
+.PHONY: soak
+soak: $(READY) ## whole simulated runs, SEEDS=20000 of them from FIRST=1 on
+	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) $(ARGS)
+
 .PHONY: demo
 demo: $(READY) ## a primary, two replicas and the daemon, to push into (ONCE=1: check and leave)
 	@tests/tools/get-programs.sh --or-containers docker-registry

@@ -1,0 +1,1 @@
+"""The daemon's core run whole in virtual time, over and over, with trouble that a seed decides."""

@@ -1,0 +1,140 @@
+"""Deliberate breaks of the code, each of which must be noticed: a guarantee that nobody watches is none.
+
+A mutation replaces one piece of text in one module. It is noticed by the simulation (within `SEEDS` runs) or, where
+its damage needs what is not simulated, by the tests that it names.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SEEDS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One break: `old` becomes `new` in `module`; `tests` notice it, the simulation where there are none."""
+
+    name: str
+    module: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The module that it breaks."""
+        return ROOT / "replicator" / self.module
+
+
+MUTATIONS = (
+    Mutation(
+        "a change that comes while its row is worked on is lost",
+        "store/statements.py",
+        "dirty_since=case((_NO_NEWER_CHANGE, null()), else_=func.coalesce(_row.next_dirty_since, _row.dirty_since)),",
+        "dirty_since=null(),",
+    ),
+    Mutation(
+        "a lease that was taken over still settles",
+        "store/statements.py",
+        '_MINE = and_(_THIS, _row.lease_epoch == bindparam("epoch"), _LEASED)',
+        '_MINE = and_(_THIS, bindparam("epoch") == bindparam("epoch"))',
+        tests=("tests/contract/store",),
+    ),
+    Mutation(
+        "a put without a lease leaves no trace",
+        "store/leases.py",
+        "if settled or (outcome.wrote and _taint(session, lease, outcome)):",
+        "if settled:",
+        tests=("tests/contract/store", "tests/property/test_store_machine.py"),
+    ),
+    Mutation(
+        "nobody looks a second time",
+        "replication/worker.py",
+        "look_at = None if lease.digest in {None, digest} else self._look_at(lease.looks)",
+        "look_at = None",
+    ),
+    Mutation(
+        "the tag is put before the blobs are there",
+        "replication/copy.py",
+        "            await self._bring(bringer, plan)\n            for wave",
+        "            await self._put(plan.top)\n            await self._bring(bringer, plan)\n            for wave",
+    ),
+    Mutation(
+        "children of an index are taken for present",
+        "plan.py",
+        "        if not _skipped(manifest, facts):\n            waves",
+        "        if False:\n            waves",
+    ),
+    Mutation(
+        "the last bytes of a blob are passed on unproven",
+        "replication/blob_read.py",
+        "if end == self.blob.size and self._hasher.hexdigest() != self.blob.digest.encoded:",
+        "if False:",
+    ),
+    Mutation(
+        "whoever waits for another's upload believes that it succeeded",
+        "replication/bring.py",
+        "        if self._tools.presence.proven(self._target, digest):\n            how",
+        "        if read is not None and shared is None or self._tools.presence.proven(self._target, digest):\n"
+        "            how",
+    ),
+    Mutation(
+        "a failed update is never tried again",
+        "store/statements.py",
+        'due_at=case((_STILL_OWED, bindparam("at")), else_=_row.due_at),',
+        'due_at=case((_STILL_OWED, bindparam("at") + 1e9), else_=_row.due_at),',
+    ),
+    Mutation(
+        "sweeps do not ask for digests",
+        "sweep/examine.py",
+        "differences += await self._ask(listed.repository, result.questions)",
+        "pass",
+    ),
+    Mutation(
+        "sweeps do not see tags that no event told of",
+        "sweep/compare.py",
+        "    if row is None:\n        # One event",
+        "    if row is None:\n        return None\n        # One event",
+    ),
+    Mutation(
+        "leases of a process that was killed are never given out again",
+        "store/statements.py",
+        '_FREE = or_(_row.lease_owner.is_(None), _row.lease_until <= bindparam("monotonic"))',
+        '_FREE = or_(_row.lease_owner.is_(None), bindparam("monotonic").is_(None))',
+        tests=("tests/contract/store", "tests/property/test_store_machine.py"),
+    ),
+    Mutation(
+        "an older signature is put over a newer one",
+        "replication/tag_put.py",
+        "if await self._origin.names(tag) != self._companion.raw.digest:",
+        "if False:",
+        tests=("tests/unit/replication/test_companions.py", "tests/unit/replication/test_companions_trouble.py"),
+    ),
+)
+
+
+def noticed(mutation: Mutation, folder: Path) -> tuple[bool, str]:
+    """Say whether the break is noticed, and what was said; the broken copy lies in `folder`."""
+    shutil.copytree(ROOT / "replicator", folder / "replicator", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("tests", "config", "docs", "grafana", "build", "pyproject.toml"):
+        if (ROOT / name).exists():
+            (folder / name).symlink_to(ROOT / name)
+    broken = folder / "replicator" / mutation.module
+    broken.write_text(mutation.path.read_text().replace(mutation.old, mutation.new))
+    command = [sys.executable, "-m", "tests.simulation", "--seeds", str(SEEDS), "--first", "0", "--until-one-fails"]
+    if mutation.tests:
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutation.tests]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode == 1, done.stdout + done.stderr

@@ -1,0 +1,293 @@
+"""Whole runs from a seed: the real lanes, workers, sweeps and store over registries in memory; time is virtual.
+
+Connections break before and after a request was done, answers are lost, bytes turn, replicas are down; events are
+early, late, doubled, in the wrong order or lost; the daemon is stopped and killed between any two requests, or
+another takes over while it still runs. Tags move and are deleted throughout.
+
+Invariants: an acknowledged event is never lost (G1), no reference of a careless replica ever names incomplete or
+wrong content (G2, G3), and when the weather clears each tag is what was pushed last, on every replica (G4), also
+where no event told (G5). In every second run rules say `referrers: true`: images are signed over and over by
+cosign's tags, and others refer to them. In two of four there are sweeps, and events are lost.
+"""
+
+import asyncio
+import random
+from pathlib import Path
+
+from structlog.testing import capture_logs
+
+from replicator import referrers
+from replicator.model import Digest, RawManifest, Reference, Repository, Tag, parse_repository, parse_tag
+from tests.simulation.sweeping import Sweeping
+from tests.simulation.weather import Blow, Weather
+from tests.support.content import Content, make_blob, make_image, make_index
+from tests.unit.replication.rig import Rig, running_rig
+from tests.unit.replication.support import ModelRegistry
+
+STEPS = 60
+NAMES = ("eu", "us", "ap")
+REPOSITORIES = [parse_repository(f"team/app-{n}") for n in range(3)]
+TAGS = [parse_tag(name) for name in ("latest", "v1")]
+LAYERS = [make_blob(f"layer {n}", 3_000 * n) for n in range(6)]
+IMAGES = [make_image(f"image {n}", [LAYERS[n % 6], LAYERS[(n * 2) % 6], 500 + n]) for n in range(8)]
+CONTENTS: list[Content] = [
+    *IMAGES,
+    make_index(IMAGES[:2]),
+    make_index([IMAGES[2], make_index(IMAGES[1:4])]),
+    make_index([*IMAGES[5:7], make_image("own", [LAYERS[1], 99], docker=True)]),
+]
+SIGNATURES = [make_image(f"signature {n}", [700 + n]) for n in range(4)]
+
+
+class Run:
+    """One run of one seed."""
+
+    def __init__(self, rig: Rig, seed: int) -> None:
+        self.rig = rig
+        self.rng = random.Random(seed)
+        self.blow = Blow()
+        self.weather = [Weather(rig, one, self.rng, self.blow) for one in (rig.source, *rig.replicas.values())]
+        self.sweeping = Sweeping(rig, self.rng) if seed // 2 % 2 else None
+        self.late: list[tuple[Repository, Tag, Content]] = []
+        self.untold: list[tuple[Repository, Reference, Digest | None, float]] = []
+        self.zombies: list[asyncio.Task[None]] = []
+        self.referring: set[tuple[Repository, Digest, Digest]] = set()
+        self.contents = CONTENTS
+        self.choices = ["push"] * 6 + ["early", "twice", "tag", "delete", "weather", "weather"]
+        self.choices += ["crash", "kill", "blow", "takeover"]
+        if rig.settings.rules:
+            self.choices += ["sign"] * 5 + ["attach"]
+            # Few, so that what is signed anew is often on its way just then.
+            self.contents = self.rng.sample(CONTENTS, 2)
+            for one in (rig.source, *rig.replicas.values()):
+                one.has_referrers_api = self.rng.random() < 0.5
+
+    def start(self) -> None:
+        """Start the daemon over what is on the disk."""
+        self.rig.start()
+        if self.sweeping is not None:
+            self.sweeping.start()
+
+    async def step(self) -> None:
+        """Let one thing happen, and a little time pass."""
+        self._write_late_tags()
+        await self._tell(self.rng.randrange(len(self.untold) + 1))
+        what = self.rng.choice(self.choices)
+        if what in {"push", "early", "twice"}:
+            await self._push(early=what == "early", times=3 if what == "twice" else 1)
+        elif what == "delete":
+            await self._delete()
+        elif what == "sign":
+            await self._sign(early=self.rng.random() < 0.3)
+        elif what == "attach":
+            await self._attach()
+        elif what == "weather":
+            one = self.rng.choice(self.weather)
+            one.down = one.registry is not self.rig.source and self.rng.random() < 0.3
+            one.faults = self.rng.choice([0.0, 0.02, 0.1])
+        elif what in {"crash", "kill", "blow"}:
+            await self._end(what)
+        elif what == "takeover":
+            await self._take_over()
+        await self._pass_time(self.rng.randrange(4))
+
+    async def _pass_time(self, turns: int) -> None:
+        for _ in range(turns):
+            self.rig.clock.advance(self.rng.choice([0.01, 0.3, 2.0, 20.0]))
+            await self.rig.moment()
+
+    async def _end(self, how: str) -> None:
+        """End the daemon and start it anew; by a blow it ends between two requests, wherever that is."""
+        if how == "blow":
+            await self._push(early=False, times=1)
+            self.blow.requests = self.rng.randrange(60)
+            for _ in range(20):
+                if self.blow.struck:
+                    break
+                await self._pass_time(1)
+            self.blow.dying = True
+        await self._end_zombies()
+        if self.sweeping is not None:
+            await self.sweeping.end()
+        if how == "crash":
+            await self.rig.crash()
+            self.rig.new_engine()
+        else:
+            await self.rig.kill()
+        self.blow.requests, self.blow.dying = None, False
+        if how == "crash":
+            self.rig.start()
+        if self.sweeping is not None:
+            self.sweeping.start()
+
+    async def _take_over(self) -> None:
+        """Let the daemon lose its leases while it works, and another work beside it, until one of them ends."""
+        if self.rig.running is None or len(self.zombies) > 1:
+            return
+        self.rig.store.broken = frozenset({"renew"})
+        self.zombies.append(self.rig.running)
+        self.rig.new_engine()
+        self.rig.start()
+        await self._pass_time(5)
+        self.rig.store.broken = frozenset()
+
+    async def _end_zombies(self) -> None:
+        for one in self.zombies:
+            one.cancel()
+        if self.zombies:
+            await asyncio.wait(self.zombies)
+        self.zombies.clear()
+
+    async def _hear(
+        self, repository: Repository, reference: Reference, digest: Digest | None, *, hold: float = 0.0
+    ) -> None:
+        """Let an event come: now, after others, or never."""
+        chance = self.rng.random()
+        if chance < 0.15:
+            self.untold.append((repository, reference, digest, hold))
+        elif chance > 0.9 and self.sweeping is not None and not isinstance(reference, Digest):
+            return
+        else:
+            await self.rig.event(repository, reference, digest, hold=hold)
+
+    async def _tell(self, count: int) -> None:
+        """Tell of `count` events that were on their way, in any order."""
+        self.rng.shuffle(self.untold)
+        for _ in range(count):
+            repository, reference, digest, hold = self.untold.pop()
+            await self.rig.event(repository, reference, digest, hold=hold)
+
+    async def _delete(self) -> None:
+        """Delete a tag from the primary."""
+        repository, tag = self.rng.choice(REPOSITORIES), self.rng.choice(TAGS)
+        if self.rig.source.tags.pop((repository, tag), None) is not None:
+            await self._hear(repository, tag, None)
+
+    def _write_late_tags(self) -> None:
+        # Within a minute: later than the last look nobody but a sweep could find it.
+        for repository, tag, content in self.late:
+            self.rig.source.hold(repository, content, tag)
+        self.late.clear()
+
+    async def _push(self, *, early: bool, times: int) -> None:
+        """Push to the primary; an early event is told before the tag is written, as Distribution does."""
+        repository, tag = self.rng.choice(REPOSITORIES), self.rng.choice(TAGS)
+        content = self.rng.choice(self.contents)
+        references: list[Reference] = [one.digest for one in content.manifests()[:-1]]
+        self.rig.source.hold(repository, content)
+        for reference in references:
+            await self._hear(repository, reference, None, hold=5.0)
+        if early:
+            self.late.append((repository, tag, content))
+        else:
+            self.rig.source.hold(repository, content, tag)
+        for _ in range(times):
+            await self._hear(repository, tag, content.digest)
+
+    async def _sign(self, *, early: bool) -> None:
+        """Replace what is under a tag of cosign."""
+        repository, content = self.rng.choice(REPOSITORIES), self.rng.choice(SIGNATURES)
+        tag = referrers.cosign_tags(self.rng.choice(self.contents).digest)[0]
+        if early:
+            self.late.append((repository, tag, content))
+        else:
+            self.rig.source.hold(repository, content, tag)
+        await self._hear(repository, tag, content.digest)
+
+    async def _attach(self) -> None:
+        """Push what refers to an image; where there is no API the client keeps the list."""
+        source, repository, subject = self.rig.source, self.rng.choice(REPOSITORIES), self.rng.choice(self.contents)
+        named = {"mediaType": subject.media_type, "digest": str(subject.digest), "size": len(subject.body)}
+        one = make_image(f"referrer {self.rng.randrange(4)}", [300], extra={"subject": named})
+        source.hold(repository, one)
+        self.referring.add((repository, one.digest, subject.digest))
+        await self.rig.event(repository, one.digest, None, hold=5.0)
+        tag = referrers.fallback_tag(subject.digest)
+        held = source.tags.get((repository, tag))
+        entries = [referrers.entry_of(RawManifest(one.media_type, one.digest, one.body))]
+        merged = referrers.merge(None if held is None else source.manifests[repository, held], entries)
+        if not source.has_referrers_api and merged is not None:
+            source.manifests[repository, merged.digest] = merged
+            source.tags[repository, tag] = merged.digest
+            await self.rig.event(repository, tag, merged.digest)
+
+    async def clear_up(self) -> None:
+        """Let the sun shine until nothing is owed, no look is to come, and sweeps have compared all."""
+        self._write_late_tags()
+        await self._tell(len(self.untold))
+        await self._end_zombies()
+        for one in self.weather:
+            one.down, one.faults = False, 0.0
+        cleared_at = self.rig.clock.now()
+
+        async def settled() -> bool:
+            return (self.sweeping is None or await self.sweeping.saw_all_since(cleared_at)) and await self._settled()
+
+        await self.rig.until(settled, what="all is done", step=7.0)
+
+    async def end(self) -> None:
+        """End what runs beside the rig."""
+        await self._end_zombies()
+        if self.sweeping is not None:
+            await self.sweeping.end()
+
+    async def _settled(self) -> bool:
+        summary = await self.rig.store.summary()
+        looks = sum(summary.replica(name).looks for name in NAMES)
+        return not looks and await self.rig.is_quiet()
+
+    def differences(self) -> list[str]:
+        """Return where a replica is not what the primary is, and what was ever incomplete."""
+        found = [broken for one in self.weather for broken in one.broken]
+        for name, replica in self.rig.replicas.items():
+            for (repository, tag), digest in self.rig.source.tags.items():
+                if referrers.is_fallback_tag(tag):
+                    continue  # the replica's list is its own
+                if replica.tags.get((repository, tag)) != digest or not replica.complete(repository, tag):
+                    found.append(f"{name} {repository}:{tag} is {replica.tags.get((repository, tag))}, not {digest}")
+            found += [
+                f"{name} does not list {one} for {subject} in {repository}"
+                for repository, one, subject in self.referring
+                if not replica.complete(repository, one) or not lists(replica, repository, subject, one)
+            ]
+            found += [f"{name} was offered wrong bytes of {digest}" for digest in replica.corrupt]
+        return found
+
+
+def lists(replica: ModelRegistry, repository: Repository, subject: Digest, referrer: Digest) -> bool:
+    """Say whether a registry that holds `referrer` lists it: by itself where it has the API."""
+    held = replica.tags.get((repository, referrers.fallback_tag(subject)))
+    listed = None if held is None else replica.manifests[repository, held]
+    return replica.has_referrers_api or (listed is not None and str(referrer).encode() in listed.body)
+
+
+async def simulate(seed: int, folder: Path) -> None:
+    """Run one seed over a store in `folder`. Raises AssertionError that names the command which runs it again."""
+    try:
+        with capture_logs():
+            await _simulate(seed, folder)
+    except AssertionError as error:
+        raise AssertionError(f"seed {seed}: {error}\nto run it again: make soak SEEDS=1 FIRST={seed}") from error
+
+
+async def _simulate(seed: int, folder: Path) -> None:
+    rules = [{"referrers": True}] if seed % 2 else []
+    async with running_rig(folder, NAMES, workers=4, rules=rules) as rig:
+        run = Run(rig, seed)
+        try:
+            run.start()
+            for _ in range(STEPS):
+                await run.step()
+                assert rig.running is not None
+                assert not rig.running.done(), rig.running
+            await run.clear_up()
+        finally:
+            await run.end()
+        assert rig.source.tags
+        assert run.differences() == []
+        for name in NAMES:
+            assert (await rig.owed(name)).since is None
+        left = {row.key.reference for row in await rig.store.rows(limit=1000)}
+        assert {one for one in left if not rules or isinstance(one, Digest) or not one.startswith("sha256-")} <= set(
+            TAGS
+        )
