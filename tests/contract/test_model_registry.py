@@ -10,7 +10,7 @@ from replicator.clock import SystemClock
 from replicator.errors import ContentError, NotFound
 from replicator.model import Descriptor, RawManifest, Repository, parse_repository, parse_tag
 from replicator.registry.capabilities import Capability
-from replicator.registry.client import open_registry
+from replicator.registry.client import RegistryClient, open_registry
 from replicator.replication.ports import Replica, Source
 from replicator.settings.registries import ReplicaSettings
 from tests.support.content import Blob, make_blob, make_image
@@ -29,7 +29,7 @@ class Both(Source, Replica, Protocol):
 
 
 @asynccontextmanager
-async def over_http() -> AsyncIterator[Both]:
+async def over_http() -> AsyncIterator[RegistryClient]:
     async with run_permissive() as server:
         settings = ReplicaSettings.model_validate({"name": "eu", "url": server.url})
         async with open_registry(settings, clock=SystemClock()) as client:

@@ -77,6 +77,12 @@ MUTATIONS = (
         "if False:",
     ),
     Mutation(
+        "a small blob is passed on unproven",
+        "replication/small_reads.py",
+        "if Digest.of(bytes(data), blob.digest.algorithm) != blob.digest:",
+        "if False:",
+    ),
+    Mutation(
         "whoever waits for another's upload believes that it succeeded",
         "replication/bring.py",
         "        if self._tools.presence.proven(self._target, digest):\n            how",
@@ -85,9 +91,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a failed update is never tried again",
-        "store/statements.py",
-        'due_at=case((_STILL_OWED, bindparam("at")), else_=_row.due_at),',
-        'due_at=case((_STILL_OWED, bindparam("at") + 1e9), else_=_row.due_at),',
+        "replication/worker.py",
+        "return kind(at=again.at, reason",
+        "return kind(at=again.at + 1e9, reason",
     ),
     Mutation(
         "sweeps do not ask for digests",

@@ -48,7 +48,7 @@ class Weather:
         self.broken: list[str] = []
         registry.hook = self
         registry.tamper = self.tamper
-        registry.chunk = 1_000
+        registry.chunk = 3_500
 
     async def __call__(self, call: Call) -> None:
         """Check what a manifest just put names, then let the weather have its way."""
