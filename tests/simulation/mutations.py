@@ -37,6 +37,7 @@ MUTATIONS = (
         "store/statements.py",
         "dirty_since=case((_NO_NEWER_CHANGE, null()), else_=func.coalesce(_row.next_dirty_since, _row.dirty_since)),",
         "dirty_since=null(),",
+        tests=("tests/contract/store",),
     ),
     Mutation(
         "a lease that was taken over still settles",
