@@ -5,18 +5,14 @@ from pydantic import Field, ValidationInfo, model_validator
 from replicator.settings.clouds import AwsLogin, AzureLogin, GcpLogin
 from replicator.settings.fields import Duration, HeaderName, HttpsUrl, Many, QueryName, TopicArn, UserName, refuse
 from replicator.settings.files import DockerConfigFile, SecretFile, SecretFiles, SecretVariable
+from replicator.settings.logins import TokenLogin
 from replicator.settings.secrets import Secret, standard_webhooks_key
 from replicator.settings.section import Section
 
 
-class Credentials(Section):
+class Credentials(TokenLogin):
     """One way to log in to a registry: user name and password, or a token, or an identity token."""
 
-    username: UserName | None = Field(None, description="User name; goes with a password.")
-    password_file: SecretFile | None = Field(None, description="File that holds the password.")
-    password_env: SecretVariable | None = Field(None, description="Environment variable that holds the password.")
-    token_file: SecretFile | None = Field(None, description="File that holds a token sent as Bearer as it is.")
-    token_env: SecretVariable | None = Field(None, description="Environment variable that holds such a token.")
     identity_token_file: SecretFile | None = Field(
         None, description="File that holds an identity (refresh) token, exchanged for short ones."
     )
@@ -33,16 +29,6 @@ class Credentials(Section):
     gcp: GcpLogin | None = Field(
         None, description="Log in to Google Artifact Registry as an identity of Google Cloud."
     )
-
-    @property
-    def password(self) -> Secret | None:
-        """The password, wherever it is."""
-        return self.password_file or self.password_env
-
-    @property
-    def token(self) -> Secret | None:
-        """The token that is sent as Bearer as it is, wherever it is."""
-        return self.token_file or self.token_env
 
     @property
     def identity_token(self) -> Secret | None:

@@ -9,20 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, InstanceOf, PlainSerializer, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from replicator.errors import NameInvalid
 from replicator.model import parse_repository, shown
-from replicator.settings import units
+from replicator.settings import addresses, units
+from replicator.settings.addresses import HOST_PORT, MAX_PORT
 from replicator.settings.patterns import compile_pattern
 
 T = TypeVar("T")
 
-_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
-_HOST_PORT = re.compile(rf"({_HOST})(?::([0-9]{{1,5}}))?")
 _PLAIN_PATH = re.compile(r"/(?:[A-Za-z0-9._~-]+(?:/[A-Za-z0-9._~-]+)*)?")
 _REPLICA_NAME = re.compile(r"[a-z0-9-]{1,63}")
 _ENDPOINT_NAME = re.compile(r"[A-Za-z0-9._~-]{1,63}")
@@ -34,7 +32,6 @@ _POST_URL = re.compile(r"https?://[^/?#@\s]+(?:/[^?#@\s]*)?")
 _HTTPS_URL = re.compile(r"https://[^/?#@\s]+(?:/[^?#@\s]*)?")
 _TOPIC = re.compile(r"arn:aws[a-z-]{0,16}:sns:[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}:[0-9]{12}:[A-Za-z0-9_.-]{1,256}")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
-_MAX_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +93,8 @@ def _anchored(regex: re.Pattern[str]) -> str:
 
 def _url(text: str) -> str:
     """Return the URL of a registry as scheme and host. Never shows it: it may hold a password."""
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
+    parts = addresses.split(text)
+    if parts is None:
         refuse("is not a URL", "write https://HOST or https://HOST:PORT")
     if parts.scheme not in {"http", "https"}:
         refuse("does not start with https:// or http://", "write https://HOST or https://HOST:PORT")
@@ -111,14 +106,14 @@ def _url(text: str) -> str:
         refuse(
             "holds a path", "write only https://HOST or https://HOST:PORT; repository_prefix: puts names below a path"
         )
-    if not _HOST_PORT.fullmatch(parts.netloc) or port == 0:
+    if not addresses.names_server(parts, HOST_PORT):
         refuse("names no valid host", "write https://HOST or https://HOST:PORT")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    return addresses.written(parts)
 
 
 def _host(text: str) -> str:
-    match = _HOST_PORT.fullmatch(text)
-    if not match or int(match[2] or 1) > _MAX_PORT:
+    match = HOST_PORT.fullmatch(text)
+    if not match or int(match[2] or 1) > MAX_PORT:
         refuse("is not a host", "write HOST or HOST:PORT, without https:// and without a path")
     return text.lower()
 
@@ -164,8 +159,8 @@ class ListenAddress:
 def _listen(value: Any) -> Any:
     if isinstance(value, ListenAddress):
         return value
-    match = _HOST_PORT.fullmatch(value) if isinstance(value, str) else None
-    if not match or match[2] is None or int(match[2]) > _MAX_PORT:
+    match = HOST_PORT.fullmatch(value) if isinstance(value, str) else None
+    if not match or match[2] is None or int(match[2]) > MAX_PORT:
         refuse("is not an address to listen on", "write HOST:PORT, as in 0.0.0.0:8080")
     return ListenAddress(match[1].strip("[]"), int(match[2]))
 
@@ -209,7 +204,7 @@ Frequency = Annotated[
 """How often a second; written as `10/s`."""
 Url = Annotated[str, _text(_url), _schema("URL", pattern="^https?://[^/?#@]+/?$")]
 """Scheme and host of a registry, without a slash at the end."""
-Host = Annotated[str, _text(_host), _schema("host", pattern=_anchored(_HOST_PORT))]
+Host = Annotated[str, _text(_host), _schema("host", pattern=_anchored(HOST_PORT))]
 """`host` or `host:port`, lower case."""
 ReplicaName = Annotated[
     str,

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
 from pydantic import (
     BeforeValidator,
@@ -18,17 +17,17 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from replicator.settings.fields import Many, UserName, refuse
-from replicator.settings.files import FilePath, SecretFile, SecretVariable
-from replicator.settings.secrets import Secret
-from replicator.settings.section import Section
+from replicator.settings import addresses
+from replicator.settings.addresses import INNER_HOST_PORT
+from replicator.settings.fields import Many, refuse
+from replicator.settings.files import FilePath
+from replicator.settings.logins import PasswordLogin
 
 ENVIRONMENT: Final = "environment"
 """The word for: what HTTPS_PROXY, HTTP_PROXY and NO_PROXY say."""
 _OFF: Final = "off"
 _ALSO_OFF: Final = (False, "none")
 _WRITE: Final = "write http://HOST:PORT"
-_HOST_PORT: Final = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 _EXCEPTION: Final = re.compile(
     r"\.?[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?(?::[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?"
 )
@@ -38,20 +37,18 @@ def _proxy_url(value: Any) -> Any:
     """Return scheme, host and port. Never shows what was written: it may hold a password."""
     if not isinstance(value, str):
         return value
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
+    parts = addresses.split(value)
+    if parts is None:
         refuse("is not a URL", _WRITE)
     if "@" in value:
         refuse("holds a user name or password", "write them beside url: as username: and password_file:")
     if parts.scheme not in {"http", "https"}:
         refuse("is not the URL of an HTTP proxy", f"{_WRITE}, or https:// for one that is spoken to by TLS")
-    if parts.path not in {"", "/"} or "?" in value or "#" in value:
+    if addresses.holds_more(parts, value):
         refuse("holds more than a host and a port", _WRITE)
-    if not _HOST_PORT.fullmatch(parts.netloc) or port == 0:
+    if not addresses.names_server(parts, INNER_HOST_PORT):
         refuse("names no valid host", _WRITE)
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    return addresses.written(parts)
 
 
 def _exception(value: Any) -> Any:
@@ -75,16 +72,13 @@ Exempt = Annotated[str, BeforeValidator(_exception), WithJsonSchema({"type": "st
 """What is reached without the proxy: a host with all below it, perhaps with a port, an address or a network."""
 
 
-class ProxySettings(Section):
+class ProxySettings(PasswordLogin):
     """One HTTP proxy. Without `url`: none, whatever the environment says."""
 
     url: ProxyUrl | None = Field(
         description="Where the proxy is; `https://` where it is itself spoken to by TLS.",
         examples=["http://proxy.example.com:3128"],
     )
-    username: UserName | None = Field(None, description="User name at the proxy; goes with a password.")
-    password_file: SecretFile | None = Field(None, description="File that holds the password at the proxy.")
-    password_env: SecretVariable | None = Field(None, description="Environment variable that holds it.")
     ca_file: FilePath | None = Field(
         None, description="Certificates to trust for an `https://` proxy instead of the system's, PEM."
     )
@@ -93,11 +87,6 @@ class ProxySettings(Section):
         description="What is reached without it: `host` (and all below it), `host:port`, an address, or a network "
         "as `10.0.0.0/8`.",
     )
-
-    @property
-    def password(self) -> Secret | None:
-        """The password, wherever it is."""
-        return self.password_file or self.password_env
 
     @model_validator(mode="after")
     def _is_whole(self) -> "ProxySettings":

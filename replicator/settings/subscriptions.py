@@ -3,17 +3,18 @@
 import re
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema, model_validator
 
 from replicator.errors import SettingsError
+from replicator.settings import addresses
+from replicator.settings.addresses import INNER_HOST_PORT
 from replicator.settings.extras import need_extra
-from replicator.settings.fields import EndpointName, Size, UserName, refuse
-from replicator.settings.files import FilePath, OneOrMany, SecretFile, SecretVariable, Word
+from replicator.settings.fields import EndpointName, Size, refuse
+from replicator.settings.files import FilePath, OneOrMany, Word
+from replicator.settings.logins import TokenLogin
 from replicator.settings.nats_creds import read_creds
 from replicator.settings.registries import Tls
-from replicator.settings.secrets import Secret
 from replicator.settings.section import Section
 from replicator.settings.senders import Described, Format, Hosts, max_body
 
@@ -23,25 +24,22 @@ _TOKEN = r"(?:[!-)+,/-=?-~-]+|\*)"  # noqa: S105 -- a token of a subject, as NAT
 _SUBJECT = re.compile(rf"(?:{_TOKEN}\.){{0,31}}(?:{_TOKEN}|>)")
 _SUBJECT_LONGEST = 256
 _ADDRESS = "write nats://HOST:PORT or tls://HOST:PORT"
-_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def _url(value: Any) -> Any:
     """Return the address of a server as it is. Never shows it: it may hold a password."""
     if not isinstance(value, str):
         return value
-    try:
-        parts = urlsplit(value)
-        port = parts.port
-    except ValueError:
+    parts = addresses.split(value)
+    if parts is None:
         refuse("is not an address of NATS", _ADDRESS)
     if parts.scheme not in {"nats", "tls"}:
         refuse("does not start with nats:// or tls://", _ADDRESS)
     if "@" in parts.netloc:
         refuse("holds a user name, password or token", "write them under credentials:, what is secret in a file")
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or not _HOST.fullmatch(parts.netloc) or port == 0:
+    if addresses.holds_more(parts, value) or not addresses.names_server(parts, INNER_HOST_PORT):
         refuse("is not an address of NATS", _ADDRESS)
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    return addresses.written(parts)
 
 
 def _subject(value: Any) -> Any:
@@ -80,27 +78,12 @@ JetStreamName = Annotated[
 """Name of a stream or a consumer."""
 
 
-class NatsCredentials(Section):
+class NatsCredentials(TokenLogin):
     """One way to log in to NATS."""
 
-    username: UserName | None = Field(None, description="User name; goes with a password.")
-    password_file: SecretFile | None = Field(None, description="File that holds the password.")
-    password_env: SecretVariable | None = Field(None, description="Environment variable that holds the password.")
-    token_file: SecretFile | None = Field(None, description="File that holds a token.")
-    token_env: SecretVariable | None = Field(None, description="Environment variable that holds a token.")
     creds_file: Annotated[FilePath, AfterValidator(_creds_file)] | None = Field(
         None, description="The `.creds` file of a user, with its token and the seed of its key."
     )
-
-    @property
-    def password(self) -> Secret | None:
-        """The password, wherever it is."""
-        return self.password_file or self.password_env
-
-    @property
-    def token(self) -> Secret | None:
-        """The token, wherever it is."""
-        return self.token_file or self.token_env
 
 
 class Subscription(Section):
