@@ -9,7 +9,7 @@ from typing import Any
 
 from replicator.model import shown
 from replicator.settings.document import DEFAULT_ADMIN
-from replicator.settings.ecr_host import ecr_place
+from replicator.settings.ecr_host import ECR_PUBLIC, ecr_place
 from replicator.settings.listening import is_any_address
 from replicator.settings.mistakes import KeyPath, Mistake
 from replicator.settings.registries import PRIMARY
@@ -114,7 +114,12 @@ def _check_credentials(path: KeyPath, credentials: Mapping[str, Any]) -> Iterato
 
 
 def _check_aws(path: KeyPath, aws: Mapping[str, Any], url: str) -> Iterator[Mistake]:
-    if "region" not in aws and ecr_place(url.partition("://")[2]) is None:
+    host = url.partition("://")[2]
+    if host == ECR_PUBLIC:
+        for key in sorted({"region", "create_repositories"} & aws.keys()):
+            yield Mistake((*path, key), "is of no use at Amazon ECR Public", "remove it")
+        return
+    if "region" not in aws and ecr_place(host) is None:
         yield Mistake(path, "does not say the region, and the URL does not either", "add region: REGION")
     if "create_repositories" in aws and path[0] == "primary":
         yield Mistake((*path, "create_repositories"), "is of no use at the primary", "remove it")

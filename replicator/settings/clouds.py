@@ -18,8 +18,8 @@ class AzureLogin(Section):
     """An identity of Microsoft Entra, exchanged at Azure Container Registry for its own tokens."""
 
     identity: Literal["service_principal", "managed_identity", "workload_identity"] = Field(
-        description="`service_principal` (a client secret), `managed_identity` (of the machine it runs on) or "
-        "`workload_identity` (of a pod, by the variables that its webhook sets)."
+        description="`service_principal` (a client secret or certificate), `managed_identity` (of the machine it "
+        "runs on) or `workload_identity` (of a pod, by the variables that its webhook sets)."
     )
     tenant_id: _Id | None = Field(None, description="Tenant of the service principal.")
     client_id: _Id | None = Field(
@@ -27,6 +27,9 @@ class AzureLogin(Section):
     )
     client_secret_file: SecretFile | None = Field(None, description="File that holds the client secret.")
     client_secret_env: SecretVariable | None = Field(None, description="Environment variable that holds it.")
+    client_certificate_file: FilePath | None = Field(
+        None, description="Client certificate with its RSA key, PEM or PKCS#12 without a password."
+    )
     authority: HttpsUrl | None = Field(
         None,
         description="Where Entra is, for clouds of their own; absent: the public one, or `AZURE_AUTHORITY_HOST`.",
@@ -44,11 +47,16 @@ class AzureLogin(Section):
     def _can_be_used(self, info: ValidationInfo) -> "AzureLogin":
         if info.context is not None:
             need_extra("azure")
-        whole = bool(self.tenant_id and self.client_id and self.client_secret)
-        if self.identity == "service_principal" and not whole:
-            refuse("lacks a part of the service principal", "write tenant_id, client_id and client_secret_file")
-        if self.identity != "service_principal" and self.client_secret is not None:
+        proofs = [one for one in (self.client_secret, self.client_certificate_file) if one is not None]
+        if self.identity != "service_principal" and proofs:
             refuse("holds a client secret that is of no use", "write identity: service_principal, or remove it")
+        if self.identity == "service_principal" and not (self.tenant_id and self.client_id and proofs):
+            refuse(
+                "lacks a part of the service principal",
+                "write tenant_id, client_id and client_secret_file or client_certificate_file",
+            )
+        if len(proofs) > 1:
+            refuse("holds a client secret and a certificate", "keep one of them")
         return self
 
 

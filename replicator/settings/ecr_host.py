@@ -7,6 +7,8 @@ _HOST = re.compile(
     r"(?P<account>[0-9]{12})\.(?:dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?"
     r"|dkr-ecr(?:-fips)?\.(?P<dual>[a-z0-9-]+)\.on\.aws)"
 )
+ECR_PUBLIC = "public.ecr.aws"
+"""The one host of Amazon ECR Public, whose API is in one region alone."""
 
 
 class EcrPlace(NamedTuple):

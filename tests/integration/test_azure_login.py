@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from replicator.errors import AccessDenied
 from replicator.model import Descriptor, Repository, Tag
@@ -109,6 +110,43 @@ async def test_a_rotated_secret_counts(cloud: Cloud) -> None:
         assert not caught.value.temporary
         assert "canary" not in f"{caught.value} {caught.value.__cause__}"
         (cloud.folder / "client-secret").write_text("new-canary\n")
+        client.credentials_changed()
+        assert await _reads(client)
+
+
+def _certified(cloud: Cloud) -> dict[str, Any]:
+    """Write a client certificate with its key, and return the settings of who shows it."""
+    issued = trustme.CA(key_type=trustme.KeyType.RSA).issue_cert("replicator", key_type=trustme.KeyType.RSA)
+    cloud.entra.certificate = issued.cert_chain_pems[0].bytes()
+    file = cloud.folder / "client.pem"
+    issued.private_key_and_cert_chain_pem.write_to_path(str(file))
+    principal = {key: value for key, value in cloud.principal().items() if key != "client_secret_file"}
+    return {**principal, "client_certificate_file": str(file)}
+
+
+async def test_a_service_principal_by_a_client_certificate(cloud: Cloud) -> None:
+    async with cloud.client(FakeClock(), **_certified(cloud)) as client:
+        assert await _reads(client)
+    (asked,) = cloud.entra.asked
+    assert "client_secret" not in asked
+
+
+async def test_another_certificate_is_refused_and_a_rotated_one_counts(cloud: Cloud) -> None:
+    section = _certified(cloud)
+    file = cloud.folder / "client.pem"
+    right = file.read_bytes()
+    _certified(cloud)
+    strange, cloud.entra.certificate = file.read_bytes(), right[right.index(b"-----BEGIN CERT") :]
+    async with cloud.client(FakeClock(), **section) as client:
+        with pytest.raises(AccessDenied, match=r"Microsoft Entra refused .*AADSTS7000215"):
+            await _reads(client)
+        for broken in (b"canary, no certificate", strange[strange.index(b"-----BEGIN CERT") :]):
+            file.write_bytes(broken)
+            client.credentials_changed()
+            with pytest.raises(AccessDenied, match=r"the file .*client.pem holds no certificate") as caught:
+                await _reads(client)
+            assert "canary" not in f"{caught.value} {caught.value.__cause__}"
+        file.write_bytes(right)
         client.credentials_changed()
         assert await _reads(client)
 

@@ -8,7 +8,13 @@ import pytest
 
 from replicator.errors import AccessDenied
 from replicator.model import Repository, Tag
+from replicator.proxies import proxies_of
 from replicator.registry.client import RegistryClient, open_registry
+from replicator.registry.logins.aws import EcrLogins
+from replicator.registry.logins.sdk_proxies import SdkProxies
+from replicator.registry.logins.source import NoProof
+from replicator.registry.origin import Origin
+from replicator.settings.clouds import AwsLogin
 from replicator.settings.credentials import Credentials
 from replicator.settings.registries import ReplicaSettings
 from tests.integration.site import arrival, run_site
@@ -139,3 +145,17 @@ async def test_a_missing_right_to_make_repositories_is_said(aws: Aws) -> None:
             await client.write_manifest(
                 Repository("team/new"), Tag("v1"), await client.read_manifest(_TEAM, Tag("v1"))
             )
+
+
+async def test_ecr_public_is_asked_in_its_own_region_and_believed_as_docker_would_be(aws: Aws) -> None:
+    """Its host cannot stand here: the password that its API gives is what the registry takes as user AWS."""
+    origin = Origin("https", "public.ecr.aws", 443)
+    logins = EcrLogins(AwsLogin(), SdkProxies(proxies_of(None, {})), origin)
+    proof, life = await logins.fetch()
+    assert aws.calls == ["GetAuthorizationToken"]
+    assert 11 * 3600 < life <= 12 * 3600
+    assert proof.password is not None
+    assert (proof.username, proof.password.reveal()) == ("AWS", aws.passwords[0])
+    aws.refusal = (400, "AccessDeniedException")
+    with pytest.raises(NoProof, match=r"AWS refused ecr-public:GetAuthorizationToken \(AccessDeniedException\)"):
+        await logins.fetch()

@@ -23,6 +23,8 @@ KEY_ID = "AKIAEXAMPLE0000000000"
 ROLE = "arn:aws:iam::123456789012:role/mirror"
 _LIFE = 12 * 3600
 _TARGET = "AmazonEC2ContainerRegistry_V20150921."
+_PUBLIC_TARGET = "SpencerFrontendService."
+_PLACES = {"ecr": REGION, "sts": REGION, "ecr-public": "us-east-1"}
 _STS = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>
 <AccessKeyId>{key}</AccessKeyId><SecretAccessKey>{secret}</SecretAccessKey><SessionToken>session-canary</SessionToken>
 <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"""
@@ -46,7 +48,8 @@ class Aws:
     async def call(self, request: web.Request) -> web.Response:
         """Answer one call of either API."""
         body = await request.read()
-        service = "ecr" if "X-Amz-Target" in request.headers else "sts"
+        target = request.headers.get("X-Amz-Target", "")
+        service = "ecr-public" if target.startswith(_PUBLIC_TARGET) else "ecr" if target else "sts"
         signer = self._signer(request, body, service)
         if signer is None:
             return _error(400, "InvalidSignatureException")
@@ -55,9 +58,11 @@ class Aws:
             return _error(*self.refusal)
         if service == "sts":
             return self._assume_role(parse_qs(body.decode()))
-        action = request.headers["X-Amz-Target"].removeprefix(_TARGET)
+        action = target.removeprefix(_TARGET).removeprefix(_PUBLIC_TARGET)
         self.calls.append(action)
-        return self._token() if action == "GetAuthorizationToken" else self._create(json.loads(body))
+        if action == "GetAuthorizationToken":
+            return self._token(one=service == "ecr-public")
+        return self._create(json.loads(body))
 
     async def registry(self, request: web.Request) -> web.StreamResponse:
         """Answer as the registry does: Basic on every request, and no repository that nobody made."""
@@ -72,11 +77,12 @@ class Aws:
             return web.json_response({"errors": [{"code": "NAME_UNKNOWN", "message": "no such one"}]}, status=404)
         return await pass_on(request, self.upstream, drop=frozenset({"authorization"}))
 
-    def _token(self) -> web.Response:
+    def _token(self, *, one: bool) -> web.Response:
         self.passwords.append(f"ecr-canary-{len(self.calls)}")
         token = base64.b64encode(f"AWS:{self.passwords[-1]}".encode()).decode()
         data = {"authorizationToken": token, "expiresAt": time.time() + _LIFE, "proxyEndpoint": self.url}
-        return web.json_response({"authorizationData": [data]}, content_type="application/x-amz-json-1.1")
+        told = data if one else [data]
+        return web.json_response({"authorizationData": told}, content_type="application/x-amz-json-1.1")
 
     def _create(self, wanted: dict[str, Any]) -> web.Response:
         name = wanted["repositoryName"]
@@ -103,7 +109,7 @@ class Aws:
         key_id, _, scope = parts.get("Credential", "").partition("/")
         day, _, place = scope.partition("/")
         secret = self.keys.get(key_id)
-        if algorithm != "AWS4-HMAC-SHA256" or secret is None or place != f"{REGION}/{service}/aws4_request":
+        if algorithm != "AWS4-HMAC-SHA256" or secret is None or place != f"{_PLACES[service]}/{service}/aws4_request":
             return None
         names = parts["SignedHeaders"].split(";")
         lines = [f"{name}:{' '.join(request.headers[name].split())}\n" for name in names]
@@ -114,7 +120,7 @@ class Aws:
             [algorithm, request.headers["X-Amz-Date"], scope, hashlib.sha256(canonical.encode()).hexdigest()]
         )
         key = f"AWS4{secret}".encode()
-        for word in (day, REGION, service, "aws4_request"):
+        for word in (day, _PLACES[service], service, "aws4_request"):
             key = hmac.digest(key, word.encode(), "sha256")
         return key_id if hmac.digest(key, text.encode(), "sha256").hex() == parts["Signature"] else None
 

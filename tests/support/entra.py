@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import jwt
 import trustme
 from aiohttp import web
+from cryptography.x509 import load_pem_x509_certificate
 
 from tests.support.ports import Port
 
@@ -19,12 +21,16 @@ AUDIENCE = "https://containerregistry.azure.net"
 
 @dataclass(slots=True)
 class Entra:
-    """The servers' state. `secret` and `federated` are what a client must show, `refusal` is the error for all."""
+    """The servers' state. `secret` and `federated` are what a client must show, `refusal` is the error for all.
+
+    `certificate` (PEM), once there, is whose key must have signed what is shown in place of `federated`.
+    """
 
     authority: str = ""
     metadata: str = ""
     secret: str = "s-canary"
     federated: str = "f-canary"
+    certificate: bytes = b""
     refusal: str = ""
     metadata_status: int = 200
     issued: list[str] = field(default_factory=list)
@@ -46,7 +52,12 @@ class Entra:
         form = {name: str(value) for name, value in (await request.post()).items()}
         self.asked.append(form)
         right = {"grant_type": "client_credentials", "client_id": CLIENT, "scope": f"{AUDIENCE}/.default"}
-        proof = {"client_secret": self.secret} if "client_secret" in form else {"client_assertion": self.federated}
+        if "client_secret" in form:
+            proof = {"client_secret": self.secret}
+        elif self.certificate and self._signed(form.get("client_assertion", "")):
+            proof = {"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}
+        else:
+            proof = {"client_assertion": self.federated}
         if self.refusal or request.match_info["tenant"] != TENANT or not (right | proof).items() <= form.items():
             text = self.refusal or "AADSTS7000215: Invalid client secret provided, not canary."
             return web.json_response({"error": "invalid_client", "error_description": text}, status=401)
@@ -66,6 +77,16 @@ class Entra:
             "resource": AUDIENCE,
         }
         return web.json_response(document)
+
+    def _signed(self, assertion: str) -> bool:
+        """Say whether the registered certificate's key signed this, for this client and this very endpoint."""
+        key = load_pem_x509_certificate(self.certificate).public_key()
+        endpoint = f"{self.authority}/{TENANT}/oauth2/v2.0/token"
+        try:
+            claims = jwt.decode(assertion, key, ["RS256", "PS256"], audience=endpoint, issuer=CLIENT)  # type: ignore[arg-type]  # the key is RSA, or the algorithm is refused
+        except jwt.InvalidTokenError:
+            return False
+        return bool(claims["sub"] == CLIENT)
 
     def _issue(self) -> str:
         self.issued.append(f"entra-canary-{len(self.issued)}-{int(time.time())}")

@@ -20,28 +20,35 @@ _SHORTEST = 60.0
 _SERVER_ERROR = 500
 _ROLE_SECONDS = 3600
 _SESSION = "replicator"
+PUBLIC_REGION = "us-east-1"
+"""Where the API of Amazon ECR Public is, whatever region reads from it."""
 
 
 @dataclass(frozen=True, slots=True)
 class EcrApi:
-    """The API in one region, as the configured identity. `account` is whose registry it is, "" for the identity's."""
+    """The API in one region, as the configured identity. `account` is whose registry it is, "" for the identity's.
+
+    `public`: the API of Amazon ECR Public, whose answers are built alike but for lists of one.
+    """
 
     login: AwsLogin
     proxies: SdkProxies
     region: str
     account: str = ""
+    public: bool = False
 
     def password(self) -> tuple[str, float]:
         """Return the password of the user `AWS` and the seconds that it lives. Raises NoProof."""
-        with _told("ecr:GetAuthorizationToken"):
+        with _told(f"{self._service}:GetAuthorizationToken"):
             answer = self._client().get_authorization_token()
         try:
-            (data, *_) = answer["authorizationData"]
+            told = answer["authorizationData"]
+            data = told if self.public else told[0]
             user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
             # Both times are of the same clock.
             sent = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
             life = (data["expiresAt"] - sent).total_seconds()
-        except (KeyError, ValueError, TypeError, binascii.Error):
+        except (LookupError, ValueError, TypeError, binascii.Error):
             # The cause is dropped on purpose: it may hold the password.
             raise NoProof("Amazon ECR gave no password that can be read", temporary=True) from None
         if user != "AWS" or not password:
@@ -65,6 +72,10 @@ class EcrApi:
         with _told("ecr:CreateRepository", also_fine="RepositoryAlreadyExistsException"):
             self._client().create_repository(**wanted)
 
+    @property
+    def _service(self) -> str:
+        return "ecr-public" if self.public else "ecr"
+
     def _client(self) -> Any:
         from botocore.session import Session  # noqa: PLC0415 -- an extra
 
@@ -80,7 +91,7 @@ class EcrApi:
                 "aws_secret_access_key": taken["SecretAccessKey"],
                 "aws_session_token": taken["SessionToken"],
             }
-        return self._made(session, "ecr", **keys)
+        return self._made(session, self._service, **keys)
 
     def _made(self, session: Any, service: str, **keys: str) -> Any:
         from botocore.config import Config  # noqa: PLC0415 -- an extra

@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from replicator.errors import SettingsError
@@ -11,7 +12,16 @@ from replicator.registry.logins.source import NoProof
 from replicator.settings.clouds import AzureLogin
 
 if TYPE_CHECKING:
-    from azure.identity import ClientSecretCredential, ManagedIdentityCredential, WorkloadIdentityCredential
+    from azure.identity import (
+        CertificateCredential,
+        ClientSecretCredential,
+        ManagedIdentityCredential,
+        WorkloadIdentityCredential,
+    )
+
+    _Credential = (
+        CertificateCredential | ClientSecretCredential | ManagedIdentityCredential | WorkloadIdentityCredential
+    )
 
 _NETWORK: dict[str, Any] = {"retry_total": 1, "connection_timeout": 5, "read_timeout": 10}
 _CODE = re.compile(r"AADSTS[0-9]{1,10}")
@@ -43,9 +53,7 @@ def entra_token(settings: AzureLogin, proxies: SdkProxies) -> str:
         raise NoProof(f"Microsoft Entra {problem}", temporary=unavailable or not refused) from None
 
 
-def _credential(
-    settings: AzureLogin, proxies: SdkProxies
-) -> "ClientSecretCredential | ManagedIdentityCredential | WorkloadIdentityCredential":
+def _credential(settings: AzureLogin, proxies: SdkProxies) -> "_Credential":
     from azure.identity import (  # noqa: PLC0415 -- an extra
         ClientSecretCredential,
         ManagedIdentityCredential,
@@ -63,10 +71,22 @@ def _credential(
         options["proxies"] = of_requests(towards)
     if settings.identity == "workload_identity":
         return WorkloadIdentityCredential(tenant_id=settings.tenant_id, client_id=settings.client_id, **options)
+    if settings.client_certificate_file is not None:
+        return _by_certificate(settings, settings.client_certificate_file, options)
     secret = settings.client_secret
     return ClientSecretCredential(
         settings.tenant_id or "", settings.client_id or "", "" if secret is None else secret.reveal(), **options
     )
+
+
+def _by_certificate(settings: AzureLogin, file: Path, options: dict[str, Any]) -> "_Credential":
+    from azure.identity import CertificateCredential  # noqa: PLC0415 -- an extra
+
+    try:
+        return CertificateCredential(settings.tenant_id or "", settings.client_id or "", str(file), **options)
+    except (ValueError, TypeError, OSError):
+        # The cause is dropped on purpose: it may hold a part of the key.
+        raise SettingsError(f"the file {file} holds no certificate with an RSA key of its own") from None
 
 
 def _usual_authority() -> str:

@@ -17,9 +17,16 @@ def login(section: str, host: str = "registry.example.com") -> str:
 
 MISTAKES = {
     f"azure: {{{PRINCIPAL}}}": (
-        "azure: lacks a part of the service principal; write tenant_id, client_id and client_secret_file"
+        "azure: lacks a part of the service principal; write tenant_id, client_id and client_secret_file "
+        "or client_certificate_file"
     ),
     "azure: {identity: managed_identity, client_secret_env: SECRET}": (
+        "azure: holds a client secret that is of no use; write identity: service_principal, or remove it"
+    ),
+    f"azure: {{{PRINCIPAL}, client_secret_env: SECRET, client_certificate_file: replicator.yaml}}": (
+        "azure: holds a client secret and a certificate; keep one of them"
+    ),
+    "azure: {identity: workload_identity, client_certificate_file: replicator.yaml}": (
         "azure: holds a client secret that is of no use; write identity: service_principal, or remove it"
     ),
     "aws: {}": "aws: does not say the region, and the URL does not either; add region: REGION",
@@ -38,6 +45,7 @@ def test_what_does_not_go_together_is_said(tmp_path: Path, section: str, message
     "section",
     [
         f"azure: {{{PRINCIPAL}, client_secret_env: SECRET}}",
+        f"azure: {{{PRINCIPAL}, client_certificate_file: replicator.yaml}}",
         "azure: {identity: managed_identity}",
         "azure: {identity: workload_identity}",
         "aws: {region: eu-central-1}",
@@ -51,6 +59,14 @@ def test_what_is_enough(tmp_path: Path, section: str) -> None:
 def test_the_region_may_be_in_the_host_name(tmp_path: Path) -> None:
     found = settings(tmp_path, login("aws: {}", "123456789012.dkr.ecr.eu-central-1.amazonaws.com"))
     assert found.primary.credentials is not None
+
+
+def test_ecr_public_is_in_one_region_and_makes_no_repositories(tmp_path: Path) -> None:
+    assert settings(tmp_path, login("aws: {}", "public.ecr.aws")).primary.credentials is not None
+    assert mistakes(tmp_path, login("aws: {region: eu-central-1, create_repositories: {}}", "public.ecr.aws")) == [
+        f"2: primary.credentials.aws.{key}: is of no use at Amazon ECR Public; remove it"
+        for key in ("create_repositories", "region")
+    ]
 
 
 @pytest.mark.parametrize(
