@@ -10,11 +10,14 @@ import importlib.metadata
 import json
 import shutil
 import sysconfig
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiohttp
+import anyio.to_thread
 import pytest
 import yaml
 
@@ -61,7 +64,9 @@ while time.monotonic() < end:
         break
     except OSError:
         time.sleep(0.1)"""
+_BUILD = ("build", "--format", "docker", "--pull-never", "--network", "none", *LIMITS)
 _LOCKED = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges")
+_EXTRAS = ("aws", "azure", "gcp", "nats")
 _SOURCE, _REVISION = "https://git.example.com/replicator", "0123456789abcdef0123456789abcdef01234567"
 _WRITE = """import sys
 for path in sys.argv[1:]:
@@ -78,7 +83,7 @@ def _fill_base(root: Path) -> None:
     shutil.copytree(Path(sysconfig.get_path("purelib")) / "pip", packages / "pip")
     (root / "wheels").mkdir()
     (root / "etc/pip.conf").write_text("[global]\nno-index = true\nfind-links = /wheels\n")
-    needed = requirements("replicator")
+    needed = requirements("replicator", *_EXTRAS)
     # Such as libgcc_s, which slim images have.
     for package in needed:
         for path in importlib.metadata.files(package) or ():
@@ -95,10 +100,11 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     podman = working_podman(folder, _fill_base)
     try:
         file = str(_PROJECT / "config/container/Containerfile")
-        build = ["build", "--format", "docker", "--pull-never", "--network", "none", *LIMITS]
-        for argument in ("BASE=localhost/base", f"SOURCE={_SOURCE}", f"REVISION={_REVISION}"):
-            build += ["--build-arg", argument]
-        podman.run(*build, "-f", file, "-t", "localhost/replicator", str(_PROJECT))
+        arguments = ("BASE=localhost/base", f"SOURCE={_SOURCE}", f"REVISION={_REVISION}")
+        build = [*_BUILD, *(word for argument in arguments for word in ("--build-arg", argument)), "-f", file]
+        podman.run(*build, "-t", "localhost/replicator", str(_PROJECT))
+        extras = ("--build-arg", f"EXTRAS={','.join(_EXTRAS)}")
+        podman.run(*build, *extras, "-t", "localhost/replicator-extras", str(_PROJECT))
         yield podman
     finally:
         podman.clear()
@@ -273,3 +279,68 @@ async def test_a_push_arrives_a_reload_adds_a_replica_and_sigterm_ends_it(beside
         beside.podman.run("kill", "--signal", "TERM", "beside")
         assert beside.podman.run("wait", "beside").stdout.strip() == "0"
         assert beside.podman.inspect("container", "beside")["State"]["Status"] == "exited"
+
+
+_CLOUDS = """version: 1
+primary: {url: "https://1.azurecr.io", credentials: {azure: {identity: managed_identity}}}
+replicas:
+  - {name: aws, url: "https://123456789012.dkr.ecr.eu-west-1.amazonaws.com", credentials: {aws: {}}}
+  - {name: gcp, url: "https://europe-docker.pkg.dev", credentials: {gcp: {}}}
+webhooks:
+  subscriptions: [{name: zot, url: "nats://127.0.0.1:1", subject: zot.events}]
+store: {url: "sqlite:////state/replicator.db"}
+"""
+
+
+def test_only_an_image_built_with_extras_takes_what_needs_them(podman: Podman, tmp_path: Path) -> None:
+    (tmp_path / "replicator.yaml").write_text(_CLOUDS)
+    mount = ("-v", f"{tmp_path}/replicator.yaml:/etc/replicator/replicator.yaml:ro")
+    run = ("run", "--rm", "--network", "none", *LIMITS, *_LOCKED, *mount)
+    plain = podman.run(*run, "localhost/replicator", "config", "check", check=False)
+    assert plain.returncode == 2
+    assert {extra for extra in _EXTRAS if f"needs the extra {extra}, " in plain.stderr} == set(_EXTRAS)
+    assert podman.run(*run, "localhost/replicator-extras", "config", "check").returncode == 0
+    # Each SDK is there as a whole, down to its compiled parts.
+    loads = "import azure.identity, botocore.session, google.auth.transport.requests, nats, nkeys; print('loaded')"
+    python = ("--entrypoint", "/opt/replicator/bin/python", "localhost/replicator-extras", "-c", loads)
+    assert podman.run(*run, *python).stdout == "loaded\n"
+
+
+# What the guide calls docker-credential-NAME: no shell, and nothing that the image does not have.
+_HELPER = """#!/opt/replicator/bin/python
+import json, sys
+assert sys.argv[1] == "get", sys.argv
+print(json.dumps({"ServerURL": sys.stdin.read().strip(), "Username": "puller", "Secret": "helped-canary"}))
+"""
+
+
+async def test_a_credential_helper_comes_with_an_image_of_ones_own_as_the_guide_says(
+    podman: Podman, tmp_path: Path
+) -> None:
+    guide = (_PROJECT / "docs/containers.md").read_text()
+    recipe = textwrap.dedent(guide.partition("  ```dockerfile\n")[2].partition("  ```")[0])
+    assert recipe.startswith("FROM localhost/replicator\n")
+    (tmp_path / "Containerfile").write_text(recipe)
+    (tmp_path / "docker-credential-NAME").write_text(_HELPER)
+    podman.run(*_BUILD, "-f", str(tmp_path / "Containerfile"), "-t", "localhost/own", str(tmp_path))
+    accounts = {"puller": "helped-canary"}
+    async with (
+        run_registry(tmp_path, name="primary", htpasswd=accounts) as primary,
+        run_registry(tmp_path, name="eu") as eu,
+    ):
+        (tmp_path / "etc").mkdir()
+        host = primary.url.removeprefix("http://")
+        (tmp_path / "etc/docker.json").write_text(json.dumps({"credHelpers": {host: "NAME"}}))
+        config = {
+            "version": 1,
+            "primary": {"url": primary.url, "credentials": {"docker_config": "docker.json"}},
+            "replicas": [{"name": "eu", "url": eu.url}],
+            "store": {"url": "sqlite:////state/replicator.db"},
+        }
+        (tmp_path / "etc/replicator.yaml").write_text(yaml.safe_dump(config))
+        mount = ("-v", f"{tmp_path}/etc:/etc/replicator:ro")
+        run = ("run", "--rm", "--network", "host", *LIMITS, *_LOCKED, *mount, "localhost/own", "check", "--json")
+        done = await anyio.to_thread.run_sync(partial(podman.run, *run, check=False))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "helped-canary" not in done.stdout + done.stderr
+    assert [one["may"] for one in json.loads(done.stdout)["registries"]] == ["pull", "push"]

@@ -68,25 +68,30 @@ def install_libraries(root: Path, binary: Path) -> None:
             shutil.copy2(source.resolve(), target)
 
 
-def requirements(package: str) -> set[str]:
-    """Return the installed packages that `package` needs at runtime, directly or through others."""
-    found: set[str] = set()
-    waiting = [package]
+def requirements(package: str, *extras: str) -> set[str]:
+    """Return the installed packages that `package` with `extras` needs at runtime, directly or through others."""
+    found: set[tuple[str, str]] = set()
+    waiting = [(package, extra) for extra in ("", *extras)]
     while waiting:
-        name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += list(_runtime_requirements(name))
-    return found - {package}
+        wanted = waiting.pop()
+        if wanted not in found:
+            found.add(wanted)
+            waiting += _runtime_requirements(*wanted)
+    return {name for name, _ in found} - {package}
 
 
-def _runtime_requirements(package: str) -> Iterator[str]:
+def _runtime_requirements(package: str, extra: str) -> Iterator[tuple[str, str]]:
+    """Yield what an extra of a package, or the package itself (""), adds: names, each with every extra of its own."""
     for requirement in importlib.metadata.requires(package) or ():
-        name = re.match(r"[A-Za-z0-9._-]+", requirement)
-        if name is None or "extra ==" in requirement:
+        name = re.match(r"([A-Za-z0-9._-]+)(?:\[([^]]*)\])?", requirement)
+        of = re.search(r"""extra == ['"]([^'"]+)['"]""", requirement)
+        if name is None or (of[1] if of else "") != extra:
             continue
         try:
-            importlib.metadata.distribution(name[0])
+            importlib.metadata.distribution(name[1])
         except importlib.metadata.PackageNotFoundError:
             continue  # for another platform or another Python
-        yield name[0]
+        yield name[1].lower(), ""
+        for more in (name[2] or "").split(","):
+            if more.strip():
+                yield name[1].lower(), more.strip()
