@@ -59,6 +59,7 @@ def test_the_example_loads(directory: Path) -> None:
         "us-east",
         "ap-south",
         "westeurope",
+        "northeurope",
         "frankfurt",
         "belgium",
     ]
