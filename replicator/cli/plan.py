@@ -12,7 +12,7 @@ from replicator.cli.registries import open_registries
 from replicator.cli.repositories import selected
 from replicator.clock import SystemClock
 from replicator.forecast.amounts import Amount, Forecast, Problem, RepositoryForecast
-from replicator.forecast.forecaster import Forecaster
+from replicator.forecast.forecaster import Forecaster, Means
 from replicator.forecast.replica_rows import Replica
 from replicator.observability.logs import configure_logs
 from replicator.observability.metrics import Metrics, Scope
@@ -75,8 +75,10 @@ async def _plan(settings: Settings, names: tuple[str, ...], router: Router, sele
             for one in settings.replicas
             if one.name in names
         }
-        forecaster = Forecaster(primary, replicas, router, memory=memory, counts=metrics.sweeps, clock=clock)
-        forecast = await forecaster.forecast(selection.repositories(primary))
+        means = Means(
+            primary=primary, replicas=replicas, rules=router, memory=memory, counts=metrics.sweeps, clock=clock
+        )
+        forecast = await Forecaster(means).forecast(selection.repositories(primary))
         return _Answer(forecast, memory.problem)
 
 

@@ -31,8 +31,11 @@ class Estimator:
         self._cache = cache
         self._ledger = Ledger(replica.client, memory, clock)
 
-    async def estimate(self, difference: Difference, policy: Policy, into: RepositoryForecast) -> None:
-        """Count what `difference` takes. Raises RegistryError, ContentError of either end."""
+    async def estimate(self, difference: Difference, policy: Policy, into: RepositoryForecast) -> bool:
+        """Count what `difference` takes, and say whether it takes anything: the list may not have been all.
+
+        Raises RegistryError, ContentError of either end.
+        """
         repository, reference = difference.key.repository, difference.key.reference
         target = self._replica.target(repository)
         try:
@@ -42,13 +45,13 @@ class Estimator:
         if is_fallback_tag(reference):
             found = await find_listed(self._primary, repository, reference, top, self._cache, patient=False)
             if not await self._attach(found, target, into):
-                return
+                return False
         elif top is None:
-            return
+            return False
         else:
             is_new = difference.kind is not DifferenceKind.STALE
             if is_new and await held_digest(self._replica.client, target, reference) == top.digest:
-                return  # only its list of tags did not name it
+                return False  # only its list of tags did not name it
             closure = await read_closure(self._primary, repository, top, self._cache, policy.platforms)
             await self._ledger.count(closure, reference, target, into)
             if policy.referrers:
@@ -57,6 +60,7 @@ class Estimator:
             into.different += 1
         else:
             into.new += 1
+        return True
 
     async def _companions(self, repository: Repository, closure: Closure) -> Found:
         digests = (manifest.raw.digest for manifest in closure.manifests)

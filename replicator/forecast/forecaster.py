@@ -1,7 +1,7 @@
 """Looks at repository after repository: what differs on the replicas, and what mending it takes."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import anyio
 
@@ -21,6 +21,22 @@ from replicator.sweep.ports import Counts
 _TOGETHER = 8
 
 
+async def _nothing(difference: Difference) -> None:
+    del difference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What a forecast works with."""
+
+    primary: ReadPrimary
+    replicas: Mapping[str, Replica]
+    rules: Rules
+    memory: Memory
+    counts: Counts
+    clock: Clock
+
+
 class Forecaster:
     """Forecasts for the given replicas. Reads only.
 
@@ -28,31 +44,25 @@ class Forecaster:
     about; all are told in the forecast.
     """
 
-    def __init__(
-        self,
-        primary: ReadPrimary,
-        replicas: Mapping[str, Replica],
-        rules: Rules,
-        *,
-        memory: Memory,
-        counts: Counts,
-        clock: Clock,
-    ) -> None:
-        self._primary = primary
-        self._rules = rules
-        self._clock = clock
-        self._forecast = Forecast(replicas={name: [] for name in replicas})
+    def __init__(self, means: Means, then: Callable[[Difference], Awaitable[None]] = _nothing) -> None:
+        """Make a forecaster that calls `then` with each difference that it has counted, and each it cannot count."""
+        self._means = means
+        self._then = then
+        self._current: Mapping[str, RepositoryForecast] = {}
+        self._sent_before = dict.fromkeys(means.replicas, 0)
+        self._forecast = Forecast(replicas={name: [] for name in means.replicas})
         cache = ManifestCache()
         self._estimators = {
-            name: Estimator(primary, replica, cache, memory, clock) for name, replica in replicas.items()
+            name: Estimator(means.primary, replica, cache, means.memory, means.clock)
+            for name, replica in means.replicas.items()
         }
         self._sight = Sight(
-            primary=primary,
-            known=ReplicaRows(replicas, rules, clock, self._lose),
-            routes=rules,
-            replicas=tuple(replicas),
-            counts=counts,
-            clock=clock,
+            primary=means.primary,
+            known=ReplicaRows(means.replicas, means.rules, means.clock, self._lose),
+            routes=means.rules,
+            replicas=tuple(means.replicas),
+            counts=means.counts,
+            clock=means.clock,
             calm=0,
         )
 
@@ -63,18 +73,30 @@ class Forecaster:
             await self._look_at(repository)
         return self._forecast
 
+    @property
+    def found(self) -> Forecast:
+        """What was found so far."""
+        return self._forecast
+
+    def to_send(self, replica: str) -> int:
+        """Return the bytes to send to a replica, as far as was looked."""
+        current = self._current.get(replica)
+        return self._sent_before[replica] + (0 if current is None else current.send.bytes)
+
     async def _look_at(self, repository: Repository) -> None:
-        counted = {name: RepositoryForecast(repository=repository) for name in self._estimators}
+        counted = self._current = {name: RepositoryForecast(repository=repository) for name in self._estimators}
         try:
             async for part in self._finder(repository).find(
-                repository, self._clock.now(), compared=True, digests=True
+                repository, self._means.clock.now(), compared=True, digests=True
             ):
                 await self._count(part.differences, counted)
         except (RegistryError, ContentError) as error:
             if error.temporary:
                 raise
             self._tell(None, repository, None, error)
+        self._current = {}
         for name, one in counted.items():
+            self._sent_before[name] += one.send.bytes
             if (one.to_put or one.extra) and not self._forecast.is_lost(name, repository):
                 self._forecast.replicas[name].append(one)
 
@@ -106,16 +128,19 @@ class Forecaster:
         if difference.kind is DifferenceKind.EXTRA:
             into.extra += 1
             return
-        policy = self._rules.policy(replica, repository, reference)
+        policy = self._means.rules.policy(replica, repository, reference)
         try:
-            await self._estimators[replica].estimate(difference, policy, into)
+            differs = await self._estimators[replica].estimate(difference, policy, into)
         except (RegistryError, ContentError) as error:
             if error.registry == replica and error.temporary:
                 self._lose(replica, repository, error)
-            elif error.temporary:
+                return
+            if error.temporary:
                 raise
-            else:
-                self._tell(replica, repository, reference, error)
+            self._tell(replica, repository, reference, error)
+            differs = True
+        if differs:
+            await self._then(difference)
 
     def _lose(self, replica: str, repository: Repository, error: RegistryError | ContentError) -> None:
         """Say no more of a replica that is in trouble, or of the one repository that it tells nothing of."""

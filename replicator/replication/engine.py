@@ -26,6 +26,7 @@ from replicator.replication.slots import Slots
 from replicator.replication.survey import ManifestCache
 from replicator.replication.tag_reads import TagReads
 from replicator.replication.tools import SMALL_AT_ONCE, Tools
+from replicator.replication.watchers import Watchers
 from replicator.replication.worker import Worker
 from replicator.retry import RetryPolicy
 from replicator.routing import Router
@@ -69,7 +70,7 @@ class Registry(Source, Replica, Protocol):
 class Engine:
     """The part of the daemon that copies, for one configuration; built once, run once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- what an engine works with, each by its name
         self,
         *,
         settings: Settings,
@@ -78,6 +79,7 @@ class Engine:
         metrics: Metrics,
         clock: Clock,
         rng: random.Random,
+        watchers: Watchers | None = None,
     ) -> None:
         self._router = Router(settings)
         self._settings = settings
@@ -85,6 +87,7 @@ class Engine:
         self._registries = registries
         self._metrics = metrics
         self._clock = clock
+        self._watchers = watchers or Watchers()
         self._asides = RowAsides(store, metrics, clock)
         self._reads = SharedReads(clock=clock, on_read=metrics.source_bytes_read)
         self._tags = TagReads(clock)
@@ -186,6 +189,7 @@ class Engine:
             clock=self._clock,
             policy=policy,
             rng=rng,
+            watchers=self._watchers,
         )
         return Lane(kit, worker)
 

@@ -11,6 +11,7 @@ from replicator.observability.labels import AttemptResult, LaneState, UpdateResu
 from replicator.observability.metrics import Metrics
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.pending import PendingBytes
+from replicator.replication.watchers import Watchers
 from replicator.replication.worker import Job
 from replicator.store.outcome import Done, Parked, Result, Retry
 
@@ -39,10 +40,11 @@ def about(lease: Lease) -> Iterator[None]:
 class Journal:
     """Tells of one replica's lane in logs and metrics, inside `about`; decides nothing."""
 
-    def __init__(self, replica: str, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, replica: str, metrics: Metrics, clock: Clock, watchers: Watchers) -> None:
         self._replica = replica
         self._metrics = metrics
         self._clock = clock
+        self._watchers = watchers
         self._pending = PendingBytes()
         metrics.pending_bytes_from(replica, self._pending.total)
 
@@ -55,11 +57,13 @@ class Journal:
         """Tell of a lease taken."""
         self._metrics.leases_taken(1)
         self._pending.begun(job.lease.key, job.tally)
+        self._watchers.begun(job.lease.key, job.tally)
 
     def released(self, job: Job) -> None:
         """Tell of a lease given back unfinished."""
         self._metrics.leases_ended(1)
         self._pending.failed(job.lease.key)
+        self._watchers.ended(job.lease.key, None)
         if job.superseded:
             self._metrics.update_settled(self._replica, UpdateResult.SUPERSEDED, None)
             _log.info(ReplicationEvent.REFERENCE_SUPERSEDED)
@@ -67,6 +71,7 @@ class Journal:
     def fenced(self, lease: Lease) -> None:
         """Tell of a lease that another took over before it was settled."""
         self._pending.failed(lease.key)
+        self._watchers.ended(lease.key, None)
         self._metrics.leases_ended(1, lost=True)
         self._metrics.attempt(self._replica, AttemptResult.FENCED)
         _log.warning(ReplicationEvent.LEASE_LOST)
@@ -74,6 +79,7 @@ class Journal:
     def unsettled(self, lease: Lease, error: str) -> None:
         """Tell of an outcome that the store could not take."""
         self._pending.failed(lease.key)
+        self._watchers.ended(lease.key, None)
         self._metrics.leases_ended(1, lost=True)
         _log.error(ReplicationEvent.SETTLE_FAILED, error=error)
 
@@ -83,6 +89,7 @@ class Journal:
         self._metrics.leases_ended(1)
         covered = (IntentKey(lease.key.replica, lease.key.repository, digest) for digest in outcome.covered)
         self._pending.done([lease.key, *covered])
+        self._watchers.ended(lease.key, outcome)
         if lease.look:
             return
         lag = None if lease.since is None or lease.backfill else max(0.0, self._clock.now() - lease.since)
@@ -105,6 +112,7 @@ class Journal:
         parked = isinstance(outcome, Parked)
         self._metrics.leases_ended(1)
         self._pending.failed(job.lease.key)
+        self._watchers.ended(job.lease.key, outcome)
         self._metrics.attempt(self._replica, AttemptResult.PARKED if parked else AttemptResult.RETRY)
         _log.warning(
             ReplicationEvent.REFERENCE_PARKED if parked else ReplicationEvent.REFERENCE_FAILED,

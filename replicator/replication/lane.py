@@ -42,7 +42,7 @@ class Lane:
     def __init__(self, kit: LaneKit, worker: Worker) -> None:
         self._kit = kit
         self._worker = worker
-        self._journal = Journal(kit.name, kit.metrics, kit.clock)
+        self._journal = Journal(kit.name, kit.metrics, kit.clock, kit.watchers)
         self._jobs: dict[IntentKey, Job] = {}
         self._spared: set[IntentKey] = set()
         self._breaker = Breaker()

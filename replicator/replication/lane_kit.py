@@ -1,11 +1,12 @@
 """What a lane is made of."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from replicator.clock import Clock
 from replicator.observability.metrics import Metrics
 from replicator.replication.ports import IntentStore
+from replicator.replication.watchers import Watchers
 from replicator.retry import RetryPolicy
 
 
@@ -20,3 +21,4 @@ class LaneKit:
     clock: Clock
     policy: RetryPolicy
     rng: random.Random
+    watchers: Watchers = field(default_factory=Watchers)

@@ -22,13 +22,16 @@ class Selection:
         self._arguments = tuple(arguments)
         self._chosen = Chosen(arguments or swept, rules)
 
+    def __contains__(self, repository: Repository) -> bool:
+        return repository in self._chosen
+
     async def repositories(self, primary: Primary) -> AsyncIterator[Repository]:
         """Yield them, each once. Raises UnknownRepository, and RegistryError of the primary."""
-        found: set[Repository] = set()
-        for name in self._chosen.named:
-            if name in self._chosen and name not in found and await self._is_there(primary, name):
-                found.add(name)
-                yield name
+        # All that is named is looked for before anything is done about the first of them.
+        named = [name for name in self._chosen.named if name in self._chosen]
+        found = {name for name in named if await self._is_there(primary, name)}
+        for name in dict.fromkeys(one for one in named if one in found):
+            yield name
         if self._chosen.wants_catalog:
             async for name in self._of_catalog(primary):
                 if name in self._chosen and name not in found:

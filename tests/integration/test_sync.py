@@ -1,0 +1,79 @@
+"""`sync` does what `plan` says, byte for byte, and goes on where it was interrupted."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.commands import command, finished, started
+from tests.integration.site import Site, run_site
+from tests.integration.sync_scene import SHARED, TAGS, WEB, fill_partly, fill_primary
+from tests.support.content import closure_of
+from tests.support.eventually import eventually
+from tests.support.images import fetch_closure
+
+
+async def synced(site: Site, *arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:
+    """Run a sync, which must end with `code`, and return what became of each replica."""
+    result = await command(site, "sync", *arguments, "--json")
+    assert result.exit_code == code, result.output
+    return {one["replica"]: one for one in json.loads(result.stdout)["replicas"]}
+
+
+async def planned(site: Site) -> dict[str, dict[str, Any]]:
+    result = await command(site, "plan", "--json")
+    assert result.exit_code == 0, result.output
+    return {one["name"]: one for one in json.loads(result.stdout)["replicas"]}
+
+
+async def is_equal(site: Site, replica: str) -> bool:
+    for repository, tag, image in TAGS:
+        found = await fetch_closure(site.url(replica), repository, tag)
+        if found.digests != closure_of(image):
+            return False
+    return True
+
+
+async def test_a_sync_sends_the_bytes_that_the_plan_said_and_leaves_nothing_to_do(tmp_path: Path) -> None:
+    async with run_site(tmp_path, running=False, notifies=False, proxied=("eu", "us")) as site:
+        await fill_primary(site)
+        await fill_partly(site.url("eu"))
+        plan = await planned(site)
+        done = await synced(site)
+        for name in ("eu", "us"):
+            forecast = plan[name]["send"]["bytes"]
+            assert done[name]["bytes_sent"] == pytest.approx(forecast, rel=0.01)
+            assert site.lines[name].sent("upload") == pytest.approx(forecast, rel=0.01)
+            assert done[name]["bytes_to_send"] == forecast
+            assert done[name]["bytes_mounted"] == plan[name]["mount"]["bytes"] == SHARED.size
+            assert (done[name]["complete"], done[name]["failed"], done[name]["problem"]) == (True, 0, "")
+            assert await is_equal(site, name)
+        assert (done["eu"]["put"], done["us"]["put"]) == (3, 4)
+        for one in (await planned(site)).values():
+            assert (one["references"]["new"], one["references"]["different"]) == (0, 0)
+        again = await synced(site)
+        assert {(one["found"], one["bytes_sent"]) for one in again.values()} == {(0, 0)}
+
+
+async def test_an_interrupted_sync_is_gone_on_with_and_a_dead_replica_holds_nobody_up(tmp_path: Path) -> None:
+    async with run_site(tmp_path, running=False, notifies=False, proxied=("primary", "eu")) as site:
+        await fill_primary(site)
+        await site.replicas["us"].stop()
+        site.lines["primary"].link.rate_down = 100_000
+        process = started(site, "sync", "--json")
+        await eventually(lambda: site.lines["eu"].sent("upload") > 50_000, within=30, what="bytes are on their way")
+        process.send_signal(signal.SIGINT)
+        code, out, err = await finished(process, within=20)
+        assert (code, json.loads(out)["ended"]) == (1, False), err
+        site.lines["primary"].link.rate_down = None
+        done = await synced(site, code=1)
+        assert done["eu"]["complete"]
+        assert not done["us"]["complete"]
+        assert "us" in done["us"]["problem"]
+        assert await is_equal(site, "eu")
+        await site.replicas["us"].start()
+        mended = await synced(site, "team/web")
+        assert (mended["us"]["put"], mended["eu"]["found"]) == (1, 0)
+        assert (await fetch_closure(site.url("us"), "team/web", "latest")).digests == closure_of(WEB)
