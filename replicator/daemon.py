@@ -18,7 +18,8 @@ import anyio
 import structlog
 
 from replicator import __version__
-from replicator.admin.server import AdminPorts, build_admin, serve_admin
+from replicator.admin.server import AdminPorts, build_admin, names_of, serve_admin
+from replicator.admin.syncs import SyncRequests
 from replicator.allocator import keep_freed_memory
 from replicator.clock import Clock, SystemClock
 from replicator.intake.listener import listening
@@ -35,6 +36,7 @@ from replicator.service import Service
 from replicator.settings.schema import Settings
 from replicator.store.sqlite import SqliteStore
 from replicator.sweep.activity import Activity
+from replicator.sync.syncs import Syncs
 from replicator.world import Ground, build_world, scope_of
 from replicator.worlds import Worlds
 
@@ -142,7 +144,8 @@ class _Life:
             )
             worlds = Worlds(build_world(settings, ground))
             stack.push_async_callback(worlds.close)
-            await self._open_listeners(stack, worlds, ground)
+            syncs = Syncs(lambda: worlds.used, worlds.exchanged)
+            await self._open_listeners(stack, worlds, ground, syncs)
             _log.info(
                 DaemonEvent.DAEMON_STARTED,
                 version=__version__,
@@ -152,9 +155,9 @@ class _Life:
                 replicas=[one.name for one in settings.replicas],
             )
             self._service.ready()
-            await self._work(worlds, ground)
+            await self._work(worlds, ground, syncs)
 
-    async def _open_listeners(self, stack: AsyncExitStack, worlds: Worlds, ground: Ground) -> None:
+    async def _open_listeners(self, stack: AsyncExitStack, worlds: Worlds, ground: Ground, syncs: Syncs) -> None:
         intake, at = _Intake(), self._settings
         ports = AdminPorts(
             store=ground.store,
@@ -166,14 +169,15 @@ class _Life:
             intake_open=lambda: intake.open,
             clock=ground.clock,
         )
-        admin = build_admin(worlds.settings, ports)
+        syncing = SyncRequests(syncs=syncs, names=lambda: names_of(worlds.settings()))
+        admin = build_admin(worlds.settings, ports, syncing.routes())
         await stack.enter_async_context(serve_admin(admin, at.admin.listen.host, at.admin.listen.port))
         receiver = build_receiver(worlds.doors, clock=ground.clock)
         hooks, context = at.webhooks.listen, None if self._tls is None else self._tls.context
         await stack.enter_async_context(listening(receiver, hooks.host, hooks.port, tls=context))
         stack.enter_context(intake.opened())
 
-    async def _work(self, worlds: Worlds, ground: Ground) -> None:
+    async def _work(self, worlds: Worlds, ground: Ground, syncs: Syncs) -> None:
         drained = anyio.Event()
 
         async def copy() -> None:
@@ -182,6 +186,7 @@ class _Life:
 
         async with anyio.create_task_group() as group:
             group.start_soon(copy)
+            group.start_soon(syncs.run)
             group.start_soon(Subscriptions(worlds.inlets, worlds.exchanged, clock=ground.clock, rng=ground.rng).run)
             group.start_soon(self._service.tell, ground.store, worlds.settings)
             group.start_soon(self._tell_of_repeats)

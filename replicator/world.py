@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from replicator import __version__
 from replicator.admin.presence import RegistryPresence
@@ -14,6 +14,7 @@ from replicator.intake.receiver import Doors
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.client import RegistryClient, open_registry
 from replicator.replication.engine import Engine
+from replicator.replication.watchers import Watchers
 from replicator.routing import Router
 from replicator.settings.registries import PrimarySettings, RegistrySettings, ReplicaSettings
 from replicator.settings.schema import Settings
@@ -24,6 +25,8 @@ from replicator.sweep.examine import Means as SweepMeans
 from replicator.sweep.repositories import Chosen
 from replicator.sweep.schedule import Rhythm
 from replicator.sweep.sweeper import Sweeper
+from replicator.sync.sync import Means as SyncMeans
+from replicator.sync.sync import means_of
 
 _AnyRegistry = PrimarySettings | ReplicaSettings
 
@@ -32,7 +35,7 @@ _AnyRegistry = PrimarySettings | ReplicaSettings
 class Ground:
     """What outlives every configuration. `metrics` are only those of the process and its store.
 
-    `activity` is what webhooks tell the sweeps.
+    `activity` is what webhooks tell the sweeps, `watchers` are told of the work of all lanes.
     """
 
     store: SqliteStore
@@ -40,6 +43,7 @@ class Ground:
     rng: random.Random
     metrics: Metrics
     activity: Activity
+    watchers: Watchers = field(default_factory=Watchers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class World:
     presence: RegistryPresence
     metrics: Metrics
     engine: Engine
+    sync_means: SyncMeans
     sweeper: Sweeper | None
 
     @property
@@ -101,7 +106,9 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
             metrics=metrics,
             clock=ground.clock,
             rng=ground.rng,
+            watchers=ground.watchers,
         ),
+        sync_means=means_of(settings, registries, ground.store, metrics, ground.watchers, ground.clock),
         sweeper=_sweeper(settings, ground, registries[settings.primary.name], router, metrics),
     )
 

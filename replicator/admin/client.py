@@ -4,10 +4,18 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, cast
+from urllib.parse import quote
 
 import aiohttp
 
-from replicator.admin.documents import IgnoreDocument, LaneDocument, RetryDocument, StatusDocument, WaitDocument
+from replicator.admin.documents import (
+    IgnoreDocument,
+    LaneDocument,
+    RetryDocument,
+    StatusDocument,
+    SyncDocument,
+    WaitDocument,
+)
 from replicator.admin.status import StatusQuery
 from replicator.errors import ReplicatorError
 from replicator.model import shown
@@ -73,9 +81,21 @@ class AdminClient:
         body = {"ref": ref, "replicas": list(replicas), "undo": undo}
         return cast("IgnoreDocument", await self._order("/api/v1/ignore", "undo", body))
 
+    async def sync(self, repositories: Sequence[str], replicas: Sequence[str]) -> SyncDocument:
+        """Have a sync begun."""
+        body = {"repositories": list(repositories), "replicas": list(replicas)}
+        return cast("SyncDocument", await self._order("/api/v1/sync", "ended", body))
+
+    async def sync_progress(self, identity: str) -> SyncDocument:
+        """Return how far a sync is."""
+        status, document = await self._get(f"/api/v1/sync/{quote(identity, safe='')}", (), _PATIENCE)
+        if status != HTTPStatus.OK or "ended" not in document:
+            raise self._failed(status, document)
+        return cast("SyncDocument", document)
+
     async def _order(self, path: str, expected: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         status, document = await self._ask("POST", path, _PATIENCE, json=body or {})
-        if status != HTTPStatus.OK or expected not in document:
+        if status not in {HTTPStatus.OK, HTTPStatus.ACCEPTED} or expected not in document:
             raise self._failed(status, document)
         return document
 

@@ -145,6 +145,48 @@ class IgnoreDocument(TypedDict):
     replicas: list[DecidedReplica]
 
 
+class SyncedReplica(TypedDict):
+    """One replica: references that were `found` to differ, what became of them, blob bytes. `problem` "" for none."""
+
+    replica: str
+    complete: bool
+    found: int
+    settled: int
+    failed: int
+    put: int
+    bytes_to_send: int
+    bytes_sent: int
+    bytes_mounted: int
+    problem: str
+
+
+class FailedReference(TypedDict):
+    """A reference that could not be made equal."""
+
+    replica: str
+    repository: str
+    reference: str
+    reason: str
+    message: str
+
+
+class SyncDocument(TypedDict):
+    """A sync. `complete`: it has ended, everything was looked at, and all is equal.
+
+    `failed` are the first 100; `refused` says, where it is not "", that the names asked for mean no repository.
+    """
+
+    id: str
+    complete: bool
+    searched: bool
+    ended: bool
+    repositories: int
+    replicas: list[SyncedReplica]
+    failed: list[FailedReference]
+    problems: list[str]
+    refused: str
+
+
 class HealthDocument(TypedDict):
     """The answer of the probes; `store_seconds` is how long the store took to answer."""
 

@@ -14,3 +14,4 @@ class AdminEvent(StrEnum):
     ADMIN_RETRY = "admin_retry"
     ADMIN_PAUSE = "admin_pause"
     ADMIN_RESUME = "admin_resume"
+    ADMIN_SYNC = "admin_sync"

@@ -125,6 +125,31 @@ _PATHS: Final[dict[str, Any]] = {
             },
         }
     },
+    "/api/v1/sync": {
+        "post": {
+            "summary": "Sweep now: what differs on the replicas themselves becomes owed. Answered once it began.",
+            "requestBody": {"content": {"application/json": {"schema": schema("SyncOrder")}}},
+            "responses": {
+                **_REFUSALS,
+                "202": _reply("It has begun", "Sync"),
+                "413": _reply("The body is too large", "Error"),
+                "415": _reply("Not application/json", "Error"),
+            },
+        }
+    },
+    "/api/v1/sync/{id}": {
+        "get": {
+            "summary": "How far a sync is; the last 20 are remembered until the daemon stops.",
+            "parameters": [
+                {"name": "id", "in": "path", "description": "As POST answered it", "schema": TEXT, "required": True}
+            ],
+            "responses": {
+                **_REFUSALS,
+                "200": _reply("So far it is", "Sync"),
+                "404": _reply("No sync of this id is remembered", "Error"),
+            },
+        }
+    },
     "/api/v1/lanes/{replica}/pause": _order("Work for a replica no more; copies under way end, and its lag grows."),
     "/api/v1/lanes/{replica}/resume": _order("Work for a replica again."),
     "/api/v1/openapi.json": {

@@ -19,6 +19,7 @@ QUERY_MAX = 8192
 TIMEOUT_MAX = 3600.0
 TIMEOUT_DEFAULT = 30.0
 _REPLICAS_MAX = 256
+_REPOSITORIES_MAX = 1000
 _ROWS_DEFAULT = 100
 _TRUE = {"1": True, "true": True, "0": False, "false": False}
 
@@ -49,6 +50,14 @@ class ChangeBody:
     reference: Reference
     replicas: tuple[str, ...]
     priority: Priority | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncBody:
+    """A call of POST /api/v1/sync: of what `repositories` mean (none: of all), on these replicas (none: on all)."""
+
+    repositories: tuple[str, ...] = ()
+    replicas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +145,20 @@ def ignore_body(document: Any, names: Names) -> IgnoreBody:
     if not isinstance(undo, bool):
         raise BadRequest("`undo` is true or false")
     return IgnoreBody(ref=_ref_of(document, names), replicas=_replicas_of(document, names), undo=undo)
+
+
+def sync_body(document: Any, names: Names) -> SyncBody:
+    """Read `{"repositories": [...], "replicas": [...]}`, both optional."""
+    if document is None:
+        return SyncBody()
+    if not isinstance(document, dict) or not document.keys() <= {"repositories", "replicas"}:
+        raise BadRequest("the body is a JSON object with, optional, `repositories` and `replicas`")
+    repositories = document.get("repositories", [])
+    if not isinstance(repositories, list) or not all(isinstance(name, str) for name in repositories):
+        raise BadRequest("`repositories` is a list of names or patterns")
+    if len(repositories) > _REPOSITORIES_MAX:
+        raise BadRequest(f"more than {_REPOSITORIES_MAX} repositories")
+    return SyncBody(repositories=tuple(repositories), replicas=_replicas_of(document, names))
 
 
 def _ref_of(document: dict[str, Any], names: Names) -> tuple[Repository, Reference]:

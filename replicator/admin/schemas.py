@@ -115,6 +115,31 @@ SCHEMAS: Final[dict[str, Any]] = {
         }
     ),
     "Ignored": record({"ref": TEXT, "undo": FLAG, "replicas": list_of("Decided")}),
+    "SyncOrder": record(
+        {"repositories": {"type": "array", "items": TEXT}, "replicas": {"type": "array", "items": TEXT}},
+        optional=("repositories", "replicas"),
+    ),
+    "SyncedReplica": record(
+        {
+            "replica": TEXT,
+            "complete": FLAG,
+            **dict.fromkeys(("found", "settled", "failed", "put"), COUNT),
+            **dict.fromkeys(("bytes_to_send", "bytes_sent", "bytes_mounted"), COUNT),
+            "problem": TEXT,
+        }
+    ),
+    "FailedReference": record(dict.fromkeys(("replica", "repository", "reference", "reason", "message"), TEXT)),
+    "Sync": record(
+        {
+            "id": TEXT,
+            **dict.fromkeys(("complete", "searched", "ended"), FLAG),
+            "repositories": COUNT,
+            "replicas": list_of("SyncedReplica"),
+            "failed": list_of("FailedReference"),
+            "problems": {"type": "array", "items": TEXT},
+            "refused": TEXT,
+        }
+    ),
     "Lane": record({"replica": TEXT, "paused_since": SECONDS_OR_NULL, "changed": FLAG}),
 }
 """What answers and bodies look like, by name."""

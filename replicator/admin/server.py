@@ -1,6 +1,6 @@
 """The admin listener's HTTP application: probes, metrics and the API. `build_admin` is all that the daemon needs."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -67,19 +67,29 @@ class AdminPorts:
     clock: Clock
 
 
-def build_admin(settings: Callable[[], Settings], ports: AdminPorts) -> web.Application:
-    """Return the application; `settings` are asked for each request. When it shuts down, open waits end at once."""
+def build_admin(
+    settings: Callable[[], Settings], ports: AdminPorts, more: Sequence[web.RouteDef] = ()
+) -> web.Application:
+    """Return the application; `settings` are asked for each request, `more` are routes of other layers.
+
+    When it shuts down, open waits end at once.
+    """
     changes = Changes(store=ports.store, routes=ports.routes, metrics=ports.metrics, clock=ports.clock)
     waits = Waits(source=ports.source, presence=ports.presence, changes=changes)
     handlers = _Handlers(settings, ports, changes, waits)
     app = web.Application(middlewares=[_errors, _guard(settings)], client_max_size=BODY_MAX)
-    app.add_routes(handlers.routes())
+    app.add_routes([*handlers.routes(), *more])
 
     async def stop_waits(_app: web.Application) -> None:
         waits.stop()
 
     app.on_shutdown.append(stop_waits)
     return app
+
+
+def names_of(settings: Settings) -> Names:
+    """Return the names that requests are held against."""
+    return Names(primary_url=settings.primary.url, replicas=frozenset(one.name for one in settings.replicas))
 
 
 @asynccontextmanager
@@ -157,10 +167,7 @@ class _Handlers:
         )
 
     def _names(self) -> Names:
-        settings = self._settings()
-        return Names(
-            primary_url=settings.primary.url, replicas=frozenset(replica.name for replica in settings.replicas)
-        )
+        return names_of(self._settings())
 
     def routes(self) -> list[web.RouteDef]:
         return [

@@ -2,12 +2,16 @@
 
 import signal
 import threading
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import click
 
 from replicator import __version__
+from replicator.admin.client import AdminClient, NoDaemon, open_client
+from replicator.admin.documents import SyncDocument
 from replicator.cli.invocation import Exit, Invocation, chosen_replicas
 from replicator.cli.output import bytes_text, print_json, print_table
 from replicator.cli.registries import open_registries
@@ -20,7 +24,7 @@ from replicator.routing import Router
 from replicator.settings.schema import Settings
 from replicator.store.sqlite import SqliteStore
 from replicator.sweep.selection import Selection, UnknownRepository
-from replicator.sync.document import SyncDocument, document
+from replicator.sync.document import document
 from replicator.sync.foreground import sync_with_own_lanes
 from replicator.sync.sync import Sync
 
@@ -30,9 +34,10 @@ SHOWN_EVERY = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Errand:
-    """What is to be made equal where."""
+    """What is to be made equal where: `arguments` as they were written, and what they mean."""
 
     settings: Settings
+    arguments: tuple[str, ...]
     replicas: tuple[str, ...]
     selection: Selection
     clock: SystemClock
@@ -46,20 +51,29 @@ class _Errand:
 def sync(invocation: Invocation, repositories: tuple[str, ...], replicas: tuple[str, ...], *, as_json: bool) -> None:
     """Do what `plan` says now, in the foreground, and say at the end what was done.
 
-    REPO is a repository's name or a pattern as in rules; without one, all that sweeps compare. Interrupted, it leaves
-    everything so that the next one goes on.
+    REPO is a repository's name or a pattern as in rules; without one, all that sweeps compare. A running daemon does
+    it, and this command follows; with none it is done here. Interrupted, it leaves everything so that the next one
+    goes on.
 
     Ends with 0 when all is equal, with 1 when something failed, could not be looked at, or was interrupted.
     """
     settings = invocation.settings()
     names = chosen_replicas(settings, replicas) or tuple(one.name for one in settings.replicas)
     selection = selected(settings, repositories, Router(settings))
-    errand = _Errand(settings=settings, replicas=names, selection=selection, clock=SystemClock())
+    errand = _Errand(
+        settings=settings,
+        arguments=repositories,
+        replicas=names,
+        selection=selection,
+        clock=SystemClock(),
+    )
     try:
         with display(settings.log, errand.clock) as shown:
             done = anyio.run(_sync, errand, shown)
     except UnknownRepository as error:
         raise click.BadParameter(str(error), param_hint="REPO") from error
+    if done["refused"]:
+        raise click.BadParameter(done["refused"], param_hint="REPO")
     if as_json:
         print_json(done)
     else:
@@ -69,10 +83,33 @@ def sync(invocation: Invocation, repositories: tuple[str, ...], replicas: tuple[
 
 
 async def _sync(errand: _Errand, shown: Display) -> SyncDocument:
+    """Have the daemon do it; where none runs, do it here."""
+    admin = errand.settings.admin
     try:
-        return await _sync_here(errand, shown)
+        async with open_client(admin.listen.host, admin.listen.port, admin.token) as daemon:
+            try:
+                begun = await daemon.sync(errand.arguments, errand.replicas)
+            except NoDaemon:
+                return await _sync_here(errand, shown)
+            return await _follow(daemon, begun, errand, shown)
     except BaseExceptionGroup as errors:
         raise first_error(errors) from errors
+
+
+async def _follow(daemon: AdminClient, begun: SyncDocument, errand: _Errand, shown: Display) -> SyncDocument:
+    """Look how far the daemon is until it has ended; a signal ends only the looking."""
+    last = begun
+
+    async def look() -> None:
+        nonlocal last
+        while not last["ended"]:
+            await errand.clock.sleep(SHOWN_EVERY)
+            last = await daemon.sync_progress(begun["id"])
+            shown.update(last)
+
+    if not await _until_told_to_stop(look):
+        click.echo("The daemon goes on with it.", err=True)
+    return last
 
 
 async def _sync_here(errand: _Errand, shown: Display) -> SyncDocument:
@@ -94,32 +131,41 @@ async def _sync_here(errand: _Errand, shown: Display) -> SyncDocument:
                 clock=clock,
             ) as run,
         ):
-            await _until_told_to_stop(run, shown, clock)
+            await _until_told_to_stop(partial(_run, run, errand, shown))
             return document(run.progress())
     finally:
         await store.close()
 
 
-async def _until_told_to_stop(run: Sync, shown: Display, clock: SystemClock) -> None:
-    """Run it; SIGINT and SIGTERM end it where it is."""
+async def _run(run: Sync, errand: _Errand, shown: Display) -> None:
+    async def show() -> None:
+        while True:
+            shown.update(document(run.progress()))
+            await errand.clock.sleep(SHOWN_EVERY)
+
     async with anyio.create_task_group() as group:
-
-        async def stop_when_told() -> None:
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-                async for _ in signals:
-                    group.cancel_scope.cancel()
-
-        async def show() -> None:
-            while True:
-                shown.update(document(run.progress()))
-                await clock.sleep(SHOWN_EVERY)
-
-        if threading.current_thread() is threading.main_thread():  # no other is told of signals
-            group.start_soon(stop_when_told)
         group.start_soon(show)
         await run.run()
         group.cancel_scope.cancel()
     shown.update(document(run.progress()))
+
+
+async def _until_told_to_stop(work: Callable[[], Awaitable[None]]) -> bool:
+    """Do the work, and say whether it came to its end; SIGINT and SIGTERM end it where it is."""
+    done = False
+
+    async def stop_when_told(scope: anyio.CancelScope) -> None:
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        if threading.current_thread() is threading.main_thread():  # no other is told of signals
+            group.start_soon(stop_when_told, group.cancel_scope)
+        await work()
+        done = True
+        group.cancel_scope.cancel()
+    return done
 
 
 def _show(done: SyncDocument) -> None:

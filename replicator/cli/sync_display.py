@@ -17,10 +17,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from replicator.admin.documents import SyncDocument, SyncedReplica
 from replicator.clock import Clock
 from replicator.observability.logs import configure_logs
 from replicator.settings.schema import Log
-from replicator.sync.document import SyncDocument, SyncedReplica
 from replicator.sync.events import SyncEvent
 
 LINES_EVERY = 10.0

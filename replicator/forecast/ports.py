@@ -17,6 +17,10 @@ class ReadReplica(Holder, Primary, Protocol):
     """A replica, of which nothing is asked but what it holds."""
 
 
+class ReadRegistry(ReadPrimary, ReadReplica, Protocol):
+    """A registry client, which can be either."""
+
+
 class Rules(Routes, Policies, Protocol):
     """The rules."""
 

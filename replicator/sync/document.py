@@ -1,53 +1,16 @@
 """How a sync is told to programs: one JSON document, while it runs and at its end."""
 
-from typing import TypedDict
-
+from replicator.admin.documents import FailedReference, SyncDocument, SyncedReplica
 from replicator.sync.progress import Progress, ReplicaProgress
 
 FAILED_MAX = 100
 """References that failed told at most; the counts are of all."""
 
 
-class SyncedReplica(TypedDict):
-    """One replica: references that were `found` to differ, what became of them, blob bytes. `problem` "" for none."""
-
-    replica: str
-    complete: bool
-    found: int
-    settled: int
-    failed: int
-    put: int
-    bytes_to_send: int
-    bytes_sent: int
-    bytes_mounted: int
-    problem: str
-
-
-class FailedReference(TypedDict):
-    """A reference that could not be made equal."""
-
-    replica: str
-    repository: str
-    reference: str
-    reason: str
-    message: str
-
-
-class SyncDocument(TypedDict):
-    """A sync. `complete`: it has ended, everything was looked at, and all is equal."""
-
-    complete: bool
-    searched: bool
-    ended: bool
-    repositories: int
-    replicas: list[SyncedReplica]
-    failed: list[FailedReference]
-    problems: list[str]
-
-
 def document(progress: Progress) -> SyncDocument:
     """Return the document of a sync."""
     return SyncDocument(
+        id=progress.id,
         complete=progress.is_equal,
         searched=progress.searched,
         ended=progress.ended,
@@ -64,6 +27,7 @@ def document(progress: Progress) -> SyncDocument:
             for one in progress.failed[:FAILED_MAX]
         ],
         problems=list(progress.problems),
+        refused=progress.refused,
     )
 
 

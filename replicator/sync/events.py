@@ -8,3 +8,4 @@ class SyncEvent(StrEnum):
 
     SYNC_PROGRESS = "sync_progress"
     SYNC_GIVEN_UP = "sync_given_up"
+    SYNC_CRASHED = "sync_crashed"

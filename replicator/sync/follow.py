@@ -61,12 +61,9 @@ class Follow:
         replicas: Iterable[str],
         concerns: Callable[[Repository], bool],
         clock: Clock,
-        *,
-        patience: float = PATIENCE,
     ) -> None:
         self._concerns = concerns
         self._clock = clock
-        self._patience = patience
         self._replicas = {name: _Replica(clock.monotonic()) for name in replicas}
         self._changed = anyio.Event()
 
@@ -145,7 +142,7 @@ class Follow:
         if sent != replica.bytes_before:
             replica.bytes_before, replica.moved_at = sent, now
         still = now - replica.moved_at
-        if not replica.pending or still <= (self._patience if replica.last_failure else IDLE):
+        if not replica.pending or still <= (PATIENCE if replica.last_failure else IDLE):
             return
         problem = f"given up after {still:.0f} s without progress: {replica.last_failure or 'nothing was begun'}"
         _log.warning(SyncEvent.SYNC_GIVEN_UP, replica=name, error=problem, left=len(replica.pending))

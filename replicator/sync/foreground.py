@@ -7,17 +7,15 @@ from contextlib import asynccontextmanager
 import anyio
 
 from replicator.clock import Clock
-from replicator.forecast.forecaster import Means as LookingMeans
-from replicator.forecast.replica_rows import Replica
+from replicator.correlation import delivery_id
 from replicator.observability.metrics import Metrics
 from replicator.registry.client import RegistryClient
 from replicator.replication.engine import Engine
 from replicator.replication.watchers import Watchers
-from replicator.routing import Router
-from replicator.settings.schema import PRIMARY, Settings
+from replicator.settings.schema import Settings
 from replicator.store.sqlite import SqliteStore
 from replicator.sweep.selection import Selection
-from replicator.sync.sync import Means, Sync
+from replicator.sync.sync import Sync, means_of, paused
 
 
 @asynccontextmanager
@@ -47,26 +45,9 @@ async def sync_with_own_lanes(  # noqa: PLR0913 -- what the daemon would hold, e
         rng=random.Random(),  # noqa: S311 -- jitter, not a secret
         watchers=watchers,
     )
-    looks = LookingMeans(
-        primary=registries[PRIMARY],
-        replicas={one.name: Replica(registries[one.name], one.repository_prefix) for one in chosen.replicas},
-        rules=Router(settings),
-        memory=store,
-        counts=metrics.sweeps,
-        clock=clock,
-    )
-    means = Means(looks=looks, sink=store, updates=metrics, watchers=watchers)
-    sync = Sync(means, selection, left_alone=await paused(store, names))
+    means = means_of(chosen, registries, store, metrics, watchers, clock)
+    sync = Sync(means, selection, left_alone=await paused(store, names), delivery=delivery_id())
     async with anyio.create_task_group() as group:
         group.start_soon(engine.run)
         yield sync
         group.cancel_scope.cancel()
-
-
-async def paused(store: SqliteStore, names: Sequence[str]) -> dict[str, str]:
-    """Return which replicas are paused, and what to do about it. Raises StoreError."""
-    return {
-        name: f"it is paused: replicator resume {name}"
-        for name in names
-        if await store.paused_since(name) is not None
-    }

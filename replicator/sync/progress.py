@@ -43,15 +43,18 @@ class ReplicaProgress:
 class Progress:
     """A sync as it stands; `searched` once all differences are found, `ended` once nothing more will be done.
 
-    `problems` are what could not be looked at beside whole replicas, and why.
+    `problems` are what could not be looked at beside whole replicas, and why; `refused` says that what was asked for
+    means no repository, and why.
     """
 
+    id: str
     replicas: tuple[ReplicaProgress, ...]
     failed: tuple[Failed, ...]
     problems: tuple[str, ...]
     repositories: int
     searched: bool
     ended: bool
+    refused: str = ""
 
     @property
     def is_equal(self) -> bool:

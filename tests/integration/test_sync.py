@@ -1,6 +1,7 @@
 """`sync` does what `plan` says, byte for byte, and goes on where it was interrupted."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,12 @@ async def is_equal(site: Site, replica: str) -> bool:
     return True
 
 
+def lose_tag(site: Site, replica: str, repository: str, tag: str) -> None:
+    """Take a tag from a replica behind the back of everybody."""
+    root = site.replicas[replica].root / "docker/registry/v2/repositories"
+    shutil.rmtree(root / repository / "_manifests/tags" / tag)
+
+
 async def test_a_sync_sends_the_bytes_that_the_plan_said_and_leaves_nothing_to_do(tmp_path: Path) -> None:
     async with run_site(tmp_path, running=False, notifies=False, proxied=("eu", "us")) as site:
         await fill_primary(site)
@@ -55,6 +62,29 @@ async def test_a_sync_sends_the_bytes_that_the_plan_said_and_leaves_nothing_to_d
             assert (one["references"]["new"], one["references"]["different"]) == (0, 0)
         again = await synced(site)
         assert {(one["found"], one["bytes_sent"]) for one in again.values()} == {(0, 0)}
+
+
+async def test_a_running_daemon_is_asked_and_followed(tmp_path: Path) -> None:
+    async with run_site(tmp_path, notifies=False) as site:
+        await fill_primary(site)
+        assert {one["put"] for one in (await synced(site, "team/web")).values()} == {1}
+        # What the store believes to be there, and is not any more, is brought back, too.
+        lose_tag(site, "eu", "team/web", "latest")
+        done = await synced(site)
+        assert {name: (one["found"], one["put"], one["complete"]) for name, one in done.items()} == {
+            "eu": (4, 4, True),
+            "us": (3, 3, True),
+        }
+        assert await is_equal(site, "eu")
+        assert await is_equal(site, "us")
+        assert {line["delivery"] for line in site.daemon.events("admin_sync")} >= {
+            line["delivery"] for line in site.daemon.events("reference_replicated")
+        }
+        result = await command(site, "sync", "team/none")
+        assert (result.exit_code, "team/none: the primary has no such repository" in result.output) == (2, True)
+        assert (await command(site, "sync", "team/{x}")).exit_code == 2
+        assert (await command(site, "pause", "us")).exit_code == 0
+        assert "replicator resume us" in (await synced(site, code=1))["us"]["problem"]
 
 
 async def test_an_interrupted_sync_is_gone_on_with_and_a_dead_replica_holds_nobody_up(tmp_path: Path) -> None:
