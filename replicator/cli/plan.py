@@ -76,7 +76,13 @@ async def _plan(settings: Settings, names: tuple[str, ...], router: Router, sele
             if one.name in names
         }
         means = Means(
-            primary=primary, replicas=replicas, rules=router, memory=memory, counts=metrics.sweeps, clock=clock
+            primary=primary,
+            replicas=replicas,
+            rules=router,
+            memory=memory,
+            decided=memory,
+            counts=metrics.sweeps,
+            clock=clock,
         )
         forecast = await Forecaster(means).forecast(selection.repositories(primary))
         return _Answer(forecast, memory.problem)

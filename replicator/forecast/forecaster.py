@@ -16,7 +16,7 @@ from replicator.observability.labels import DifferenceKind
 from replicator.replication.survey import ManifestCache
 from replicator.sweep.compare import Difference
 from replicator.sweep.examine import Finder, Sight, first_of
-from replicator.sweep.ports import Counts
+from replicator.sweep.ports import Counts, KnownTags
 
 _TOGETHER = 8
 
@@ -27,12 +27,13 @@ async def _nothing(difference: Difference) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What a forecast works with."""
+    """What a forecast works with; `decided` are rows that say what an operator ignores."""
 
     primary: ReadPrimary
     replicas: Mapping[str, Replica]
     rules: Rules
     memory: Memory
+    decided: KnownTags
     counts: Counts
     clock: Clock
 
@@ -58,7 +59,7 @@ class Forecaster:
         }
         self._sight = Sight(
             primary=means.primary,
-            known=ReplicaRows(means.replicas, means.rules, means.clock, self._lose),
+            known=ReplicaRows(means.replicas, means.rules, means.clock, means.decided, self._lose),
             routes=means.rules,
             replicas=tuple(means.replicas),
             counts=means.counts,

@@ -26,7 +26,7 @@ class Rules(Routes, Policies, Protocol):
 
 
 class Memory(Protocol):
-    """What is remembered of blobs on replicas."""
+    """What is remembered of blobs on replicas; only ever a hint."""
 
     async def locations(self, replica: str, digests: Sequence[Digest]) -> Mapping[Digest, tuple[Repository, ...]]:
         """Return repositories known to hold each digest, best first."""

@@ -1,6 +1,7 @@
 """What replicas hold, read from the replicas themselves, as the rows that a sweep compares a list with."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import anyio
@@ -13,6 +14,7 @@ from replicator.replication.held import held_digest
 from replicator.replication.together import together
 from replicator.store.sweep_rows import KnownTag
 from replicator.sweep.compare import Routes
+from replicator.sweep.ports import KnownTags
 
 AT_ONCE = 8
 """Tags asked for at once at one replica."""
@@ -31,18 +33,23 @@ class Replica:
 
 
 class ReplicaRows:
-    """The tags of replicas as they are now. What could not be asked is told to `on_trouble`, and has no rows."""
+    """The tags of replicas as they are now, and what an operator `decided` that they need not have.
+
+    What could not be asked is told to `on_trouble`, and has no rows.
+    """
 
     def __init__(
         self,
         replicas: Mapping[str, Replica],
         routes: Routes,
         clock: Clock,
+        decided: KnownTags,
         on_trouble: Callable[[str, Repository, RegistryError | ContentError], None],
     ) -> None:
         self._replicas = replicas
         self._routes = routes
         self._clock = clock
+        self._decided = decided
         self._on_trouble = on_trouble
         self._listed: tuple[Repository, dict[str, list[Tag]]] = (Repository(""), {})
         self._asking = {name: anyio.CapacityLimiter(AT_ONCE) for name in replicas}
@@ -50,11 +57,17 @@ class ReplicaRows:
     async def tags(
         self, replicas: Sequence[str], name: Repository, *, after: Tag | None = None, upto: Tag | None = None
     ) -> tuple[KnownTag, ...]:
-        """Return what the replicas hold of the tags behind `after` up to and with `upto`."""
+        """Return what the replicas hold of the tags behind `after` up to and with `upto`, or need not hold."""
         if self._listed[0] != name:
             self._listed = (name, {})
         found = await together([partial(self._of_one, replica, name, after, upto) for replica in replicas])
-        return tuple(row for rows in found for row in rows)
+        known = {(row.replica, row.tag): row for rows in found for row in rows}
+        for row in await self._decided.tags(replicas, name, after=after, upto=upto):
+            if row.ignored:
+                there = known.get((row.replica, row.tag))
+                have = None if there is None else there.have
+                known[row.replica, row.tag] = replace(row, have=have, owed=False, looking=False)
+        return tuple(known.values())
 
     async def _of_one(self, replica: str, name: Repository, after: Tag | None, upto: Tag | None) -> list[KnownTag]:
         try:

@@ -1,23 +1,27 @@
 """A look at the store from outside the daemon: read-only, beside a running one or with none, and with no lock."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 import anyio
 import anyio.to_thread
 
 from replicator.errors import StoreError
-from replicator.model import Digest, Repository
+from replicator.model import Digest, Repository, Tag
 from replicator.store import queries
 from replicator.store.connections import open_reader
+from replicator.store.sweep_rows import KnownTag
+from replicator.store.sweeps import known_tags
+
+T = TypeVar("T")
 
 
 class Glimpse:
-    """What the store remembered of blobs when it was asked; only ever a hint, so that trouble is no error.
+    """What the store remembers of blobs and of tags; only ever a hint, so that trouble is no error.
 
     `problem` says what kept it from being read, "" nothing. Without a store nothing is remembered.
     """
@@ -29,14 +33,22 @@ class Glimpse:
 
     async def locations(self, replica: str, digests: Sequence[Digest]) -> Mapping[Digest, tuple[Repository, ...]]:
         """Return for each blob repositories of the replica that hold it, newest first."""
+        return await self._ask(lambda one: queries.locations(one, replica, digests)) or {}
+
+    async def tags(
+        self, replicas: Sequence[str], name: Repository, *, after: Tag | None = None, upto: Tag | None = None
+    ) -> tuple[KnownTag, ...]:
+        """Return what was known of the tags behind `after` up to and with `upto`, on these replicas."""
+        return await self._ask(known_tags(replicas, name, after=after, upto=upto)) or ()
+
+    async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T | None:
         if self._connection is None or self.problem:
-            return {}
-        ask = partial(queries.locations, self._connection, replica, digests)
+            return None
         try:
-            return await anyio.to_thread.run_sync(ask, limiter=self._one_at_a_time)
+            return await anyio.to_thread.run_sync(question, self._connection, limiter=self._one_at_a_time)
         except sqlite3.Error as error:
             self.problem = str(error)
-            return {}
+            return None
 
 
 @asynccontextmanager

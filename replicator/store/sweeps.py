@@ -99,9 +99,16 @@ class Sweeps:
         self, replicas: Sequence[str], name: Repository, *, after: Tag | None = None, upto: Tag | None = None
     ) -> tuple[KnownTag, ...]:
         """Return what is known of the tags behind `after` up to and with `upto`, on these replicas."""
-        low = FIRST_TAG[:-1] + bytes([FIRST_TAG[-1] - 1]) + _LAST if after is None else pack_reference(after)
-        high = _LAST if upto is None else pack_reference(upto)
-        return await self._threads.ask(partial(_tags, replicas=replicas, name=name, low=low, high=high))
+        return await self._threads.ask(known_tags(replicas, name, after=after, upto=upto))
+
+
+def known_tags(
+    replicas: Sequence[str], name: Repository, *, after: Tag | None = None, upto: Tag | None = None
+) -> Callable[[sqlite3.Connection], tuple[KnownTag, ...]]:
+    """Return the question for the tags behind `after` up to and with `upto`, on these replicas."""
+    low = FIRST_TAG[:-1] + bytes([FIRST_TAG[-1] - 1]) + _LAST if after is None else pack_reference(after)
+    high = _LAST if upto is None else pack_reference(upto)
+    return partial(_tags, replicas=replicas, name=name, low=low, high=high)
 
 
 def _pages(items: Sequence[T]) -> Iterable[Sequence[T]]:

@@ -18,6 +18,7 @@ from replicator.observability.metrics import Metrics
 from replicator.replication.watchers import Watchers
 from replicator.routing import Router
 from replicator.settings.schema import Settings
+from replicator.store.sweeps import Sweeps, Threads
 from replicator.sweep.compare import Difference
 from replicator.sweep.ports import Sink, Updates
 from replicator.sweep.selection import Selection
@@ -25,7 +26,7 @@ from replicator.sync.follow import Follow
 from replicator.sync.progress import Progress, ReplicaProgress
 
 
-class SyncStore(Sink, Memory, Protocol):
+class SyncStore(Sink, Memory, Threads, Protocol):
     """Where a sync makes owed."""
 
     async def paused_since(self, replica: str) -> float | None:
@@ -62,6 +63,7 @@ def means_of(
         replicas={one.name: Replica(registries[one.name], one.repository_prefix) for one in settings.replicas},
         rules=Router(settings),
         memory=store,
+        decided=Sweeps(store),
         counts=metrics.sweeps,
         clock=clock,
     )

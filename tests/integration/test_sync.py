@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
+from replicator.clock import SystemClock
+from replicator.model import Change, ChangeKind, Repository, Tag
+from replicator.routing import Router
+from replicator.settings.load import load
+from replicator.store.sqlite import SqliteStore
 from tests.integration.commands import command, finished, started
 from tests.integration.site import Site, run_site
-from tests.integration.sync_scene import SHARED, TAGS, WEB, fill_partly, fill_primary
+from tests.integration.sync_scene import OTHER, SHARED, TAGS, WEB, fill_partly, fill_primary
 from tests.support.content import closure_of
 from tests.support.eventually import eventually
-from tests.support.images import fetch_closure
+from tests.support.images import fetch_closure, push
 
 
 async def synced(site: Site, *arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:
@@ -43,6 +48,17 @@ def lose_tag(site: Site, replica: str, repository: str, tag: str) -> None:
     shutil.rmtree(root / repository / "_manifests/tags" / tag)
 
 
+async def owe(site: Site, repository: str, tag: str) -> None:
+    """Make a tag owed to all replicas, as its webhook would."""
+    settings = load(site.daemon.config, {})
+    change = Change(
+        kind=ChangeKind.PUSH, repository=Repository(repository), reference=Tag(tag), digest=None, happened_at=None
+    )
+    store = await SqliteStore.open(settings.store.sqlite_path, clock=SystemClock())
+    await store.record(Router(settings).route(change, SystemClock().now()))
+    await store.close()
+
+
 async def test_a_sync_sends_the_bytes_that_the_plan_said_and_leaves_nothing_to_do(tmp_path: Path) -> None:
     async with run_site(tmp_path, running=False, notifies=False, proxied=("eu", "us")) as site:
         await fill_primary(site)
@@ -60,6 +76,10 @@ async def test_a_sync_sends_the_bytes_that_the_plan_said_and_leaves_nothing_to_d
         assert (done["eu"]["put"], done["us"]["put"]) == (3, 4)
         for one in (await planned(site)).values():
             assert (one["references"]["new"], one["references"]["different"]) == (0, 0)
+        await push(site.primary.url, "team/web", "unwanted", OTHER)
+        await owe(site, "team/web", "unwanted")
+        assert (await command(site, "ignore", "team/web:unwanted")).exit_code == 0
+        assert {one["references"]["new"] for one in (await planned(site)).values()} == {0}
         again = await synced(site)
         assert {(one["found"], one["bytes_sent"]) for one in again.values()} == {(0, 0)}
 
