@@ -11,8 +11,9 @@ import pytest
 
 from replicator.admin.client import ApiFailed, NoDaemon, open_client
 from replicator.admin.openapi import DOCUMENT
-from replicator.admin.server import BODY_MAX, AdminPorts, build_admin, serve_admin
+from replicator.admin.server import BODY_MAX, AdminPorts, build_admin, names_of, serve_admin
 from replicator.admin.status import Listing, StatusQuery
+from replicator.admin.syncs import SyncRequests
 from replicator.admin.wait import WaitLimits
 from replicator.clock import SystemClock
 from replicator.errors import Reason, SettingsError, StoreError
@@ -20,6 +21,7 @@ from replicator.model import Digest, IntentKey, Priority, Recorded, Tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.settings.secrets import Secret
 from replicator.store.outcome import Parked
+from replicator.sync.syncs import Syncs, Used
 from tests.integration.admin_listener import Listener, listening
 from tests.unit.admin.scene import APP, settings
 
@@ -379,6 +381,10 @@ async def test_unknown_paths_and_methods_answer_in_json(
     assert document["error"]["message"]
 
 
+def nothing_used() -> Used:
+    raise AssertionError("routes alone begin no sync")
+
+
 async def test_the_document_describes_every_route(tmp_path: Path) -> None:
     async with listening(tmp_path) as listener:
         ports = AdminPorts(
@@ -391,7 +397,8 @@ async def test_the_document_describes_every_route(tmp_path: Path) -> None:
             intake_open=lambda: True,
             clock=SystemClock(),
         )
-        app = build_admin(settings, ports)
+        syncing = SyncRequests(syncs=Syncs(nothing_used, anyio.Event), names=lambda: names_of(settings()))
+        app = build_admin(settings, ports, syncing.routes())
         served = {
             (route.method.lower(), route.resource.canonical)
             for route in app.router.routes()
