@@ -163,6 +163,39 @@ async def test_the_command_copy_brings_what_belongs_to_an_image_where_its_rule_s
             assert await listed(target, app) == {str(one.digest) for one in (own, signature, sbom, later)}
 
 
+@pytest.mark.parametrize("kind", ["distribution2", "oci"])
+async def test_plan_and_sync_count_what_belongs_to_an_image(tmp_path: Path, kind: Kind) -> None:
+    kinds: dict[str, Kind] = {"primary": kind, "eu": kind}
+    image = make_image("image", (30_000,))
+    signature, later = about(image, "signature"), about(image, "later")
+    async with run_site(
+        tmp_path, replicas=("eu",), kinds=kinds, running=False, notifies=False, sections=EVERYTHING, proxied=("eu",)
+    ) as site:
+        await push(site.primary.url, REPO, "v1", image)
+        await attach(site.primary.url, image, signature)
+
+        async def run(name: str) -> dict[str, Any]:
+            result = await command(site, name, "--json")
+            assert result.exit_code == 0, result.output
+            (found,) = json.loads(result.stdout)["replicas"]
+            return dict(found)
+
+        planned, done = await run("plan"), await run("sync")
+        sizes = {blob.digest: blob.size for one in (image, signature) for blob in one.blobs()}
+        assert planned["send"] == {"blobs": len(sizes), "bytes": sum(sizes.values())}
+        assert done["bytes_sent"] == site.lines["eu"].sent("upload") == sum(sizes.values())
+        assert await listed(site.url("eu"), image) == {str(signature.digest)}
+        assert (await run("plan"))["references"] == {"new": 0, "different": 0, "extra": 0}
+        if kind == "distribution2":
+            # There the list is a tag, which is compared like any other.
+            await attach(site.primary.url, image, later)
+            planned, done = await run("plan"), await run("sync")
+            assert planned["references"] == {"new": 0, "different": 1, "extra": 0}
+            assert planned["send"]["bytes"] == done["bytes_sent"] > 0
+            assert await listed(site.url("eu"), image) == {str(signature.digest), str(later.digest)}
+            assert (await run("plan"))["references"]["different"] == 0
+
+
 async def test_the_command_copy_says_what_it_could_not_bring(tmp_path: Path) -> None:
     """One that is no manifest as it should be is told, by a code of 1 too; the image goes on without it."""
     app = make_image("amd")
