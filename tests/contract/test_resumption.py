@@ -305,7 +305,7 @@ async def test_u8_a_lost_201_is_looked_up_and_nothing_is_sent_again(scene: Scene
     assert scene.counted("restarted") == scene.counted("resumed") == 0
 
 
-async def test_u7_an_upload_that_the_registry_has_forgotten_starts_again(scene: Scene) -> None:
+async def test_f29_u7_an_upload_that_the_registry_has_forgotten_starts_again(scene: Scene) -> None:
     await scene.client.prove_resumes(TEAM)
     scene.line.add(cut(0.5))
     scene.line.add(Answer(method="GET", path="uploads", status=404))

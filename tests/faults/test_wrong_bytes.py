@@ -18,14 +18,20 @@ def _blob(image: Image) -> str:
 
 
 _IMAGE = make_image("bad", (900_000, 1_000))
-_FAULTS: dict[str, Fault] = {
+_TRUNCATED: dict[str, Fault] = {
+    "short": Resize(method="GET", path=_blob(_IMAGE), by=-1, times=None),
+    "always cut at the same byte": CutResponse(method="GET", path=_blob(_IMAGE), after=0, times=None),
+}
+_CORRUPT: dict[str, Fault] = {
     "first byte": CorruptResponse(method="GET", path=_blob(_IMAGE), at=0, times=None),
     "last byte": CorruptResponse(method="GET", path=_blob(_IMAGE), at=899_999, times=None),
-    "short": Resize(method="GET", path=_blob(_IMAGE), by=-1, times=None),
+}
+_LYING: dict[str, Fault] = {
     "long": Resize(method="GET", path=_blob(_IMAGE), by=1, times=None),
     "length too small": LieLength(method="GET", path=_blob(_IMAGE), by=-1000, times=None),
     "length too great": LieLength(method="GET", path=_blob(_IMAGE), by=1000, times=None),
-    "always cut at the same byte": CutResponse(method="GET", path=_blob(_IMAGE), after=0, times=None),
+}
+_MANIFEST: dict[str, Fault] = {
     "manifest byte": CorruptResponse(method="GET", path="/manifests/bad", at=5, times=None),
     "lying digest header": SetHeader(
         method="GET", path="/manifests/bad", name="Docker-Content-Digest", value=_OTHER, times=None
@@ -33,12 +39,31 @@ _FAULTS: dict[str, Fault] = {
 }
 
 
-@pytest.mark.parametrize("wrong", _FAULTS)
-async def test_wrong_bytes_are_not_published(tmp_path: Path, wrong: str) -> None:
+@pytest.mark.parametrize("wrong", _TRUNCATED)
+async def test_f31_a_body_that_ends_early_is_not_published(tmp_path: Path, wrong: str) -> None:
+    await _is_not_published(tmp_path, _TRUNCATED[wrong])
+
+
+@pytest.mark.parametrize("wrong", _CORRUPT)
+async def test_f32_a_corrupt_byte_of_a_blob_is_not_published(tmp_path: Path, wrong: str) -> None:
+    await _is_not_published(tmp_path, _CORRUPT[wrong])
+
+
+@pytest.mark.parametrize("wrong", _LYING)
+async def test_f33_a_length_that_lies_publishes_nothing(tmp_path: Path, wrong: str) -> None:
+    await _is_not_published(tmp_path, _LYING[wrong])
+
+
+@pytest.mark.parametrize("wrong", _MANIFEST)
+async def test_f34_a_manifest_that_is_not_its_digest_is_not_published(tmp_path: Path, wrong: str) -> None:
+    await _is_not_published(tmp_path, _MANIFEST[wrong])
+
+
+async def _is_not_published(tmp_path: Path, wrong: Fault) -> None:
     good = make_image("good")
     async with run_site(tmp_path, proxied=("primary",), notifies=False) as site:
         line = site.lines["primary"]
-        installed = line.add(_FAULTS[wrong])
+        installed = line.add(wrong)
         await push(site.primary.url, "team/app", "bad", _IMAGE)
         assert await post_push(site.hook_url, "team/app", "bad", _IMAGE.digest) == 202
 
@@ -48,7 +73,7 @@ async def test_wrong_bytes_are_not_published(tmp_path: Path, wrong: str) -> None
 
         await eventually(lambda: len(failures()) >= 2, what="both lanes failed")
         assert installed.acted > 0
-        named = str(_IMAGE.layers[0].digest) if "blobs" in _FAULTS[wrong].path else "manifest"
+        named = str(_IMAGE.layers[0].digest) if "blobs" in wrong.path else "manifest"
         for line_of_log in failures():
             assert named in str(line_of_log["error"])
             assert line_of_log["reference"] == "bad"

@@ -120,6 +120,7 @@ async def run_site(
     sections: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     debug: str | None = None,
+    program: Sequence[str] = (),
 ) -> AsyncIterator[Site]:
     """Run a primary, `replicas` and the daemon.
 
@@ -127,7 +128,7 @@ async def run_site(
     replicas by URL. `running` False leaves the daemon stopped, `notifies` False leaves it to the test to post events.
     `kinds` says what "primary" or a replica is, if not a Distribution 2.8; with an "oci" primary `notifies` is False.
     `sections` replace top-level keys of the configuration, `fast` False keeps registries' data on the disk.
-    `environ` is added to the daemon's.
+    `environ` is added to the daemon's, `program` is run in place of its command.
     `debug` is the address of the primary's debug listener, if it is to have one.
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -161,7 +162,7 @@ async def run_site(
         urls = {name: registry.url for name, registry in (found | {"primary": primary}).items()}
         urls |= {name: line.url for name, line in lines.items()} | dict(through or {})
         config = daemon_config(folder, urls.pop("primary"), urls, hooks=hooks, sections=sections)
-        daemon = Daemon(folder, config, environ=environ)
+        daemon = Daemon(folder, config, environ=environ, program=program)
         stack.push_async_callback(daemon.discard)
         if running:
             await daemon.start()

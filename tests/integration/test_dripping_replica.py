@@ -132,7 +132,7 @@ async def test_an_upload_that_drips_is_a_stall_and_is_tried_again(tmp_path: Path
         await arrived(running.far, TEAM, BIG)
 
 
-async def test_an_upload_that_drips_holds_neither_other_images_nor_other_lanes(tmp_path: Path) -> None:
+async def test_f35_an_upload_that_drips_holds_neither_other_images_nor_other_lanes(tmp_path: Path) -> None:
     other = make_image("other", [MIB, 3_000])
     async with scene(tmp_path) as running:
         with running.line.during(drips(BIG)) as dripping:

@@ -45,7 +45,7 @@ async def test_a_throttled_replica_leaves_the_shared_read_and_arrives_by_itself(
         await fetch_closure(site.url("slow"), "team/app", "v1", deep=True)
 
 
-async def test_a_stopped_and_a_silent_replica_hold_nobody_back_and_catch_up_alone(tmp_path: Path) -> None:
+async def test_f36_a_stopped_and_a_silent_replica_hold_nobody_back_and_catch_up_alone(tmp_path: Path) -> None:
     async with run_site(tmp_path, replicas=("eu", "us", "stopped", "silent"), proxied=("silent",)) as site:
         stopped, hole = site.replicas["stopped"], site.lines["silent"]
         first = make_image("first")

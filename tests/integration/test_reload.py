@@ -76,7 +76,7 @@ async def test_every_push_made_while_it_reloads_arrives(tmp_path: Path) -> None:
         assert site.daemon.events("reference_failed") == []
 
 
-async def test_a_bad_file_keeps_the_old_configuration_and_every_mistake_is_told(tmp_path: Path) -> None:
+async def test_f42_a_bad_file_keeps_the_old_configuration_and_every_mistake_is_told(tmp_path: Path) -> None:
     image = make_image("image")
     async with run_site(tmp_path, replicas=("eu",)) as site:
         assert site.daemon.metric(_SUCCESSFUL) == 1

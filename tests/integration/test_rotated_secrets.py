@@ -77,7 +77,7 @@ async def test_a_password_rotated_at_a_token_server(tmp_path: Path) -> None:
         assert [line for line in site.daemon.log_lines() if "canary" in str(line)] == []
 
 
-async def test_a_password_rotated_at_a_registry_with_basic_authentication(tmp_path: Path) -> None:
+async def test_f27_a_password_rotated_at_a_registry_with_basic_authentication(tmp_path: Path) -> None:
     image, later = make_image("first"), make_image("second")
     mounted = Mounted(tmp_path / "secrets", {"password": "old-canary"})
     users = {"pusher": "old-canary"}

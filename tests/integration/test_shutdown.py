@@ -26,7 +26,7 @@ async def _until_it_streams(site: Site) -> None:
     await eventually(lambda: site.lines["eu"].sent("upload") > _MIB, what="the layer is on its way")
 
 
-async def test_a_copy_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
+async def test_f06_a_copy_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
     image = make_image("in flight", (8 * _MIB,))
     async with run_site(tmp_path, replicas=("eu",), proxied=("eu",)) as site:
         site.lines["eu"].link.rate_up = _SLOW
@@ -37,7 +37,7 @@ async def test_a_copy_under_way_is_finished_before_the_end(tmp_path: Path) -> No
         assert len(_events(site, "reference_replicated")) == 1
 
 
-async def test_a_copy_that_outlasts_the_grace_is_given_back_and_done_after_the_start(tmp_path: Path) -> None:
+async def test_f07_a_copy_that_outlasts_the_grace_is_given_back_and_done_after_the_start(tmp_path: Path) -> None:
     image = make_image("too slow", (64 * _MIB,))
     async with run_site(
         tmp_path, replicas=("eu",), proxied=("eu",), sections={"shutdown": {"grace": "500ms"}}
@@ -54,7 +54,7 @@ async def test_a_copy_that_outlasts_the_grace_is_given_back_and_done_after_the_s
         await fetch_closure(site.url("eu"), "team/app", "v1", deep=True)
 
 
-async def test_a_second_signal_ends_the_grace_at_once(tmp_path: Path) -> None:
+async def test_f07_a_second_signal_ends_the_grace_at_once(tmp_path: Path) -> None:
     image = make_image("impatient", (64 * _MIB,))
     async with run_site(tmp_path, replicas=("eu",), proxied=("eu",), sections={"shutdown": {"grace": "1h"}}) as site:
         site.lines["eu"].link.rate_up = _SLOW

@@ -67,7 +67,7 @@ def traced(tmp_path: Path, *more: str) -> tuple[int, int]:
     return acknowledged_without_sync(log.read_text())
 
 
-def test_every_acknowledgement_comes_after_a_sync_of_its_commit(tmp_path: Path) -> None:
+def test_f08_every_acknowledgement_comes_after_a_sync_of_its_commit(tmp_path: Path) -> None:
     assert traced(tmp_path) == (_EVENTS, 0)
 
 

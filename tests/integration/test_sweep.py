@@ -51,7 +51,7 @@ async def test_what_was_there_before_is_filled_and_is_no_lag(tmp_path: Path) -> 
         assert metrics.value("replicator_sweep_requests_total", op="manifest_stat") == 0
 
 
-async def test_a_push_of_which_the_webhook_was_lost_is_found(tmp_path: Path) -> None:
+async def test_f19_a_push_of_which_the_webhook_was_lost_is_found(tmp_path: Path) -> None:
     first, moved, other = make_image("first"), make_image("moved"), make_image("other")
     async with run_site(tmp_path, notifies=False, sections=OFTEN) as site:
         await push(site.primary.url, "team/app", "v1", first)

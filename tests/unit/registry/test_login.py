@@ -194,7 +194,7 @@ async def test_credentials_that_cannot_be_read_are_access_denied_worth_another_t
     assert caught.value.temporary
 
 
-async def test_an_upload_whose_token_runs_out_in_the_middle_starts_again_with_a_new_one(script: Script) -> None:
+async def test_f28_an_upload_whose_token_runs_out_in_the_middle_starts_again_with_a_new_one(script: Script) -> None:
     script.on("GET", "/token", say_json({"token": "t1"}), say_json({"token": "t2"}))
     script.on("POST", UPLOADS, bearer("/token"), Say(202, {"Location": "/up1"}), Say(202, {"Location": "/up2"}))
     script.on("PUT", "/up", bearer("/token"), Say(201))

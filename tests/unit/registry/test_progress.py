@@ -3,7 +3,7 @@
 from replicator.registry.progress import FLOOR, SLOW, WHOLE, Arrivals, Strides
 
 
-def test_a_read_below_the_floor_for_too_long_is_stalled() -> None:
+def test_f35_a_read_below_the_floor_for_too_long_is_stalled() -> None:
     arrivals = Arrivals(60)
     assert not any(arrivals.stalled(1, 1.0) for _ in range(59))
     assert arrivals.stalled(1, 1.0)

@@ -130,7 +130,7 @@ def test_s4_the_next_page_is_never_elsewhere(link: str) -> None:
         reach(redirect_allow="evil.example.net", realm_allow="evil.example.net").page(target(HOME), link)
 
 
-def test_s5_a_redirect_never_goes_from_https_to_http() -> None:
+def test_f37_s5_a_redirect_never_goes_from_https_to_http() -> None:
     with pytest.raises(RegistryError, match="plain http"):
         reach(redirect_allow="minio.local").redirect(target(HOME), "http://minio.local/x")
     assert (
