@@ -57,6 +57,11 @@ def test_every_format_of_webhooks_has_its_section() -> None:
     assert sorted(described) == sorted([*FORMATS, "generic"])
 
 
+def test_every_sender_of_webhooks_has_its_row() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|", text_of(Path("docs/webhooks.md")).partition("\n| format |")[2], re.MULTILINE)
+    assert set(FORMATS) - {"auto"} <= set(rows)
+
+
 def test_every_log_line_is_explained_and_every_explained_one_exists() -> None:
     names = {
         word
