@@ -3,6 +3,7 @@
 Numbers are those of docs/faults.md.
 """
 
+import asyncio
 import os
 import sqlite3
 import sys
@@ -21,7 +22,7 @@ from tests.integration.test_store_durability import sender, stored
 from tests.support.altered import clock, death
 from tests.support.daemon import Daemon
 from tests.support.eventually import eventually
-from tests.support.faults import Delay
+from tests.support.faults import Hold
 from tests.support.images import fetch_closure, make_image, push, tag_digest
 from tests.support.ports import Port
 from tests.support.processes import require_tool
@@ -208,11 +209,11 @@ async def test_f15_a_second_daemon_on_the_same_state_is_refused(tmp_path: Path) 
         await site.arrived(_TEAM, "v1", _IMAGE.digest)
 
 
-_LATE = Delay(method="PUT", path="/manifests/v1", seconds=4.0)
 _DOUBT = 3600.0
 """Seconds that the wall clock leaps: longer than a late put is waited for."""
 
 
+@pytest.mark.prove
 async def test_f16_of_two_daemons_that_write_one_replica_the_newest_push_wins(tmp_path: Path) -> None:
     """Each has a store of its own. The put of one that died lands after the other's: its next life mends that."""
     old, new, other = make_image("old"), make_image("new"), make_image("other")
@@ -231,13 +232,15 @@ async def test_f16_of_two_daemons_that_write_one_replica_the_newest_push_wins(tm
         hook_url = f"http://127.0.0.1:{hooks.number}{HOOK_PATH}"
 
         await push(site.primary.url, _TEAM, "v1", old)
-        late = line.add(_LATE)
+        may_land = asyncio.Event()
+        late = line.add(Hold(method="PUT", path="/manifests/v1", until=may_land))
         assert await post_push(hook_url, _TEAM, "v1", old.digest) == 202
         await eventually(lambda: late.acted, what="the old tag is on its way to the replica")
         zombie.kill9()
         await push(site.primary.url, _TEAM, "v1", new)
         assert await post_push(site.hook_url, _TEAM, "v1", new.digest) == 202
         await site.arrived(_TEAM, "v1", new.digest)
+        may_land.set()
         await arrival(site.url("eu"), _TEAM, "v1", old.digest, where="the replica, by the late put")
 
         line.clear()

@@ -4,6 +4,7 @@
 from there on (None = all). `path` is searched in the target, query included.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ class Plan:
     """What all faults that hit one request ask of the proxy together."""
 
     delay: float = 0.0
+    held: asyncio.Event | None = None
     answer: "Answer | None" = None
     never: bool = False
     cut_request: int | None = None
@@ -58,6 +60,16 @@ class Delay(Fault):
 
     def apply(self, plan: Plan) -> None:
         plan.delay += self.seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(Fault):
+    """The request waits until an event is set, and is forwarded then even if its client is gone."""
+
+    until: asyncio.Event
+
+    def apply(self, plan: Plan) -> None:
+        plan.held = self.until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

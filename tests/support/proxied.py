@@ -80,6 +80,8 @@ class Connection:
         plan = traffic.faults.plan_for(head.method, head.target)
         body = request_body(self._reader, head)
         await asyncio.sleep(traffic.link.latency + plan.delay)
+        if plan.held is not None:
+            await plan.held.wait()
         if plan.never or traffic.link.black_hole:
             await self._hang()
         if plan.answer is not None:
