@@ -65,6 +65,8 @@ class TokenServer:
     answer_status: int = 0
     token_field: str = "token"
     tell_lifetime: bool = True
+    service: str = SERVICE
+    path: str = "/token"
     url: str = ""
     requests: list[TokenRequest] = field(default_factory=list)
     _authority: trustme.CA = field(default_factory=trustme.CA)
@@ -76,7 +78,7 @@ class TokenServer:
     @property
     def realm(self) -> str:
         """Where tokens are fetched."""
-        return f"{self.url}/token"
+        return f"{self.url}{self.path}"
 
     def write_roots(self, path: Path) -> Path:
         """Write the certificate that the registry must trust."""
@@ -90,7 +92,7 @@ class TokenServer:
         claims = {
             "iss": ISSUER,
             "sub": user,
-            "aud": SERVICE,
+            "aud": self.service,
             "exp": now + int(self.lifetime),
             "nbf": now - 600,
             "iat": now,
@@ -115,7 +117,7 @@ class TokenServer:
             answer = web.Response(status=self.answer_status or self.post_status)
         elif user is None:
             answer = web.json_response({"errors": [{"code": "UNAUTHORIZED"}]}, status=401)
-        elif fields.get("service") != SERVICE:
+        elif fields.get("service") != self.service:
             answer = web.Response(status=400, text="unknown service")
         else:
             answer = web.json_response(self._document(user, scopes, fields))
@@ -166,12 +168,14 @@ class AuthRegistry:
 
 
 @contextlib.asynccontextmanager
-async def run_token_server(users: Mapping[str, User]) -> AsyncIterator[TokenServer]:
-    """Run a token server in this event loop."""
-    server = TokenServer(users)
+async def run_token_server(
+    users: Mapping[str, User], *, service: str = SERVICE, path: str = "/token"
+) -> AsyncIterator[TokenServer]:
+    """Run a token server in this event loop, which calls itself `service` and answers at `path`."""
+    server = TokenServer(users, service=service, path=path)
     app = web.Application()
-    app.router.add_route("GET", "/token", server.answer)
-    app.router.add_route("POST", "/token", server.answer)
+    app.router.add_route("GET", path, server.answer)
+    app.router.add_route("POST", path, server.answer)
     async with serve(app) as url:
         server.url = url
         yield server
@@ -184,12 +188,14 @@ async def run_auth_registry(
     *,
     name: str = "registry",
     run: Callable[..., contextlib.AbstractAsyncContextManager[DockerRegistry]] = run_registry,
+    service: str = SERVICE,
+    path: str = "/token",
     **options: Unpack[RegistryOptions],
 ) -> AsyncIterator[AuthRegistry]:
     """Run a Distribution that sends its clients to a token server; `run` may be `run_distribution3`."""
-    async with run_token_server(users) as tokens:
+    async with run_token_server(users, service=service, path=path) as tokens:
         roots = tokens.write_roots(folder / f"{name}-roots.pem")
-        options["token_auth"] = TokenAuth(realm=tokens.realm, service=SERVICE, issuer=ISSUER, rootcertbundle=roots)
+        options["token_auth"] = TokenAuth(realm=tokens.realm, service=service, issuer=ISSUER, rootcertbundle=roots)
         async with run(folder, name=name, **options) as registry:
             yield AuthRegistry(registry, tokens)
 
