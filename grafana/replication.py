@@ -4,6 +4,7 @@ from grafana.daemon_rows import INTAKE, PROCESS, REGISTRIES, STORE
 from grafana.dashboard import Dashboard, Row, Variable
 from grafana.expressions import THIS_PEER, THIS_REPLICA, lag, objective, owed, rate, recorded, select
 from grafana.lane_panels import bytes_needed, lane_state, tries, under_way
+from grafana.notification_row import NOTIFICATIONS
 from grafana.panels import Panel, Target, budget_limits, dashed
 from grafana.sweep_row import SWEEPS
 
@@ -145,7 +146,7 @@ REPLICATION = Dashboard(
     uid=UID,
     title="Replication",
     description="Is every replica up to date, and if not, why?",
-    rows=(OVERVIEW, EACH, INTAKE, SWEEPS, REGISTRIES, STORE, PROCESS),
+    rows=(OVERVIEW, EACH, INTAKE, SWEEPS, NOTIFICATIONS, REGISTRIES, STORE, PROCESS),
     variables=(
         Variable("job", "Job", "replicator_build_info", "job"),
         Variable("instance", "Instance", 'replicator_build_info{job=~"$job"}', "instance"),

@@ -26,6 +26,8 @@ from replicator.intake.listener import listening
 from replicator.intake.receiver import build_receiver
 from replicator.intake.server_tls import ServerTls
 from replicator.intake.subscriptions import Subscriptions
+from replicator.notify.notifications import Notifications
+from replicator.notify.sender import Means as NotifyMeans
 from replicator.observability.logs import configure_logs
 from replicator.observability.metrics import Metrics
 from replicator.observability.repeats import tell_held_back
@@ -34,6 +36,7 @@ from replicator.replication.together import first_error
 from replicator.secret_watch import SecretWatch
 from replicator.service import Service
 from replicator.settings.schema import Settings
+from replicator.store.outbox import Outbox
 from replicator.store.sqlite import SqliteStore
 from replicator.sweep.activity import Activity
 from replicator.sync.syncs import Syncs
@@ -179,6 +182,9 @@ class _Life:
 
     async def _work(self, worlds: Worlds, ground: Ground, syncs: Syncs) -> None:
         drained = anyio.Event()
+        means = NotifyMeans(outbox=Outbox(ground.store), clock=ground.clock, rng=ground.rng)
+        notifications = Notifications(worlds.addressed, worlds.exchanged, means)
+        await notifications.prepare()
 
         async def copy() -> None:
             await worlds.run()
@@ -188,6 +194,7 @@ class _Life:
             group.start_soon(copy)
             group.start_soon(syncs.run)
             group.start_soon(Subscriptions(worlds.inlets, worlds.exchanged, clock=ground.clock, rng=ground.rng).run)
+            group.start_soon(notifications.run)
             group.start_soon(self._service.tell, ground.store, worlds.settings)
             group.start_soon(self._tell_of_repeats)
             await self._reload_until_told_to_stop(worlds, ground)

@@ -11,6 +11,8 @@ from replicator.intake.deliveries import Means
 from replicator.intake.doors import open_doors
 from replicator.intake.inlets import Inlets, open_inlets
 from replicator.intake.receiver import Doors
+from replicator.notify.notifications import Addressed
+from replicator.notify.receivers import audience_of, open_receivers
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.client import RegistryClient, open_registry
 from replicator.replication.engine import Engine
@@ -57,6 +59,7 @@ class World:
     inlets: Inlets
     presence: RegistryPresence
     metrics: Metrics
+    addressed: Addressed
     engine: Engine
     sync_means: SyncMeans
     sweeper: Sweeper | None
@@ -98,6 +101,9 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
         inlets=open_inlets(settings.webhooks.subscriptions, means),
         presence=RegistryPresence(registries, {one.name: one.repository_prefix for one in settings.replicas}),
         metrics=metrics,
+        addressed=Addressed(
+            receivers=open_receivers(settings), audience=audience_of(settings), counts=metrics.notifications
+        ),
         # Last: from here on the store tells it of changes.
         engine=Engine(
             settings=settings,

@@ -10,6 +10,7 @@ from replicator.errors import SettingsError
 from replicator.intake.inlets import Inlets
 from replicator.intake.receiver import Doors
 from replicator.model import Change, Descriptor, Digest, Intent, Reference, Repository
+from replicator.notify.notifications import Addressed
 from replicator.observability.summary import Summary
 from replicator.policy import Policy
 from replicator.registry.client import RegistryClient
@@ -95,6 +96,10 @@ class Worlds:
     def inlets(self) -> Inlets:
         """Return what becomes of the messages of each subscription."""
         return self._used.inlets
+
+    def addressed(self) -> Addressed:
+        """Return who is told of what happens."""
+        return self._used.addressed
 
     def exchanged(self) -> anyio.Event:
         """Return what is set once another world is used."""

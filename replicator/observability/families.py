@@ -6,6 +6,7 @@ from contextlib import suppress
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from replicator.observability.exposition import page
+from replicator.observability.notification_metrics import NotificationFamilies
 from replicator.observability.sweep_families import SweepFamilies
 
 LAG_BUCKETS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 14400, 86400)
@@ -272,7 +273,11 @@ class Families:
         self.intake = IntakeFamilies(registry)
         self.config = ConfigFamilies(registry)
         self.sweep = SweepFamilies(registry)
-        self.groups = (self.replica, self.transfer, self.limits, self.intake, self.config, self.sweep)
+        self.notify = NotificationFamilies(registry)
+        self.groups = (
+            *(self.replica, self.transfer, self.limits),
+            *(self.intake, self.config, self.sweep, self.notify),
+        )
         ProcessCollector(registry=registry)
 
     def forget(self, label: str, values: Iterable[str]) -> None:

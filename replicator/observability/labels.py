@@ -91,6 +91,16 @@ class SweepRequest(StrEnum):
     DIGEST = "manifest_stat"
 
 
+class NotificationResult(StrEnum):
+    """How a try to deliver a message, or the message itself, ended."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    GONE = "gone"
+    OVERFLOW = "overflow"
+
+
 OTHER_OPERATION = "other"
 """The label of a request that has no name of its own."""
 

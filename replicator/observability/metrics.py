@@ -30,6 +30,7 @@ from replicator.observability.labels import (
     code_class,
     operation_label,
 )
+from replicator.observability.notification_metrics import NotificationMetrics
 from replicator.observability.scope import Scope
 from replicator.observability.summary import Summary
 from replicator.observability.sweep_metrics import SweepMetrics
@@ -94,6 +95,7 @@ class Metrics:
             source=scope.sources[0],
             full_interval=scope.sweep_full_every,
         )
+        self.notifications = NotificationMetrics(self._families.notify, receivers=scope.receivers)
         limits = self._families.limits
         self._window = _children(limits.window, sorted(self._peers), RequestKind)
         self._refused = _children(limits.refused, sorted(self._peers), RequestKind)
@@ -268,6 +270,7 @@ class Metrics:
         own = self._scope
         self._families.forget("replica", set(former.replicas) - set(own.replicas))
         self._families.forget("endpoint", set(former.senders) - set(own.senders))
+        self._families.forget("receiver", set(former.receivers) - set(own.receivers))
         self._families.forget("peer", set(former.replicas) - self._peers)
 
     def exposition(self, accept: str) -> tuple[bytes, str]:

@@ -18,7 +18,7 @@ from replicator.observability.events import LogEvent
 MOST_A_MINUTE: Final = 30
 """Lines that are the same but for what they are about."""
 MINUTE: Final = 60.0
-_SAME = ("replica", "endpoint", "registry", "reason", "logger")
+_SAME = ("replica", "endpoint", "registry", "receiver", "reason", "logger")
 _LOUD: Final = frozenset({"warning", "error", "critical"})
 
 _Key = tuple[tuple[str, str], ...]

@@ -13,6 +13,7 @@ class Scope:
     sources: tuple[str, ...] = ("primary",)
     endpoints: tuple[str, ...] = ()
     subscriptions: tuple[str, ...] = ()
+    receivers: tuple[str, ...] = ()
     objective_lag: float = 900.0
     objective_percent: float = 99.9
     sweep_full_every: float = 0.0
@@ -31,6 +32,7 @@ class Scope:
             sources=(settings.primary.name,),
             endpoints=tuple(endpoint.name for endpoint in settings.webhooks.endpoints),
             subscriptions=tuple(subscription.name for subscription in settings.webhooks.subscriptions),
+            receivers=tuple(receiver.name for receiver in settings.notify),
             objective_lag=settings.objective.lag,
             objective_percent=settings.objective.percent,
             sweep_full_every=0.0 if settings.sweep is None else settings.sweep.full_every,

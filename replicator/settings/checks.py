@@ -12,6 +12,7 @@ from replicator.settings.document import DEFAULT_ADMIN
 from replicator.settings.ecr_host import ECR_PUBLIC, ecr_place
 from replicator.settings.listening import is_any_address
 from replicator.settings.mistakes import KeyPath, Mistake
+from replicator.settings.notify import name_of_url
 from replicator.settings.registries import PRIMARY
 from replicator.settings.units import parse_duration, parse_size
 from replicator.settings.webhooks import name_of_path
@@ -39,7 +40,13 @@ _SECRETS_OF_WAYS = {
 
 def check_together(data: Any) -> list[Mistake]:
     """Return the mistakes in a file's data that concern more than one key."""
-    return [*_check_replicas(data), *_check_rules(data), *_check_registries(data), *_check_servers(data)]
+    return [
+        *_check_replicas(data),
+        *_check_rules(data),
+        *_check_registries(data),
+        *_check_servers(data),
+        *_check_notify(data),
+    ]
 
 
 def _check_replicas(data: Any) -> Iterator[Mistake]:
@@ -162,6 +169,21 @@ def _check_servers(data: Any) -> Iterator[Mistake]:
     retry = _mapping(data, "retry")
     if _seconds(retry.get("first", "1s")) > _seconds(retry.get("max", "5m"), missing=float("inf")):
         yield Mistake(("retry", "first"), "is longer than retry.max", "write a shorter pause than retry.max")
+
+
+def _check_notify(data: Any) -> Iterator[Mistake]:
+    names: dict[str, KeyPath] = {}
+    for path, receiver in _items(data, "notify"):
+        url = receiver.get("url")
+        default = name_of_url(url) if isinstance(url, str) else None
+        name = receiver.get("name", default)
+        if isinstance(name, str) and name:
+            yield from _unique(names, name, (*path, "name"))
+        yield from _not_both(path, receiver, "secret")
+        if not {"secret_file", "secret_env", "secret"} & set(receiver):
+            yield Mistake(path, "holds no secret", "add secret_file: PATH or secret_env: VARIABLE")
+        if isinstance(receiver.get("tls"), dict):
+            yield from _check_tls((*path, "tls"), receiver["tls"], url.lower() if isinstance(url, str) else "")
 
 
 def _check_subscription(

@@ -71,6 +71,10 @@ def _keys(schema: dict[str, Any], path: str, part: dict[str, Any], *, required: 
         meaning=resolve(schema, part)["description"],
         supported=supported,
     )
+    known = _known(schema, path, part)
+    if known:
+        yield _Key(f"{path}.*", "", "", f"As of `{known}`.", supported=True)
+        return
     inside, suffix = _inside(schema, part)
     first, other = _SHARED
     already = schema["$defs"]["PrimarySettings"]["properties"] if path + suffix == other else {}
@@ -80,6 +84,19 @@ def _keys(schema: dict[str, Any], path: str, part: dict[str, Any], *, required: 
             yield from _keys(schema, here, below, required=name in inside.get("required", ()))
     if already:
         yield _Key(f"{other}.*", "", "", f"All other keys of `{first}`.", supported=True)
+
+
+def _known(schema: dict[str, Any], path: str, part: dict[str, Any]) -> str:
+    """Return the key of the primary that holds the same mapping as another section's, "" for none."""
+    own, first = _mappings(part), _SHARED[0]
+    if path.startswith(f"{first}.") or not own:
+        return ""
+    below = schema["$defs"]["PrimarySettings"]["properties"]
+    return next((f"{first}.{name}" for name, each in below.items() if own & _mappings(each)), "")
+
+
+def _mappings(part: dict[str, Any]) -> set[str]:
+    return {each["$ref"] for each in (part, *part.get("anyOf", ())) if "$ref" in each}
 
 
 def _inside(schema: dict[str, Any], part: dict[str, Any]) -> tuple[Mapping[str, Any], str]:

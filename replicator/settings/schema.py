@@ -16,12 +16,12 @@ from replicator.settings.fields import (
     ListenAddress,
     Many,
     PlatformName,
-    PostUrl,
     ReplicaName,
     RepositoryPattern,
     TagPattern,
 )
 from replicator.settings.files import SecretFile, SecretVariable, StoreUrl, Word
+from replicator.settings.notify import Notification
 from replicator.settings.registries import PRIMARY, PrimarySettings, RegistrySettings, ReplicaSettings, Tls
 from replicator.settings.secrets import Secret
 from replicator.settings.section import Section
@@ -172,14 +172,6 @@ class Shutdown(Section):
     grace: Duration = Field(30.0, ge=0, le=3600, description="How long transfers in flight may go on after SIGTERM.")
 
 
-class Notification(Section):
-    """Whom the daemon tells of what happened."""
-
-    url: PostUrl = Field(description="Where to post.", examples=["https://deploy.example.com/arrived"])
-    events: Many[Literal["replicated", "parked", "recovered", "late"]] = Field((), description="What to tell.")
-    secret_file: SecretFile | None = Field(None, description="File that holds the key for signatures.")
-
-
 class Log(Section):
     """What the daemon writes to its log."""
 
@@ -217,7 +209,7 @@ class Settings(Section):
     retry: Retry = Field(default_factory=Retry, description="When failed work is tried again.")
     objective: Objective = Field(default_factory=Objective, description="What counts as late.")
     shutdown: Shutdown = Field(default_factory=Shutdown, description="How the daemon stops.")
-    notify: Many[Notification] = Field((), description="Whom to tell of what happened.")
+    notify: Many[Notification] = Field((), description="Whom to tell of what happened on the replicas.")
     log: Log = Field(default_factory=Log, description="The daemon's log.")
 
     def replica(self, name: str) -> ReplicaSettings | None:

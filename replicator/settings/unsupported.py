@@ -35,7 +35,6 @@ ROWS = (
     Row("rules[].deletes", off=("ignore",)),
     Row("store.url", starting="postgresql", instead="write sqlite:////PATH"),
     Row("deletes"),
-    Row("notify", off=([],)),
 )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from replicator.correlation import pack_delivery
 from replicator.model import Intent, Priority, Recorded
-from replicator.store import ignored, statements
+from replicator.store import ignored, news, statements
 from replicator.store.encoding import pack_digest
 from replicator.store.prepared import Value
 from replicator.store.session import Session
@@ -73,6 +73,7 @@ def count_missed(session: Session, before: float) -> Mapping[str, int]:
             for replica, repository, reference in found
         ),
     )
+    news.late(session, found)
     return Counter(replica for replica, _, _ in found)
 
 

@@ -9,7 +9,7 @@ import anyio.to_thread
 
 from replicator.errors import StoreError
 from replicator.store.session import Session
-from replicator.store.writer import StoreObserver, Writer
+from replicator.store.writer import PostListener, StoreObserver, Writer
 
 T = TypeVar("T")
 
@@ -27,6 +27,10 @@ class Handle:
     def healthy(self) -> bool:
         """Whether the store is open and its writer thread lives."""
         return self._open and self._writer.healthy()
+
+    def listen_to_posts(self, listener: PostListener) -> None:
+        """Have `listener` called on the event loop with receivers to whom a commit may have something to send."""
+        self._writer.listen_to_posts(listener)
 
     async def submit(self, operation: Callable[[Session], T]) -> T:
         """Run an operation of a module of this package on the writer thread; on return it is committed and synced."""

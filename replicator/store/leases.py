@@ -6,7 +6,7 @@ from typing import Any
 
 from replicator.correlation import unpack_delivery
 from replicator.model import Digest, IntentKey, Lease, Priority, Repository
-from replicator.store import ignored, statements
+from replicator.store import ignored, news, statements
 from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_digest, unpack_reference
 from replicator.store.lanes import paused_since
 from replicator.store.outcome import Done, Outcome, Parked, Result
@@ -130,9 +130,12 @@ def release(session: Session, leases: Sequence[Lease]) -> None:
 def settle(session: Session, lease: Lease, outcome: Outcome) -> bool:
     """Write the outcome if the lease still holds; otherwise only taint what was written without a right to."""
     held = _held(session, lease)
+    told = news.was_told(session, held)
     settled = (
         _done(session, lease, outcome, held) if isinstance(outcome, Done) else _failed(session, lease, outcome, held)
     )
+    if settled:
+        news.settled(session, lease, outcome, told=told)
     if settled or (outcome.wrote and _taint(session, lease, outcome)):
         session.mark_changed([lease.key])
     return settled
@@ -165,8 +168,13 @@ def _done(session: Session, lease: Lease, outcome: Done, held: dict[str, Value])
 def _drop_covered(session: Session, key: IntentKey, covered: Iterable[Digest]) -> None:
     keys = [IntentKey(key.replica, key.repository, digest) for digest in covered]
     for dropped in keys:
-        if dropped != key and _one(statements.DROP_COVERED.run(session.connection, session.key(dropped))):
+        if dropped == key:
+            continue
+        held = session.key(dropped)
+        told = news.was_told(session, held)
+        if _one(statements.DROP_COVERED.run(session.connection, held)):
             session.mark_changed([dropped])
+            news.covered(session, dropped, told=told)
 
 
 def _failed(session: Session, lease: Lease, outcome: Outcome, held: dict[str, Value]) -> bool:

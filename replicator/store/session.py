@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.model import IntentKey
+from replicator.news import NOBODY
 from replicator.store.encoding import pack_reference
 from replicator.store.name_statements import ADD_POLICY, ADD_REPOSITORY, FIND_POLICY, FIND_REPOSITORY
 from replicator.store.prepared import Prepared, Value
@@ -17,7 +18,8 @@ class Session:
     """The writer thread's own state; nothing else touches it while the thread runs.
 
     `delivery` is the id of one that the commit under way keeps, "" while there is none; `ignoring` whether anything
-    is ignored by decision, None while that is not known.
+    is ignored by decision, None while that is not known. `audience` is told of what happens, `posted` names those of
+    it to whom the commit under way may have something to send.
     """
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock, owner: str) -> None:
@@ -27,6 +29,8 @@ class Session:
         self.changed: list[IntentKey] = []
         self.delivery = ""
         self.ignoring: bool | None = None
+        self.audience = NOBODY
+        self.posted: set[str] = set()
         self._numbers: dict[tuple[str, str], int] = {}
 
     def forget_after_rollback(self, changed: int = 0) -> None:

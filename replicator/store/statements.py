@@ -183,6 +183,7 @@ DONE = Prepared(
         message=null(),
         parked=_ZERO,
         backfill=case((_NO_NEWER_CHANGE, null()), else_=_row.backfill),
+        told=null(),
         # A row whose lag starts anew may miss anew; one that a look found owed already keeps its flag.
         deadline_missed=case(
             (_NO_NEWER_CHANGE, _ZERO), (_row.next_dirty_since == _row.dirty_since, _row.deadline_missed), else_=_ZERO

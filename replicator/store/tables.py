@@ -70,6 +70,7 @@ intent = Table(
     Column("lease_until", Float, nullable=False, server_default=text("0")),
     Column("delivery", LargeBinary),
     Column("backfill", Integer),
+    Column("told", Integer),
     CheckConstraint("(generation > observed_generation) = (dirty_since IS NOT NULL)", name="intent_owed_since"),
     CheckConstraint("(due_at IS NOT NULL) = (dirty_since IS NOT NULL)", name="intent_owed_due"),
     CheckConstraint("verify_at IS NULL OR dirty_since IS NULL", name="intent_look_clean"),
@@ -80,7 +81,8 @@ intent = Table(
 `verify_at` stands only on clean rows: when to look again. `doubt_at` waits beside it: a put of unknown outcome may
 land until then, so the row is looked at once more after that, whatever else looks at it before. `delivery` (16
 bytes) is what told of the newest change; clean rows have none, so a million of them cost nothing more. An owed row
-has `backfill` 1 as long as only a sweep found it that fills a replica: it is worked on, and is no lag.
+has `backfill` 1 as long as only a sweep found it that fills a replica: it is worked on, and is no lag. `told` is 1
+once a receiver of notifications was told that it is parked, until it succeeds.
 """
 
 OWED: ColumnElement[bool] = intent.c.dirty_since.is_not(None)
@@ -234,6 +236,22 @@ Index(
     tag_history.c.reference,
     tag_history.c.id,
 )
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("receiver", Text, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("happening", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("due_at", Float, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    sqlite_autoincrement=True,  # an id in the hands of a sender never means another message
+)
+"""Messages that wait for one receiver each, as they are sent; `message` is the id that the receiver sees."""
+Index("notification_due", notification.c.receiver, notification.c.due_at)
 
 lane = Table(
     "lane",

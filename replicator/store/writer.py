@@ -41,6 +41,9 @@ class StoreObserver(Protocol):
 Listener = Callable[[Sequence[IntentKey]], None]
 """Told, on the event loop, which keys a commit changed."""
 
+PostListener = Callable[[frozenset[str]], None]
+"""Told, on the event loop, to which receivers a commit may have something to send."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Job:
@@ -56,6 +59,7 @@ class _Committed:
     wrote: bool
     seconds: float
     delivery: str = ""
+    posted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Writer:
         self._session = session
         self._observer = observer
         self._listeners: list[Listener] = []
+        self._post_listeners: list[PostListener] = []
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._batch: list[_Job] = []
@@ -85,6 +90,10 @@ class Writer:
     def unlisten(self, listener: Listener) -> None:
         """Call `listener` no longer."""
         self._listeners.remove(listener)
+
+    def listen_to_posts(self, listener: PostListener) -> None:
+        """Have `listener` called on the event loop after each commit that may have posted messages."""
+        self._post_listeners.append(listener)
 
     def healthy(self) -> bool:
         """Whether the thread lives and takes operations."""
@@ -143,6 +152,7 @@ class Writer:
         session, connection = self._session, self._session.connection
         session.changed.clear()
         session.delivery = ""
+        session.posted.clear()
         before = connection.total_changes
         started = session.clock.monotonic()
         answers: list[Any]
@@ -155,7 +165,8 @@ class Writer:
             answers = [_refused(error) for _ in batch]
         seconds = session.clock.monotonic() - started
         wrote = connection.total_changes > before
-        return _Committed(batch, answers, tuple(session.changed), wrote, seconds, session.delivery)
+        posted = frozenset(session.posted)
+        return _Committed(batch, answers, tuple(session.changed), wrote, seconds, session.delivery, posted)
 
     def _answer(self, operation: Callable[[Session], Any]) -> Any:
         session, connection = self._session, self._session.connection
@@ -198,6 +209,9 @@ class Writer:
         if committed.changed:
             for listener in tuple(self._listeners):
                 listener(committed.changed)
+        if committed.posted:
+            for told in tuple(self._post_listeners):
+                told(committed.posted)
 
     def _give_up(self) -> None:
         """Refuse everything that waits or comes; after an orderly close nothing waits."""

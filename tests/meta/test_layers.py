@@ -22,7 +22,10 @@ LONGER_MODULES = {
 
 # Third-party packages that only some of our modules may import: the edges where their exceptions are mapped.
 FENCES = {
-    "aiohttp": ("replicator.registry", "replicator.intake", "replicator.admin", "replicator.daemon"),
+    "aiohttp": (
+        *("replicator.registry", "replicator.intake", "replicator.admin", "replicator.daemon"),
+        "replicator.notify",
+    ),
     "alembic": ("replicator.store",),
     "botocore": ("replicator.registry.logins.ecr_api",),
     "azure": ("replicator.registry.logins.entra",),
@@ -47,6 +50,7 @@ PURE = (
     "referrers",
     "retry",
     "model",
+    "news",
     "errors",
     "strict_json",
     "intake.formats",

@@ -10,10 +10,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.integration.events import push_event
 from tests.integration.site import HOOK_SECRET, Site, run_site
 from tests.monitoring.live import Asker, rule_files
+from tests.support.arrivals import SECRET, Arrivals, run_arrivals
 from tests.support.content import Image, make_blob, make_image, make_index
 from tests.support.faults import Answer
 from tests.support.images import push
@@ -33,6 +35,7 @@ class Scene:
     prometheus: Prometheus
     asker: Asker
     nats: NatsServer
+    arrivals: Arrivals
 
     async def push(self, repository: str, tag: str) -> Image:
         """Push an image that shares its big layer with all others."""
@@ -61,6 +64,7 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
         debug = f"127.0.0.1:{port.number}"
         async with (
             run_nats(folder) as nats,
+            run_arrivals() as arrivals,
             run_site(
                 folder,
                 proxied=["eu", "primary"],
@@ -70,12 +74,15 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
             ) as site,
         ):
             site.config["webhooks"]["subscriptions"] = [{"name": "zot", "url": nats.url, "subject": "zot.events"}]
+            (folder / "whsec").write_text(SECRET)
+            told = {"events": ["replicated"], "secret_file": str(folder / "whsec")}
+            site.config["notify"] = [{"name": "deploy", "url": f"{arrivals.url}/deploy", **told}]
             site.daemon.write_config(site.config)
             await site.daemon.reload()
             targets = {"replicator": site.daemon.admin_url.removeprefix("http://"), "registry": debug}
             async with run_prometheus(folder, targets, rules=rule_files(folder)) as prometheus:
                 await prometheus.scraped()
-                yield Scene(site, prometheus, Asker(prometheus), nats)
+                yield Scene(site, prometheus, Asker(prometheus), nats, arrivals)
     finally:
         port.release()
 
@@ -140,6 +147,15 @@ async def fail_at_the_door(here: Scene) -> None:
     await here.asker.until(["ReplicatorSubscriptionLost"])
 
 
+async def fail_at_the_receiver(here: Scene) -> None:
+    here.arrivals.answers["/deploy"] = lambda: web.Response(status=503)
+    image = await here.push("team/app", "v13")
+    await here.site.arrived("team/app", "v13", image.digest, within=30, on=["us"])
+    await here.asker.until(["ReplicatorNotificationsStuck"])
+    here.arrivals.answers["/deploy"] = lambda: web.Response(status=410)
+    await here.asker.until(["ReplicatorNotificationsDropped"])
+
+
 async def be_paused(here: Scene) -> None:
     lane = f"{here.site.daemon.admin_url}/api/v1/lanes/us"
     async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
@@ -178,6 +194,7 @@ async def test_every_panel_and_rule_has_data_when_the_daemon_works_or_when_it_fa
         await meet_a_conflict(here)
         await fail_at_the_door(here)
         await here.asker.until(["ReplicatorSourceBlind", "replication.json 62"])
+        await fail_at_the_receiver(here)
         await be_paused(here)
         await fail_to_reload(here)
         await be_absent(here)

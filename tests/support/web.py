@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import ssl
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -10,13 +11,13 @@ from tests.support.ports import Port
 
 
 @contextlib.asynccontextmanager
-async def serve(app: web.Application) -> AsyncIterator[str]:
-    """Serve `app` and yield its base URL, without a slash at the end."""
+async def serve(app: web.Application, tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
+    """Serve `app`, by TLS with a context, and yield its base URL with `http`, without a slash at the end."""
     port = Port()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     try:
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port.number, reuse_address=True).start()
+        await web.TCPSite(runner, "127.0.0.1", port.number, reuse_address=True, ssl_context=tls).start()
         yield f"http://127.0.0.1:{port.number}"
     finally:
         await runner.cleanup()

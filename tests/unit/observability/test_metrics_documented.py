@@ -75,7 +75,7 @@ def test_the_words_of_each_label_are_documented(metric: str, words: Iterable[Str
 
 def test_labels_are_bounded_names() -> None:
     allowed = {
-        *("replica", "source", "peer", "endpoint", "reason", "kind", "result"),
+        *("replica", "source", "peer", "endpoint", "receiver", "event", "reason", "kind", "result"),
         *("how", "state", "op", "code_class", "version"),
     }
     assert {label for _, labels in produced().values() for label in labels} <= allowed

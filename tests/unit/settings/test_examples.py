@@ -18,8 +18,9 @@ CONFIG = Path(__file__).parents[3] / "config"
 EXAMPLE = (CONFIG / "replicator.example.yaml").read_text()
 MARK = "#+ "
 """Stands before the keys that are not supported yet."""
-CONTENTS = {".json": "{}\n", ".creds": creds_text("token", f"SU{'A' * 56}")}
-ENVIRON = {"EU_REGISTRY_TOKEN": "x", "HOOK_TOKEN": "x"}
+KEY = f"whsec_{'A' * 32}"
+CONTENTS = {".json": "{}\n", ".creds": creds_text("token", f"SU{'A' * 56}"), ".whsec": KEY}
+ENVIRON = {"EU_REGISTRY_TOKEN": "x", "HOOK_TOKEN": "x", "NOTIFY_SECRET": KEY}
 
 
 @pytest.fixture
@@ -66,6 +67,7 @@ def test_the_example_loads(directory: Path) -> None:
     names = "primary basic header query signed signed-sha1 standard other token sns lab"
     assert [endpoint.name for endpoint in settings.webhooks.endpoints] == names.split()
     assert [subscription.name for subscription in settings.webhooks.subscriptions] == ["zot", "zot-lab"]
+    assert [receiver.name for receiver in settings.notify] == ["deploy", "chat.example.com"]
 
 
 def marked() -> Iterator[tuple[str, str]]:

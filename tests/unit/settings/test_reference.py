@@ -18,6 +18,7 @@ def test_a_row_tells_key_type_default_and_meaning() -> None:
     assert "| `shutdown.grace` | duration | `30s` | How long transfers in flight may go on after SIGTERM. |" in rows
     assert "| `primary.url` | URL | required | Where the registry is; `http://` only if written so here. |" in rows
     assert "| `replicas[].*` |  |  | All other keys of `primary`. |" in rows
+    assert "| `notify[].tls.*` |  |  | As of `primary.tls`. |" in rows
 
 
 def test_what_is_not_supported_yet_is_marked() -> None:

@@ -22,7 +22,6 @@ FUTURE: dict[str, Any] = {
         {"deletes": "propagate"},
     ],
     "deletes": {"grace": "2h", "protect": ["**:prod-*"], "breaker": {"count": 10, "percent": 1.5}},
-    "notify": [{"url": "https://deploy.example.com/arrived", "events": ["parked", "late"]}],
 }
 
 
@@ -35,7 +34,6 @@ def test_the_schema_knows_what_the_rows_refuse() -> None:
     assert rule.deletes == "propagate"
     assert settings.deletes is not None
     assert (settings.deletes.grace, settings.deletes.breaker.percent) == (7200.0, 1.5)
-    assert settings.notify[0].events == ("parked", "late")
 
 
 def test_a_rate_has_a_unit_of_time() -> None:
@@ -64,7 +62,6 @@ def test_each_use_is_a_mistake_and_taken_out_of_the_data() -> None:
         ("replicas", 1, "source"),
         ("rules", 0, "deletes"),
         ("deletes",),
-        ("notify",),
     ]
     assert refuse_unsupported(data) == (data, [])
     assert "deletes" in FUTURE
@@ -86,10 +83,6 @@ CASES = {
     "a block": (
         BASE + "deletes:\n  grace: 1h",
         "5: deletes: is not supported yet; remove the key",
-    ),
-    "a list": (
-        BASE + "notify:\n  - {url: https://deploy.example.com}",
-        "5: notify: anything but [] is not supported yet; write notify: [] or remove the key",
     ),
     "another store": (
         BASE + "store: {url: postgresql://db/replicator}",

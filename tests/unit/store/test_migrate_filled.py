@@ -76,6 +76,10 @@ def rows(revision: str) -> dict[str, list[dict[str, Any]]]:
     if revision >= "0007":
         entry = {"reference": pack_reference(CLEAN.reference), "digest": pack_digest(OLD), "what": "put", "at": 20.5}
         filled["tag_history"] = [{"id": 3, "replica": "us", "repository_id": 7, **entry}]
+    if revision >= "0008":
+        filled["intent"][1]["told"] = 1
+        message = {"id": 3, "receiver": "deploy", "message": "msg_1", "happening": "parked", "body": b"{}"}
+        filled["notification"] = [{**message, "created_at": 51.5, "due_at": 52.5}]
     return filled
 
 

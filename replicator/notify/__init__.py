@@ -1,0 +1,1 @@
+"""Outgoing webhooks: signed messages about what happened on the replicas, kept until they are delivered."""
