@@ -11,6 +11,7 @@ from replicator.model import Digest, IntentKey, Repository, Tag
 from replicator.routing import Router
 from replicator.settings.schema import Rule
 from replicator.store.outcome import Parked, Retry
+from replicator.store.rows import Row
 from tests.support.eventually import eventually
 from tests.unit.admin.scene import APP, Scene, settings
 
@@ -50,15 +51,25 @@ async def test_a_clean_row_with_the_digest_is_complete_without_asking_the_replic
     assert scene.holdings.asked == []
 
 
-async def test_it_is_woken_by_the_settle_alone(scene: Scene) -> None:
-    """With a poll of an hour the wait still ends when the copy does."""
+async def test_it_is_woken_by_the_settle_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks once before the copy ends, polls in an hour and ends in an hour: so nothing else can end it."""
+    looked, row = anyio.Event(), scene.store.row
+
+    async def look(key: IntentKey) -> Row | None:
+        found = await row(key)
+        looked.set()
+        return found
+
+    monkeypatch.setattr(scene.store, "row", look)
     scene.primary.names[V1] = NEW
     await scene.event(V1, NEW)
 
     async def copy() -> None:
+        await looked.wait()
         await scene.settle("eu", V1, NEW)
 
-    result = await _waiting(scene, copy)
+    with anyio.fail_after(30):
+        result = await _waiting(scene, copy, within=3600.0)
     assert result.verdict is Verdict.COMPLETE
     assert scene.holdings.asked == []
 
