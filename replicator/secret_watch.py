@@ -52,11 +52,12 @@ class SecretWatch:
         """Compare all files with how they were; the first time a file is seen is no change."""
         settings = self._worlds.settings()
         secrets, certificates = secret_files(settings), certificate_files(settings)
+        of_receivers = receiver_certificates(settings)
         own = frozenset() if self._listener is None else self._listener.files
-        changed = await anyio.to_thread.run_sync(self._changed, {*secrets, *certificates, *own})
+        changed = await anyio.to_thread.run_sync(self._changed, {*secrets, *certificates, *of_receivers, *own})
         if self._listener is not None and changed & own:
             self._renew(self._listener)
-        if changed & certificates.keys():
+        if changed & (certificates.keys() | of_receivers):
             # A certificate without its key cannot be used: then the key changes too, and this is done again.
             self._reloader.renew()
         names = {name for path in changed for name in (*secrets.get(path, ()), *certificates.get(path, ()))}
@@ -97,6 +98,11 @@ def secret_files(settings: Settings) -> Mapping[Path, tuple[str, ...]]:
 def certificate_files(settings: Settings) -> Mapping[Path, tuple[str, ...]]:
     """Return the files of certificates and their keys, and the names of the registries that use each."""
     return _by_path((one.name, (*_of_tls(one.tls), *_trust_of(one.proxy))) for one in configured(settings))
+
+
+def receiver_certificates(settings: Settings) -> frozenset[Path]:
+    """Return the files of certificates that receivers of notifications are known by, or we to them."""
+    return frozenset(path for one in settings.notify for path in (*_of_tls(one.tls), *_trust_of(one.proxy)))
 
 
 def _of_credentials(credentials: Credentials | None) -> tuple[Path, ...]:

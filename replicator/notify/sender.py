@@ -45,7 +45,8 @@ class Sender:
         self._means = means
         self._breaker = Breaker()
         self._rest_until = 0.0
-        self._ailing = False
+        # What failed before it began may succeed now: its settings changed, or time passed.
+        self._ailing = True
         self._under_way: set[int] = set()
         self._woken = anyio.Event()
 
@@ -54,8 +55,12 @@ class Sender:
         self._woken.set()
 
     async def run(self) -> None:
-        """Send whatever is due, again and again."""
+        """Send whatever is due, again and again; first of all what failed before."""
         async with open_client(self._receiver) as client, anyio.create_task_group() as group:
+            try:
+                await self._try_all_again()
+            except StoreError as error:
+                self._unkept(error)
             while True:
                 self._woken = anyio.Event()
                 try:
@@ -116,9 +121,12 @@ class Sender:
         _log.info(NotifyEvent.NOTIFICATION_DELIVERED, **self._fields(message))
         self._breaker = self._breaker.succeeded()
         await means.outbox.drop(message.number)
+        await self._try_all_again()
+
+    async def _try_all_again(self) -> None:
         if self._ailing:
+            await self._means.outbox.make_due(self._receiver.name, self._means.clock.now())
             self._ailing = False
-            await means.outbox.make_due(name, means.clock.now())
 
     async def _failed(self, message: Message, error: DeliveryFailed) -> None:
         means, clock = self._means, self._means.clock

@@ -43,7 +43,8 @@ class NotificationMetrics:
             labels: families.notifications.labels(*labels) for labels in product(names, Happening, NotificationResult)
         }
         self._pending = {name: families.pending.labels(name) for name in names}
-        self._through = {name: families.delivered_through.labels(name) for name in names}
+        # Not made ahead: a 0 would look like fifty years.
+        self._through = families.delivered_through
 
     def notification(self, receiver: str, event: str, result: str, count: int = 1) -> None:
         """Count `count` tries, or ends, of messages about an event (a Happening) by a NotificationResult."""
@@ -52,4 +53,4 @@ class NotificationMetrics:
     def notifications_waiting(self, receiver: str, count: int, delivered_through: float) -> None:
         """Say how many messages wait, and until when (Unix seconds) every one was delivered or given up."""
         self._pending[receiver].set(count)
-        self._through[receiver].set(delivered_through)
+        self._through.labels(receiver).set(delivered_through)

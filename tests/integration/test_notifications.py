@@ -1,10 +1,12 @@
 """Outgoing webhooks end to end: real registries, the real daemon, and receivers that work, refuse, hang or die."""
 
 import base64
+import ssl
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import trustme
 from aiohttp import web
 
 from tests.integration.site import run_site
@@ -137,6 +139,24 @@ async def test_a_reload_uses_other_receivers_and_rotated_secrets(tmp_path: Path)
             await eventually(lambda: len(arrivals.at("/new")) == 2, what="and again")
             assert arrivals.at("/new")[1].signed_by == (arrivals.keys[1],), "without a signal"
             assert len(arrivals.at("/old")) == 1
+
+
+async def test_certificates_that_are_exchanged_count_without_a_signal(tmp_path: Path) -> None:
+    ours, other = trustme.CA(), trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.issue_cert("127.0.0.1").configure_cert(server)
+    trusted = tmp_path / "ca.pem"
+    other.cert_pem.write_to_path(str(trusted))
+    async with run_arrivals(server) as arrivals:
+        (notify,) = receivers(tmp_path, arrivals, deploy=["replicated"])
+        notify |= {"url": notify["url"].replace("http:", "https:"), "tls": {"ca_file": str(trusted)}}
+        async with run_site(tmp_path, replicas=("eu",), sections={"notify": [notify]}) as site:
+            await push(site.primary.url, "team/app", "v1", make_image("app"))
+            await eventually(lambda: site.daemon.events("notification_failed"), what="it is not trusted")
+            assert site.daemon.events("notification_failed")[0]["error"] == "its certificate is not trusted"
+            ours.cert_pem.write_to_path(str(trusted))
+            await eventually(lambda: arrivals.at("/deploy"), within=20, what="it is delivered")
+            assert len(site.daemon.events("certificates_renewed")) == 1
 
 
 def _taken(daemon: Daemon) -> float:

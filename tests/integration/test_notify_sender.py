@@ -22,7 +22,7 @@ from replicator.notify.receivers import Receiver
 from replicator.notify.sender import Means
 from replicator.observability.metrics import Metrics
 from replicator.observability.scope import Scope
-from replicator.proxies import DIRECT
+from replicator.proxies import DIRECT, Proxies, Proxy
 from replicator.settings.secrets import Secret
 from replicator.store.outbox import Outbox
 from replicator.store.outcome import Done, Result
@@ -31,6 +31,7 @@ from tests.support.arrivals import KEY, SECRET, Arrivals, run_arrivals
 from tests.support.daemon import Scrape
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
+from tests.support.forward_proxy import run_forward_proxy
 
 A = Digest.of(b"a")
 
@@ -169,6 +170,52 @@ async def test_when_it_answers_again_all_that_failed_goes_at_once(scene: Scene) 
 
         await eventually(delivered, what="all are delivered")
         assert scene.count("one", "failed") == failures
+
+
+async def test_a_sender_begins_with_what_failed_before(scene: Scene) -> None:
+    await scene.outbox.address(scene.addressed.audience)
+    await scene.arrive("v1")
+    (message,) = await scene.outbox.first("one", 1)
+    await scene.outbox.again(message.number, scene.clock.now() + 900)
+    async with scene.sending():
+        await scene.nothing_waits()
+    assert scene.tags("/one") == ["v1"]
+
+
+@pytest.mark.parametrize("works", [True, False], ids=["passes on", "is down"])
+async def test_it_goes_through_a_proxy(scene: Scene, works: bool) -> None:
+    async with run_forward_proxy() as proxy:
+        proxy.hosts["deploy.example.com:80"] = scene.arrivals.url.removeprefix("http://")
+        host, _, port = proxy.url.removeprefix("http://").partition(":")
+        if not works:
+            port = "1"
+        through = Proxies(by_scheme={"http": Proxy(scheme="http", host=host, port=int(port), named_by="proxy:")})
+        receiver = replace(_receiver("one", "http://deploy.example.com/one"), proxies=through)
+        scene.addressed = replace(scene.addressed, receivers=[receiver])
+        async with scene.sending():
+            await scene.arrive("v1")
+            result = "delivered" if works else "failed"
+            await eventually(lambda: scene.count("one", result), what=f"it is counted as {result}")
+        assert proxy.plain == (["http://deploy.example.com/one"] if works else [])
+        assert scene.tags("/one") == (["v1"] if works else [])
+
+
+async def test_a_key_that_cannot_be_read_is_no_message_unsigned(scene: Scene, tmp_path: Path) -> None:
+    file = tmp_path / "whsec"
+    receiver = replace(_receiver("one", f"{scene.arrivals.url}/one"), secrets=(Secret.of_file(file),))
+    scene.addressed = replace(scene.addressed, receivers=[receiver])
+    async with scene.sending():
+        await scene.arrive("v1")
+        await eventually(lambda: scene.count("one", "failed"), what="it fails")
+        assert scene.arrivals.all == []
+        file.write_text(SECRET)
+
+        async def delivered() -> bool:
+            scene.clock.advance(1)
+            return scene.count("one", "delivered") == 1
+
+        await eventually(delivered, what="it is delivered with the file")
+    assert scene.arrivals.all[0].signed_by == (KEY,)
 
 
 async def test_one_that_is_refused_for_a_day_is_dropped(scene: Scene) -> None:

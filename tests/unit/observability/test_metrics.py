@@ -306,3 +306,26 @@ def test_another_configuration_goes_on_with_the_same_series_and_ends_those_of_na
     assert '"us"' not in page.text()
     with pytest.raises(KeyError):
         after.attempt("us", "ok")
+
+
+def test_notifications_are_counted_for_receivers_that_are_configured(page: Page) -> None:
+    both = Scope(replicas=("eu",), receivers=("deploy", "chat"))
+    before = page.metrics.rescoped(both)
+    through = "replicator_notifications_delivered_through_timestamp_seconds"
+    assert page.value(through, receiver="chat") is None
+    before.notifications.notification("deploy", "replicated", "delivered")
+    before.notifications.notification("chat", "late", "overflow", 3)
+    before.notifications.notifications_waiting("chat", 7, 1_700_000_000.0)
+    total = "replicator_notifications_total"
+    assert page.value(total, receiver="deploy", event="replicated", result="delivered") == 1
+    assert page.value(total, receiver="chat", event="late", result="overflow") == 3
+    assert page.value(total, receiver="chat", event="parked", result="failed") == 0
+    assert page.value("replicator_notifications_pending", receiver="chat") == 7
+    assert page.value(through, receiver="chat") == 1_700_000_000
+    for receiver, event, result in (("nobody", "late", "gone"), ("chat", "team/app", "gone"), ("chat", "late", "x")):
+        with pytest.raises((KeyError, ValueError)):
+            before.notifications.notification(receiver, event, result)
+    after = before.rescoped(Scope(replicas=("eu",), receivers=("deploy",)))
+    after.forget(both)
+    assert '"chat"' not in page.text()
+    assert page.value(total, receiver="deploy", event="replicated", result="delivered") == 1
