@@ -87,6 +87,15 @@ def body_of(news: News, place: Place) -> bytes:
             "delivery": news.delivery or None,
         },
     }
+    return _packed(message)
+
+
+def ping_at(now: float) -> bytes:
+    """Return the message that only shows whether a receiver takes messages; `now` in Unix seconds."""
+    return _packed({"type": "ping", "timestamp": _time(now), "data": {}})
+
+
+def _packed(message: Mapping[str, object]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode("ascii")
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import anyio
@@ -15,8 +16,11 @@ from replicator.cli.hook_probe import HookFinding, examine, targets
 from replicator.cli.invocation import Exit, Invocation
 from replicator.cli.output import print_json, print_table
 from replicator.cli.probe import Finding, probe
+from replicator.cli.receiver_probe import ReceiverFinding, try_out
+from replicator.cli.receiver_probe import lines_of as told_of
 from replicator.cli.registries import open_registries
 from replicator.clock import SystemClock
+from replicator.notify.receivers import Receiver, open_receivers
 from replicator.proxies import proxies_of
 from replicator.registry.endpoint import Endpoint
 from replicator.settings.schema import PrimarySettings, ReplicaSettings, Settings, Subscription
@@ -34,9 +38,10 @@ def _hook_url(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 
 @click.command("check", short_help="Prove each registry and webhook: reachable, may pull, push or deliver.")
 @click.option("--hook-url", metavar="URL", callback=_hook_url, help="Deliver a test by this URL of the senders.")
+@click.option("--notify", is_flag=True, help="Send a signed test message to each receiver of notifications.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def check(invocation: Invocation, *, hook_url: str | None, as_json: bool) -> None:
+def check(invocation: Invocation, *, hook_url: str | None, notify: bool, as_json: bool) -> None:
     """Prove each registry: reachable, credentials good, may pull or push. And each webhook endpoint and subscription.
 
     On each replica an upload session is opened in the repository `replicator-check` and cancelled, and a few small
@@ -44,10 +49,12 @@ def check(invocation: Invocation, *, hook_url: str | None, as_json: bool) -> Non
 
     With --hook-url each endpoint that it leads to gets two deliveries, as its sender would send them: one without
     the secret, which must be refused, and an authentic one of an event that asks for nothing.
+
+    With --notify each receiver of notifications gets a signed message of the type `ping`.
     """
     settings = invocation.settings()
     urls = targets(settings.webhooks.endpoints, hook_url)
-    found = anyio.run(_probe_all, settings, urls)
+    found = anyio.run(partial(_probe_all, settings, urls, notify=notify))
     if as_json:
         print_json(_document(found))
     else:
@@ -63,19 +70,25 @@ class _Found:
     registries: Sequence[Finding]
     hooks: Sequence[HookFinding]
     feeds: Sequence[FeedFinding]
+    receivers: Sequence[ReceiverFinding]
 
     @property
     def ok(self) -> bool:
-        found: Sequence[Finding | HookFinding | FeedFinding] = (*self.registries, *self.hooks, *self.feeds)
-        return all(one.ok for one in found)
+        return (
+            all(one.ok for one in self.registries)
+            and all(one.ok for one in self.hooks)
+            and all(one.ok for one in self.feeds)
+            and all(one.ok for one in self.receivers)
+        )
 
 
-async def _probe_all(settings: Settings, urls: dict[str, str]) -> _Found:
+async def _probe_all(settings: Settings, urls: dict[str, str], *, notify: bool) -> _Found:
     clock, readings = SystemClock(), ClockReadings()
     registries: tuple[PrimarySettings | ReplicaSettings, ...] = (settings.primary, *settings.replicas)
     findings: dict[str, Finding] = {}
     feeds: dict[str, FeedFinding] = {}
     hooks: list[HookFinding] = []
+    receivers: dict[str, ReceiverFinding] = {}
     names = [registry.name for registry in settings.replicas]
     async with (
         open_registries(settings, names, clock, observer=readings) as clients,
@@ -93,11 +106,16 @@ async def _probe_all(settings: Settings, urls: dict[str, str]) -> _Found:
         async def ask_feed(subscription: Subscription) -> None:
             feeds[subscription.name] = await look_at(subscription)
 
+        async def ask_receiver(receiver: Receiver, events: Sequence[str]) -> None:
+            receivers[receiver.name] = await try_out(receiver, events, clock, deliver=notify)
+
         listener = settings.webhooks
         for registry in registries:
             group.start_soon(ask, registry)
         for subscription in listener.subscriptions:
             group.start_soon(ask_feed, subscription)
+        for receiver, said in zip(open_receivers(settings), settings.notify, strict=True):
+            group.start_soon(ask_receiver, receiver, said.events)
         for one in listener.endpoints:
             url = urls.get(one.name)
             hook = await examine(one, listener.listen, url, clock, tls=listener.tls is not None)
@@ -106,6 +124,7 @@ async def _probe_all(settings: Settings, urls: dict[str, str]) -> _Found:
         [findings[registry.name] for registry in registries],
         hooks,
         [feeds[subscription.name] for subscription in listener.subscriptions],
+        [receivers[receiver.name] for receiver in settings.notify],
     )
 
 
@@ -122,6 +141,7 @@ def _document(found: _Found) -> dict[str, object]:
         "registries": [{**asdict(finding), "ok": finding.ok} for finding in found.registries],
         "webhooks": [{**asdict(hook), "ok": hook.ok} for hook in found.hooks],
         "subscriptions": [{**asdict(feed), "ok": feed.ok} for feed in found.feeds],
+        "receivers": [{**asdict(receiver), "ok": receiver.ok} for receiver in found.receivers],
     }
 
 
@@ -136,6 +156,9 @@ def _show(found: _Found, settings: Settings) -> None:
         _show_hook(hook, str(settings.webhooks.listen))
     for feed in found.feeds:
         for line in lines_of(feed):
+            click.echo(line)
+    for receiver in found.receivers:
+        for line in told_of(receiver):
             click.echo(line)
 
 

@@ -16,7 +16,6 @@ from replicator.registry.answers import Fields, retry_after
 from replicator.registry.http import Timeouts
 from replicator.registry.session import open_session
 from replicator.registry.through_proxy import NoProxyLogin, explained, way_through
-from replicator.store.outbox import Message
 
 AT_ONCE: Final = 4
 """Messages under way at most to one receiver."""
@@ -44,17 +43,16 @@ def open_client(receiver: Receiver) -> aiohttp.ClientSession:
     return open_session(aiohttp.ThreadedResolver(), AT_ONCE, Timeouts(), receiver.proxies)
 
 
-async def post(client: aiohttp.ClientSession, receiver: Receiver, message: Message, *, now: float) -> None:
-    """Deliver a message; `now` (Unix seconds) is signed with it. Raises DeliveryFailed."""
-    proxy = receiver.proxy
+async def post(client: aiohttp.ClientSession, receiver: Receiver, name: str, body: bytes, *, now: float) -> None:
+    """Deliver a message that the receiver knows as `name`; `now` (Unix seconds) is signed. Raises DeliveryFailed."""
     try:
         with anyio.fail_after(SECONDS):
-            status, wish = await _ask(client, receiver, message, proxy, now)
+            status, wish = await _ask(client, receiver, _head(receiver, name, body, now), body, now)
     except SettingsError as error:
         raise DeliveryFailed(f"its secret cannot be read: {error}", reason=Reason.AUTH) from error
     except (TimeoutError, aiohttp.ClientError, OSError) as error:
         # The cause is dropped on purpose: its text may hold the URL.
-        raise _no_answer(error, proxy) from None
+        raise _no_answer(error, receiver.proxy) from None
     if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         reason = _REASONS.get(
             status, Reason.SERVER_ERROR if status >= HTTPStatus.INTERNAL_SERVER_ERROR else Reason.OTHER
@@ -62,19 +60,22 @@ async def post(client: aiohttp.ClientSession, receiver: Receiver, message: Messa
         raise DeliveryFailed(f"it answered {status}", reason=reason, status=status, retry_after=wish)
 
 
-async def _ask(
-    client: aiohttp.ClientSession, receiver: Receiver, message: Message, proxy: Proxy | None, now: float
-) -> tuple[int, float | None]:
-    headers = {
+def _head(receiver: Receiver, name: str, body: bytes, now: float) -> dict[str, str]:
+    return {
         "Content-Type": "application/json",
-        "webhook-id": message.name,
+        "webhook-id": name,
         "webhook-timestamp": str(int(now)),
-        "webhook-signature": signatures(receiver.keys(), message.name, int(now), message.body),
+        "webhook-signature": signatures(receiver.keys(), name, int(now), body),
     }
-    way = way_through(proxy, headers, tunnelled=receiver.url.scheme == "https")
+
+
+async def _ask(
+    client: aiohttp.ClientSession, receiver: Receiver, headers: dict[str, str], body: bytes, now: float
+) -> tuple[int, float | None]:
+    way = way_through(receiver.proxy, headers, tunnelled=receiver.url.scheme == "https")
     async with client.post(
         receiver.url,
-        data=message.body,
+        data=body,
         headers=headers,
         allow_redirects=False,
         ssl=receiver.tls,

@@ -107,7 +107,7 @@ class Sender:
 
     async def _try(self, client: aiohttp.ClientSession, message: Message) -> DeliveryFailed | None:
         try:
-            await post(client, self._receiver, message, now=self._means.clock.now())
+            await post(client, self._receiver, message.name, message.body, now=self._means.clock.now())
         except DeliveryFailed as error:
             return error
         except Exception as error:  # noqa: BLE001 -- the sender's edge: one receiver must not stop the daemon
