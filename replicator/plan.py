@@ -31,6 +31,7 @@ class Way(StrEnum):
     ASK = "ask"  # HEAD, and bring it only if it is missing
     BOTH = "both"  # HEAD and an upload opened at the same time: one round trip less if it is missing
     BRING = "bring"  # mount or send without asking
+    ANEW = "anew"  # send it, whatever the registry says that it holds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,8 @@ class Facts:
     `present` are blobs and manifests that it was just proven to hold, `believed` blobs that it held when last heard
     of; `locations` name, for blobs not present, other repositories of the same replica that are known to hold them
     and to be worth a mount, best first. `checks_manifests`: the registry is proven to refuse a manifest whose blobs
-    or children are missing. `careful`: it has just refused one, so that each blob is asked for.
+    or children are missing. `careful`: it has just refused one, so that each blob is asked for. `damaged` are blobs
+    that it holds with wrong bytes.
     """
 
     present: frozenset[Digest] = frozenset()
@@ -49,6 +51,7 @@ class Facts:
     others: Others = Others.UNKNOWN
     checks_manifests: bool = False
     careful: bool = False
+    damaged: frozenset[Digest] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def make_plan(closure: Closure, reference: Reference, facts: Facts) -> Plan:
     """
     waves = _child_waves(closure, facts)
     assumed = _assumed(closure, facts)
-    there = facts.present | assumed
+    there = (facts.present | assumed) - facts.damaged
     absent = [blob for blob in closure.blobs if blob.digest not in there]
     absent.sort(key=lambda blob: (-blob.size, blob.digest))
     return Plan(
@@ -121,6 +124,8 @@ def _assumed(closure: Closure, facts: Facts) -> frozenset[Digest]:
 
 
 def _step(blob: Descriptor, facts: Facts) -> BlobStep:
+    if blob.digest in facts.damaged:
+        return BlobStep(blob, way=Way.ANEW)
     mount_from = facts.locations.get(blob.digest, ())
     believed = blob.digest in facts.believed
     return BlobStep(blob, mount_from, _way(blob, facts, believed=believed, mountable=bool(mount_from)), believed)

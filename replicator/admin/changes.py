@@ -18,7 +18,7 @@ class Changes:
     metrics: UpdateCount
     clock: Clock
 
-    async def tell(
+    async def tell(  # noqa: PLR0913 -- what a caller may say of a change; all but three have defaults
         self,
         repository: Repository,
         reference: Reference,
@@ -26,10 +26,12 @@ class Changes:
         *,
         digest: Digest | None = None,
         priority: Priority | None = None,
+        damaged: frozenset[Digest] | None = None,
         delivery: str = "",
     ) -> dict[str, Recorded]:
         """Make `reference` owed, due now, on those of `replicas` that a rule sends it to; `delivery` stands in logs.
 
+        With `damaged` they were found to be wrong: those digests, if any, are sent anew, and all others asked for.
         Returns what the store made of it, by replica, once it is on disk. Raises StoreError.
         """
         now = self.clock.now()
@@ -41,7 +43,8 @@ class Changes:
             for intent in self.routes.route(change, now)
             if intent.key.replica in replicas
         ]
-        recorded = await self.store.record(intents)
+        store = self.store
+        recorded = await (store.record(intents) if damaged is None else store.repair(intents, damaged))
         kind = UpdateKind.DIGEST if isinstance(reference, Digest) else UpdateKind.TAG
         results = {intent.key.replica: result for intent, result in zip(intents, recorded, strict=True)}
         for replica, result in results.items():

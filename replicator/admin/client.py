@@ -9,6 +9,7 @@ from urllib.parse import quote
 import aiohttp
 
 from replicator.admin.documents import (
+    ChangesDocument,
     IgnoreDocument,
     LaneDocument,
     RetryDocument,
@@ -92,6 +93,14 @@ class AdminClient:
         if status != HTTPStatus.OK or "ended" not in document:
             raise self._failed(status, document)
         return cast("SyncDocument", document)
+
+    async def repair(self, ref: str, replica: str, damaged: Sequence[str]) -> ChangesDocument:
+        """Have a reference brought anew to a replica that was found to be wrong."""
+        body = {"ref": ref, "replicas": [replica], "damaged": list(damaged)}
+        status, document = await self._ask("POST", "/api/v1/changes", _PATIENCE, json=body)
+        if status != HTTPStatus.ACCEPTED or "changes" not in document:
+            raise self._failed(status, document)
+        return cast("ChangesDocument", document)
 
     async def _order(self, path: str, expected: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         status, document = await self._ask("POST", path, _PATIENCE, json=body or {})

@@ -3,7 +3,7 @@
 `SqliteStore`, `RegistryClient`, the engine's lane views and the metrics satisfy these without an adapter.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from replicator.model import Change, Descriptor, Digest, Intent, IntentKey, Recorded, Reference, Repository
@@ -39,6 +39,10 @@ class StoreReads(Protocol):
 
     async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
         """Keep `intents`; returns once they are on disk."""
+        ...
+
+    async def repair(self, intents: Sequence[Intent], damaged: Collection[Digest] = ()) -> tuple[Recorded, ...]:
+        """Keep `intents` as `record` does, and that what the replicas hold of them is not to be believed."""
         ...
 
     def listen(self, callback: Callable[[Sequence[IntentKey]], None]) -> None:

@@ -11,9 +11,11 @@ from replicator.admin.answers import BadRequest
 from replicator.admin.reference import parse_ref
 from replicator.admin.status import ROWS_MAX, Cursor, Listing, StatusQuery
 from replicator.errors import NameInvalid
-from replicator.model import Priority, Reference, Repository, shown
+from replicator.model import Digest, Priority, Reference, Repository, shown
 from replicator.settings.units import parse_duration
 
+DAMAGED_MAX = 500
+"""Most digests that one change says to be damaged."""
 QUERY_MAX = 8192
 """Longest query string in characters."""
 TIMEOUT_MAX = 3600.0
@@ -44,12 +46,17 @@ class WaitQuery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeBody:
-    """A call of POST /api/v1/changes; `priority` None is the rule's own."""
+    """A call of POST /api/v1/changes; `priority` None is the rule's own.
+
+    Without `damaged` None the replicas were found to be wrong: nothing they are known to hold is believed, and what
+    has those digests is sent anew.
+    """
 
     repository: Repository
     reference: Reference
     replicas: tuple[str, ...]
     priority: Priority | None
+    damaged: frozenset[Digest] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +117,9 @@ def status_query(request: web.Request, names: Names) -> StatusQuery:
 
 
 def change_body(document: Any, names: Names) -> ChangeBody:
-    """Read `{"ref": ..., "replicas": [...], "priority": ...}`."""
-    if not isinstance(document, dict) or not document.keys() <= {"ref", "replicas", "priority"}:
-        raise BadRequest("the body is a JSON object with `ref` and, optional, `replicas` and `priority`")
+    """Read `{"ref": ..., "replicas": [...], "priority": ..., "damaged": [...]}`."""
+    if not isinstance(document, dict) or not document.keys() <= {"ref", "replicas", "priority", "damaged"}:
+        raise BadRequest("the body is a JSON object with `ref` and, optional, `replicas`, `priority` and `damaged`")
     priority = document.get("priority")
     replicas = _replicas_of(document, names)
     repository, reference = _ref_of(document, names)
@@ -124,7 +131,20 @@ def change_body(document: Any, names: Names) -> ChangeBody:
         reference=reference,
         replicas=replicas,
         priority=None if priority is None else words[priority],
+        damaged=_damaged_of(document),
     )
+
+
+def _damaged_of(document: dict[str, Any]) -> frozenset[Digest] | None:
+    if "damaged" not in document:
+        return None
+    digests = document["damaged"]
+    if not isinstance(digests, list) or len(digests) > DAMAGED_MAX:
+        raise BadRequest(f"`damaged` is a list of at most {DAMAGED_MAX} digests")
+    try:
+        return frozenset(Digest.parse(str(digest)) for digest in digests)
+    except NameInvalid as error:
+        raise BadRequest(f"`damaged`: {error}") from error
 
 
 def retry_body(document: Any, names: Names) -> RetryBody:

@@ -217,7 +217,12 @@ class _Handlers:
             return failure(409, "no_rule", where.refusal)
         delivery = delivery_id()
         recorded = await self._changes.tell(
-            body.repository, body.reference, where.replicas, priority=body.priority, delivery=delivery
+            body.repository,
+            body.reference,
+            where.replicas,
+            priority=body.priority,
+            damaged=body.damaged,
+            delivery=delivery,
         )
         ref = ref_text(body.repository, body.reference)
         results = {name: str(result) for name, result in recorded.items()}

@@ -17,6 +17,7 @@ from replicator.cli.retry import retry
 from replicator.cli.run import run
 from replicator.cli.status import status
 from replicator.cli.sync import sync
+from replicator.cli.verify import verify
 from replicator.cli.wait import wait
 from replicator.settings.document import DEFAULT_CONFIG
 
@@ -42,5 +43,5 @@ def main(ctx: click.Context, config: Path) -> None:
     ctx.obj = Invocation(config)
 
 
-for command in (init, run, check, copy, plan, sync, status, wait, retry, ignore, pause, resume, config):
+for command in (init, run, check, copy, plan, sync, verify, status, wait, retry, ignore, pause, resume, config):
     main.add_command(command)

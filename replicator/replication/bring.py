@@ -15,6 +15,7 @@ from replicator.registry.upload_requests import UploadSession
 from replicator.registry.urgency import current, urgent
 from replicator.replication.blob_body import BlobBody
 from replicator.replication.claims import Claim
+from replicator.replication.mending import mend_blob
 from replicator.replication.mounting import LEADER_LIMIT, Mounting
 from replicator.replication.ports import Source
 from replicator.replication.slots import Slots
@@ -82,7 +83,9 @@ class Bringer:
             read.close()
             shared = None
         holder = await self._after_others(digest)
-        if self._tools.presence.proven(self._target, digest):
+        if step.way is Way.ANEW:
+            how = await self._mend(step.blob, shared)
+        elif self._tools.presence.proven(self._target, digest):
             how = BlobResult.SHARED
         elif holder is not None:
             how = await self._mount_or_send(step, (holder,), shared)
@@ -148,6 +151,18 @@ class Bringer:
         if step.way is Way.ASK and await self._is_there(step):
             return BlobResult.EXISTED
         return await self._mount_or_send(step, candidates, shared, asked=step.way is Way.ASK)
+
+    async def _mend(self, blob: Descriptor, shared: Subscription | None) -> BlobResult:
+        """Replace what the registry has with wrong bytes."""
+        tools = self._tools
+
+        async def send() -> None:
+            await self._send(blob, shared, await tools.replica.start_upload(self._target))
+
+        async with self._slots(blob).place(blob.size, shared):
+            return await mend_blob(
+                tools.replica, self._target, blob, send, unmended=tools.unmended, clock=tools.clock
+            )
 
     async def _ask_and_send(self, step: BlobStep, shared: Subscription | None) -> BlobResult:
         place = self._slots(step.blob).take_at_once()

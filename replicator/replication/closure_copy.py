@@ -10,12 +10,13 @@ from functools import partial
 
 from replicator.errors import ManifestBlobUnknown, Reason, RegistryError
 from replicator.manifest import Closure
-from replicator.model import Descriptor, RawManifest, Reference, Repository
+from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository
 from replicator.plan import ManifestStep, Plan, make_plan
 from replicator.registry.capabilities import Capability
 from replicator.replication.bring import Tally
 from replicator.replication.copy import Copy
 from replicator.replication.held import is_absent
+from replicator.replication.mending import check_manifests
 from replicator.replication.ports import Source
 from replicator.replication.strictness import Strictness
 from replicator.replication.survey import recall
@@ -52,15 +53,21 @@ class ClosureCopy:
         *,
         may_publish: Callable[[], Awaitable[None]] = never_mind,
         on_copy: Callable[[Copy], None] = lambda _: None,
+        damaged: frozenset[Digest] | None = None,
     ) -> None:
         """Bring all of `closure`, then put its top under `reference`, once `may_publish` returned.
+
+        With `damaged` nothing is believed of the replica, and what has those digests is sent anew.
 
         `on_copy` is told of each try. Raises RegistryError: with UNSUPPORTED where the replica takes no index of
         which children are left out, which is remembered, so that the next time nothing is sent.
         """
         await self._check_sparse(closure, where)
+        if damaged is not None:
+            await self._forget(where.target)
         for last_try in (False, True):
-            facts = await recall(self._tools, where.target, closure, careful=last_try)
+            facts = await recall(self._tools, where.target, closure, careful=last_try or damaged is not None)
+            facts = replace(facts, damaged=damaged or frozenset())
             copy = Copy(self._tools, self._source, where.repository, where.target, where.tally)
             on_copy(copy)
             try:
@@ -71,11 +78,11 @@ class ClosureCopy:
                 break
             except ManifestBlobUnknown as error:
                 # What was believed is no longer true, for example after the replica collected garbage.
-                self._tools.presence.forget(where.target)
-                await self._tools.locations.forget_blobs(self._tools.replica.name, where.target)
+                await self._forget(where.target)
                 if last_try or _names(error, closure.omitted):
                     raise self._explained(closure, error) from error
                 closure = await self._with_foreign_layers(closure, where)
+        await check_manifests(self._tools.replica, where.target, closure, damaged or ())
 
     async def publish(
         self,
@@ -90,6 +97,10 @@ class ClosureCopy:
         copy = Copy(self._tools, self._source, where.repository, where.target, where.tally)
         on_copy(copy)
         await copy.run(Plan(blobs=(), waves=((ManifestStep(top, reference),),), present=()), may_publish)
+
+    async def _forget(self, target: Repository) -> None:
+        self._tools.presence.forget(target)
+        await self._tools.locations.forget_blobs(self._tools.replica.name, target)
 
     async def _check_sparse(self, closure: Closure, where: Destination) -> None:
         """Refuse before any byte is sent what the replica refuses; what it has already is not missing."""

@@ -66,19 +66,25 @@ class Delivery:
         parsed = manifests.parse(top, registry=self._source.name)
         return await is_of_other_platform(self._source, order.where.repository, parsed, wanted)
 
-    async def deliver(self, order: Order, top: RawManifest) -> Delivered:
-        """Copy `top` with all that it needs and all that belongs to it. Raises RegistryError, ContentError."""
+    async def deliver(self, order: Order, top: RawManifest, damaged: frozenset[Digest] | None = None) -> Delivered:
+        """Copy `top` with all that it needs and all that belongs to it. Raises RegistryError, ContentError.
+
+        With `damaged` nothing is believed of the replica, and what has those digests is sent anew.
+        """
         reference, copier = order.lease.key.reference, self._copier
         closure = await self._closure(order, top)
         found = await self._companions(order, closure)
         needed = (*(one.raw.digest for one in closure.manifests), *(one.digest for one in closure.omitted))
         needed = tuple(digest for digest in needed if digest not in found.unusable)
         if not found or isinstance(reference, Digest):
-            await copier.copy(closure, reference, order.where, may_publish=order.may_publish, on_copy=order.on_copy)
+            may_publish, on_copy = order.may_publish, order.on_copy
+            await copier.copy(
+                closure, reference, order.where, may_publish=may_publish, on_copy=on_copy, damaged=damaged
+            )
             attached = await self._attach(order, found)
         else:
             # First by digest: some registries refuse a referrer of what they do not hold.
-            await copier.copy(closure, top.digest, order.where)
+            await copier.copy(closure, top.digest, order.where, damaged=damaged)
             attached = await self._attach(order, found)
             await copier.publish(top, reference, order.where, may_publish=order.may_publish, on_copy=order.on_copy)
         await self._list_itself(order, closure)

@@ -89,6 +89,12 @@ class Source(Holder, Protocol):
 class Replica(Holder, Protocol):
     """The registry that is copied to."""
 
+    def open_blob(
+        self, repository: Repository, descriptor: Descriptor, offset: int = 0, length: int | None = None
+    ) -> AbstractAsyncContextManager[BlobReader]:
+        """Open the blob, to see whether its bytes are right."""
+        ...
+
     async def write_manifest(self, repository: Repository, reference: Reference, manifest: RawManifest) -> None:
         """Put raw bytes. Raises ManifestBlobUnknown when the registry misses content."""
         ...
@@ -250,4 +256,12 @@ class IntentStore(BlobLocations, Protocol):
 
     async def tag_history(self, key: IntentKey) -> tuple[Entry, ...]:
         """Return what a tag was made to name, newest first."""
+        ...
+
+    async def wanted_repair(self, key: IntentKey) -> frozenset[Digest] | None:
+        """Return what of a row has wrong bytes on the replica, if anything of it is not to be believed; else None."""
+        ...
+
+    async def repaired(self, lease: Lease) -> None:
+        """Drop what was found before the lease was taken: it is mended."""
         ...

@@ -6,6 +6,7 @@ from replicator.clock import Clock
 from replicator.observability.metrics import Metrics
 from replicator.replication.claims import Claims
 from replicator.replication.kept_uploads import KeptUploads
+from replicator.replication.mending import Unmended
 from replicator.replication.mounts import Mounts
 from replicator.replication.pacing import Standing
 from replicator.replication.ports import BlobLocations, Replica
@@ -33,3 +34,4 @@ class Tools:
     claims: Claims = field(default_factory=Claims)
     standing: Standing = field(default_factory=Standing)
     uploads: KeptUploads = field(default_factory=KeptUploads)
+    unmended: Unmended = field(default_factory=Unmended)

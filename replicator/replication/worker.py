@@ -104,6 +104,11 @@ class Worker:
         order = self._order(job, may_publish)
         if is_fallback_tag(job.lease.key.reference):
             return await self._complete_list(job, order)
+        damaged = await self._store.wanted_repair(job.lease.key)
+        if damaged is not None:
+            outcome = await self._repair(job, order, damaged)
+            await self._store.repaired(job.lease)
+            return outcome
         held = Held(self._tools.replica, order.where.target, job.lease.key.reference)
         try:
             async with anyio.create_task_group() as group:
@@ -155,6 +160,25 @@ class Worker:
             await order.may_publish()
 
         return may_publish
+
+    async def _repair(self, job: Job, order: Order, damaged: frozenset[Digest]) -> Outcome:
+        """Copy what the source names as if the replica held nothing of it, except that what it has is not sent."""
+        lease = job.lease
+        top = await self._at_source(lease, anew=True)
+        if top is None:
+            return self._gone(lease)
+        if await self._delivery.is_left_out(order, top):
+            return self._done(lease, Result.LEFT_OUT, top)
+        held = await held_digest(self._tools.replica, order.where.target, lease.key.reference)
+        keeps = order.policy.keeps_conflicts
+        if keeps:
+            await self._conflicts.refuse_foreign(lease.key, held, top.digest)
+            order = replace(order, may_publish=self._unless_foreign(order, top.digest))
+        job.copying = top.digest
+        delivered = await self._delivery.deliver(order, top, damaged)
+        if not keeps:
+            await self._conflicts.overwritten(lease.key, held, top.digest)
+        return self._done(lease, Result.COPIED, top, delivered.covered)
 
     async def _complete(self, job: Job, order: Order, top: RawManifest) -> Outcome:
         """Settle what the replica has already, once it also has what belongs to it."""

@@ -18,13 +18,14 @@ from replicator.store.decisions import Decisions
 from replicator.store.lock import StateLock, make_private
 from replicator.store.migrate import migrate
 from replicator.store.outcome import Outcome
+from replicator.store.repairs import Repairs
 from replicator.store.rows import KeptUpload, PutBeside, Row, StoreSummary, Unreadable
 from replicator.store.session import Session
 from replicator.store.tag_memory import TagMemory
 from replicator.store.writer import BACKLOG, Listener, StoreObserver
 
 
-class SqliteStore(Decisions, TagMemory):
+class SqliteStore(Decisions, Repairs, TagMemory):
     """Keeps intents durably. All methods raise StoreError when the database or its writer thread fails.
 
     Times are Unix seconds by the clock's `now`, leases run by its `monotonic`. What a method changed is on disk

@@ -261,6 +261,22 @@ lane = Table(
 )
 """What is kept of a replica's lane as a whole: since when it is paused, NULL while it is not."""
 
+repair = Table(
+    "repair",
+    metadata,
+    Column("replica", Text, primary_key=True),
+    Column("repository_id", Integer, ForeignKey("repository.id"), primary_key=True),
+    Column("reference", LargeBinary, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("generation", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Intents whose content on the replica was found to be wrong; it is believed to hold nothing until they are settled.
+
+`digest` is a blob or manifest whose bytes are wrong there, empty for the intent as a whole. `generation` is that of
+the intent when this was found: what was found later than a lease was taken outlives it.
+"""
+
 state = Table(
     "state",
     metadata,

@@ -80,6 +80,9 @@ def rows(revision: str) -> dict[str, list[dict[str, Any]]]:
         filled["intent"][1]["told"] = 1
         message = {"id": 3, "receiver": "deploy", "message": "msg_1", "happening": "parked", "body": b"{}"}
         filled["notification"] = [{**message, "created_at": 51.5, "due_at": 52.5}]
+    if revision >= "0009":
+        place = {"replica": "us", "repository_id": 7, "reference": pack_reference(CLEAN.reference)}
+        filled["repair"] = [place | {"digest": pack_digest(APP), "generation": 3}]
     return filled
 
 

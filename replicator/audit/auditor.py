@@ -1,0 +1,181 @@
+"""Goes through repositories tag by tag and holds each replica against the primary; writes nothing to any registry."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+
+from replicator.audit.compare import Seen, compare
+from replicator.audit.findings import Drift, Finding
+from replicator.audit.holdings import Holdings
+from replicator.audit.ports import Registry, Report, Rules
+from replicator.audit.side_by_side import together
+from replicator.clock import Clock
+from replicator.errors import ContentError, RegistryError
+from replicator.model import Digest, Repository, Tag
+from replicator.registry.listing import TagList
+
+RANGE = 500
+"""Tags compared before what differs is looked at again."""
+AT_ONCE = 16
+"""Tags compared at a time."""
+CALM = 3.0
+"""Seconds after which what differs is looked at again: a push may have been on its way."""
+_FAILURES = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What an audit works with: the primary, each replica by its name, and what it holds.
+
+    `named` are repositories that somebody named, so that it is said where there are none.
+    """
+
+    primary: Registry
+    replicas: Mapping[str, Registry]
+    holdings: Mapping[str, Holdings]
+    rules: Rules
+    report: Report
+    clock: Clock
+    named: Collection[Repository] = ()
+
+
+@dataclass(slots=True)
+class _Reached:
+    """Failures in a row of each registry that may pass, and those that were given up."""
+
+    failures: Counter[str] = field(default_factory=Counter)
+    given_up: dict[str, str] = field(default_factory=dict)
+
+
+class Auditor:
+    """One audit."""
+
+    def __init__(self, means: Means) -> None:
+        self._means = means
+        self._reached = _Reached()
+
+    async def audit(self, repositories: AsyncIterator[Repository]) -> None:
+        """Compare all tags of each repository that a rule sends anywhere. Raises RegistryError of the list alone."""
+        async for repository in repositories:
+            await self._repository(repository)
+
+    async def _repository(self, repository: Repository) -> None:
+        primary = self._means.primary
+        try:
+            listing = await primary.all_tags(repository)
+        except (RegistryError, ContentError) as error:
+            await self._unread(repository, str(error))
+            return
+        if not listing.tags and not listing.whole and repository in self._means.named:
+            await self._unread(repository, f"{primary.name} shows no tags of {repository}: is the name right?")
+        tags = [tag for tag in sorted(listing.tags) if self._chosen(repository, tag)]
+        for start in range(0, len(tags), RANGE):
+            await self._compare(repository, tags[start : start + RANGE], listing)
+
+    def _chosen(self, repository: Repository, tag: Tag) -> list[str]:
+        routed = self._means.rules.replicas_for(repository, tag)
+        return [name for name in routed if name in self._means.holdings]
+
+    async def _compare(self, repository: Repository, tags: Sequence[Tag], listing: TagList) -> None:
+        """Compare a range of tags; what differs is compared once more before it counts."""
+        results = await self._each(repository, tags, listing)
+        doubted = [tag for tag, found in results.items() if any(one is not None for one in found.values())]
+        if doubted:
+            await self._means.clock.sleep(CALM)
+            results |= await self._each(repository, doubted, TagList({}, whole=False))
+        for found in results.values():
+            for replica, finding in found.items():
+                self._means.report.compared(replica, finding)
+                if finding is not None:
+                    await self._means.report.found(finding)
+
+    async def _each(
+        self, repository: Repository, tags: Sequence[Tag], listing: TagList
+    ) -> dict[Tag, dict[str, Finding | None]]:
+        results: dict[Tag, dict[str, Finding | None]] = {}
+        limiter = anyio.CapacityLimiter(AT_ONCE)
+
+        async def one(tag: Tag) -> None:
+            async with limiter:
+                results[tag] = await self._tag(repository, tag, listing.tags.get(tag))
+
+        await together([partial(one, tag) for tag in tags])
+        return {tag: results[tag] for tag in tags}
+
+    async def _tag(self, repository: Repository, tag: Tag, listed: Digest | None) -> dict[str, Finding | None]:
+        """Return what each replica lacks of one tag. The replicas first: the primary then need not tell much."""
+        held: dict[str, Digest | None] = {}
+        found: dict[str, Finding | None] = {}
+
+        async def ask(name: str) -> None:
+            try:
+                held[name] = await self._means.holdings[name].named(repository, tag)
+            except (RegistryError, ContentError) as error:
+                found[name] = await self._failed(name, repository, tag, error)
+
+        async def look(name: str, expected: Digest | None) -> None:
+            try:
+                found[name] = await self._one(name, repository, tag, expected, held[name])
+            except (RegistryError, ContentError) as error:
+                found[name] = await self._failed(error.registry or name, repository, tag, error, replica=name)
+
+        chosen = self._chosen(repository, tag)
+        for name in chosen:
+            if name in self._reached.given_up:
+                found[name] = _finding(name, repository, tag, self._reached.given_up[name])
+        await together([partial(ask, name) for name in chosen if name not in found])
+        try:
+            expected = listed or await self._expected(repository, tag, [one for one in held.values() if one])
+        except (RegistryError, ContentError) as error:
+            return found | {name: _finding(name, repository, tag, str(error)) for name in held}
+        await together([partial(look, name, expected) for name in held])
+        return {name: found[name] for name in chosen}
+
+    async def _expected(self, repository: Repository, tag: Tag, held: Sequence[Digest]) -> Digest | None:
+        primary = self._means.primary
+        if held:
+            return await primary.named(repository, tag, Counter(held).most_common(1)[0][0])
+        there = await primary.stat_manifest(repository, tag)
+        return None if there is None else there.digest
+
+    async def _one(
+        self, name: str, repository: Repository, tag: Tag, expected: Digest | None, held: Digest | None
+    ) -> Finding | None:
+        seen = Seen(expected=expected, held=held)
+        if held is not None and held == expected:
+            platforms = self._means.rules.policy(name, repository, tag).platforms
+            lacks = await self._means.holdings[name].lacks(repository, held, platforms)
+            seen = Seen(expected=expected, held=held, lacks=lacks)
+        self._reached.failures[name] = 0
+        return compare(name, repository, tag, seen)
+
+    async def _failed(
+        self,
+        registry: str,
+        repository: Repository,
+        tag: Tag,
+        error: RegistryError | ContentError,
+        *,
+        replica: str | None = None,
+    ) -> Finding:
+        """Return what could not be read; a replica that fails again and again, and does not even answer, is left."""
+        name = replica or registry
+        if registry == name and error.temporary:
+            self._reached.failures[name] += 1
+            if self._reached.failures[name] >= _FAILURES and name not in self._reached.given_up:
+                self._reached.failures[name] = 0
+                try:
+                    await self._means.replicas[name].ping()
+                except RegistryError:
+                    self._reached.given_up[name] = str(error)
+        return _finding(name, repository, tag, str(error))
+
+    async def _unread(self, repository: Repository, problem: str) -> None:
+        await self._means.report.found(_finding(self._means.primary.name, repository, None, problem))
+
+
+def _finding(name: str, repository: Repository, tag: Tag | None, problem: str) -> Finding:
+    return Finding(kind=Drift.UNREAD, replica=name, repository=repository, reference=tag, problem=problem)

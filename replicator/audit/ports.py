@@ -1,0 +1,89 @@
+"""What audits need of registries, rules and whoever wants to know: small Protocols."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from replicator.audit.findings import Finding
+from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository
+from replicator.policy import Policy
+from replicator.registry.listing import TagList
+
+
+class BlobChunks(Protocol):
+    """An open read of one blob."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the bytes in order."""
+        ...
+
+
+class Holder(Protocol):
+    """What a registry is asked about content. Raises RegistryError and ContentError."""
+
+    @property
+    def name(self) -> str:
+        """Configuration name."""
+        ...
+
+    async def stat_manifest(self, repository: Repository, reference: Reference) -> Descriptor | None:
+        """Return what `reference` names, None on a positive 404."""
+        ...
+
+    async def read_manifest(self, repository: Repository, reference: Reference) -> RawManifest:
+        """Return verified raw bytes. Raises NotFound, ContentError."""
+        ...
+
+    async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
+        """Say whether the repository holds the blob. Raises ContentError for another size."""
+        ...
+
+    def open_blob(
+        self, repository: Repository, descriptor: Descriptor, offset: int = 0, length: int | None = None
+    ) -> AbstractAsyncContextManager[BlobChunks]:
+        """Open a blob. Raises NotFound, ContentError."""
+        ...
+
+
+class Registry(Holder, Protocol):
+    """A registry, of which only GET and HEAD are asked."""
+
+    async def named(self, repository: Repository, reference: Reference, known: Digest) -> Digest | None:
+        """Return the digest that `reference` names; little is told where it is `known`."""
+        ...
+
+    async def all_tags(self, repository: Repository) -> TagList:
+        """Return all tags at once, and whether the list is surely whole."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when the registry answers."""
+        ...
+
+
+class Rules(Protocol):
+    """The rules, as far as audits need them."""
+
+    def replicas_for(self, repository: Repository, reference: Reference) -> tuple[str, ...]:
+        """Return the replicas that are to hold the reference."""
+        ...
+
+    def policy(self, replica: str, repository: Repository, reference: Reference) -> Policy:
+        """Return what of the reference a replica is to hold."""
+        ...
+
+
+class Report(Protocol):
+    """Who is told how an audit goes."""
+
+    def compared(self, replica: str, finding: Finding | None) -> None:
+        """Count one reference of one replica: equal, or what was found."""
+        ...
+
+    async def found(self, finding: Finding) -> None:
+        """Take a finding, one at a time."""
+        ...
+
+    def read(self, count: int) -> None:
+        """Count bytes of blobs read back."""
+        ...

@@ -1,0 +1,119 @@
+"""What audits found to be wrong on replicas: owed, and worked on as if nothing were known of the replica."""
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from functools import partial
+
+from sqlalchemy import ColumnElement, and_, bindparam, delete, literal_column, select
+from sqlalchemy.dialects.sqlite import insert
+
+from replicator.model import Digest, Intent, IntentKey, Lease, Recorded
+from replicator.store import changes
+from replicator.store.encoding import pack_digest, pack_reference, unpack_digest
+from replicator.store.handle import Handle
+from replicator.store.prepared import Prepared, Value
+from replicator.store.session import Session
+from replicator.store.tables import intent, repair, repository
+
+_row, _at = intent.c, repair.c
+_NOTED = ("replica", "repository_id", "reference", "digest", "generation")
+_WHOLE = b""
+_COLUMNS: tuple[ColumnElement[bytes], ...] = (bindparam("digest"),)
+_note = insert(repair).from_select(
+    _NOTED,
+    select(_row.replica, _row.repository_id, _row.reference, *_COLUMNS, _row.generation).where(
+        _row.replica == bindparam("key_replica"),
+        _row.repository_id == bindparam("key_repository"),
+        _row.reference == bindparam("key_reference"),
+    ),
+)
+_NOTE = Prepared(
+    _note.on_conflict_do_update(
+        index_elements=[_at.replica, _at.repository_id, _at.reference, _at.digest],
+        set_={"generation": _note.excluded.generation},
+    )
+)
+_WANTED = Prepared(
+    select(_at.digest)
+    .select_from(repair.join(repository, repository.c.id == _at.repository_id))
+    .where(
+        _at.replica == bindparam("replica"),
+        repository.c.name == bindparam("name"),
+        _at.reference == bindparam("reference"),
+    )
+)
+_ANY = Prepared(select(_at.replica).limit(literal_column("1")).offset(literal_column("0")))
+_DONE = Prepared(
+    delete(repair).where(
+        and_(
+            _at.replica == bindparam("key_replica"),
+            _at.repository_id == bindparam("key_repository"),
+            _at.reference == bindparam("key_reference"),
+        ),
+        _at.generation <= bindparam("seen_generation"),
+    )
+)
+
+
+class Repairs(Handle):
+    """The part of the store that keeps repairs. All methods raise StoreError."""
+
+    _none: bool = False
+    """There is surely no repair: the usual case costs no question."""
+    _noted: int = 0
+
+    async def repair(self, intents: Sequence[Intent], damaged: Collection[Digest] = ()) -> tuple[Recorded, ...]:
+        """Keep intents as `record` does, and that their content on the replica is not to be believed.
+
+        `damaged` are blobs and manifests of theirs that are there, with wrong bytes.
+        """
+        self._expect_some()
+        try:
+            return await self._writer.submit(partial(_repair, intents=intents, damaged=damaged))
+        finally:
+            self._expect_some()
+
+    async def wanted_repair(self, key: IntentKey) -> frozenset[Digest] | None:
+        """Return what of a row has wrong bytes on the replica, if anything of it is not to be believed; else None."""
+        if self._none:
+            return None
+        before = self._noted
+        found, none = await self._read(partial(_wanted, key=key))
+        self._none = none and before == self._noted
+        return found
+
+    async def repaired(self, lease: Lease) -> None:
+        """Drop what was found before the lease was taken."""
+        await self._writer.submit(partial(_done, lease=lease))
+
+    def _expect_some(self) -> None:
+        """Before and after the commit: a question that was asked in between proves nothing."""
+        self._none = False
+        self._noted += 1
+
+
+def _repair(session: Session, intents: Sequence[Intent], damaged: Collection[Digest]) -> tuple[Recorded, ...]:
+    recorded = changes.record(session, intents)
+    digests = [_WHOLE, *(pack_digest(digest) for digest in damaged)]
+    _NOTE.run_each(
+        session.connection, ({**session.key(one.key), "digest": digest} for one in intents for digest in digests)
+    )
+    return recorded
+
+
+def _wanted(connection: sqlite3.Connection, key: IntentKey) -> tuple[frozenset[Digest] | None, bool]:
+    """Return what is wanted, and whether there is no repair at all."""
+    if not _ANY.run(connection, {}).fetchall():
+        return None, True
+    values: dict[str, Value] = {
+        "replica": key.replica,
+        "name": key.repository,
+        "reference": pack_reference(key.reference),
+    }
+    found = [packed for (packed,) in _WANTED.run(connection, values).fetchall()]
+    digests = (unpack_digest(packed) for packed in found if packed != _WHOLE)
+    return (frozenset(one for one in digests if one is not None) if found else None), False
+
+
+def _done(session: Session, lease: Lease) -> None:
+    _DONE.run(session.connection, {**session.key(lease.key), "seen_generation": lease.generation})

@@ -1,0 +1,51 @@
+"""What an audit found is owed, kept over restarts, and dropped once the work that answers to it is done."""
+
+from replicator.model import IntentKey, Recorded, Tag
+from replicator.store.outcome import Done, Result
+from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, Store, leased
+
+OTHER = IntentKey("eu", REPOSITORY, Tag("v2"))
+DONE = Done(result=Result.COPIED, digest=A)
+
+
+async def clean(store: Store, life: Life) -> None:
+    await store.record([life.intent()])
+    assert await store.settle(await leased(store), DONE)
+
+
+async def test_a_clean_row_becomes_owed_and_its_damage_is_kept_over_a_restart(life: Life) -> None:
+    store = await life.start()
+    await clean(store, life)
+    assert await store.wanted_repair(TAG) is None
+    assert await store.repair([life.intent(digest=None)], [A, B]) == (Recorded.ACCEPTED,)
+    store = await life.start()
+    assert (await store.summary()).replica("eu").owed == 1
+    assert await store.wanted_repair(TAG) == frozenset({A, B})
+    assert await store.wanted_repair(OTHER) is None
+
+
+async def test_what_is_done_is_dropped(store: Store, life: Life) -> None:
+    await store.repair([life.intent(digest=None)])
+    lease = await leased(store)
+    assert await store.wanted_repair(TAG) == frozenset()
+    await store.repaired(lease)
+    assert await store.wanted_repair(TAG) is None
+    assert await store.wanted_repair(TAG) is None, "asked without a question, now that there is none"
+    await store.repair([life.intent(OTHER, digest=None)], [B])
+    assert await store.wanted_repair(OTHER) == frozenset({B})
+
+
+async def test_what_was_found_after_the_lease_outlives_it(store: Store, life: Life) -> None:
+    await store.repair([life.intent(digest=None)], [A])
+    lease = await leased(store)
+    assert await store.repair([life.intent(digest=None)], [B]) == (Recorded.COALESCED,)
+    await store.repaired(lease)
+    assert await store.settle(lease, DONE)
+    assert await store.wanted_repair(TAG) == frozenset({B})
+    assert (await store.summary()).replica("eu").owed == 1
+
+
+async def test_a_change_that_is_no_repair_leaves_it(store: Store, life: Life) -> None:
+    await store.repair([life.intent(digest=None)], [A])
+    await store.record([life.intent(digest=B)])
+    assert await store.wanted_repair(TAG) == frozenset({A})
