@@ -145,6 +145,22 @@ UPDATES = Row(
             ),
             alerts=("ReplicatorConflicts",),
         ),
+        Panel(
+            number=115,
+            title="References verified",
+            description="What the replica was asked for, to see whether it still holds what was put there, per "
+            "minute. All but equal and failed is drift, and is mended.",
+            unit="opm",
+            width=18,
+            stacked=True,
+            targets=(
+                Target(
+                    rate("replicator_verified_references_total", ["result"], THIS_REPLICA, per_minute=True),
+                    "{{result}}",
+                ),
+            ),
+            alerts=("ReplicatorReplicaDrifted",),
+        ),
     ),
 )
 

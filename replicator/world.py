@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from replicator import __version__
 from replicator.admin.presence import RegistryPresence
+from replicator.audit.holdings import Holdings, Manifests
+from replicator.audit.turns import Means as VerifyMeans
+from replicator.audit.verifier import Verifier
 from replicator.clock import Clock
 from replicator.intake.deliveries import Means
 from replicator.intake.doors import open_doors
@@ -22,6 +25,7 @@ from replicator.settings.registries import PrimarySettings, RegistrySettings, Re
 from replicator.settings.schema import Settings
 from replicator.store.sqlite import SqliteStore
 from replicator.store.sweeps import Sweeps
+from replicator.store.verifications import Verifications
 from replicator.sweep.activity import Activity, WatchedSink
 from replicator.sweep.examine import Means as SweepMeans
 from replicator.sweep.repositories import Chosen
@@ -30,6 +34,7 @@ from replicator.sweep.sweeper import Sweeper
 from replicator.sync.sync import Means as SyncMeans
 from replicator.sync.sync import means_of
 
+_ASKED_AT_ONCE = 8
 _AnyRegistry = PrimarySettings | ReplicaSettings
 
 
@@ -63,6 +68,7 @@ class World:
     engine: Engine
     sync_means: SyncMeans
     sweeper: Sweeper | None
+    verifier: Verifier | None
 
     @property
     def scope(self) -> Scope:
@@ -93,29 +99,34 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
         metrics=metrics,
         clock=ground.clock,
     )
+    doors = open_doors(settings.webhooks.endpoints, means)
+    inlets = open_inlets(settings.webhooks.subscriptions, means)
+    addressed = Addressed(
+        receivers=open_receivers(settings), audience=audience_of(settings), counts=metrics.notifications
+    )
+    # After all that may fail: from here on the store tells it of changes.
+    engine = Engine(
+        settings=settings,
+        store=ground.store,
+        registries=registries,
+        metrics=metrics,
+        clock=ground.clock,
+        rng=ground.rng,
+        watchers=ground.watchers,
+    )
     return World(
         settings=settings,
         registries=registries,
         router=router,
-        doors=open_doors(settings.webhooks.endpoints, means),
-        inlets=open_inlets(settings.webhooks.subscriptions, means),
+        doors=doors,
+        inlets=inlets,
         presence=RegistryPresence(registries, {one.name: one.repository_prefix for one in settings.replicas}),
         metrics=metrics,
-        addressed=Addressed(
-            receivers=open_receivers(settings), audience=audience_of(settings), counts=metrics.notifications
-        ),
-        # Last: from here on the store tells it of changes.
-        engine=Engine(
-            settings=settings,
-            store=ground.store,
-            registries=registries,
-            metrics=metrics,
-            clock=ground.clock,
-            rng=ground.rng,
-            watchers=ground.watchers,
-        ),
+        addressed=addressed,
+        engine=engine,
         sync_means=means_of(settings, registries, ground.store, metrics, ground.watchers, ground.clock),
         sweeper=_sweeper(settings, ground, registries[settings.primary.name], router, metrics),
+        verifier=_verifier(settings, ground, registries, router, metrics, engine),
     )
 
 
@@ -142,6 +153,37 @@ def _sweeper(
         activity=ground.activity,
         rng=ground.rng,
     )
+
+
+def _verifier(
+    settings: Settings,
+    ground: Ground,
+    registries: Mapping[str, RegistryClient],
+    router: Router,
+    metrics: Metrics,
+    engine: Engine,
+) -> Verifier | None:
+    if settings.verify is None:
+        return None
+    primary = registries[settings.primary.name]
+    replicas = {one.name: one for one in settings.replicas}
+
+    def holdings(name: str) -> Holdings:
+        prefix, at_once = replicas[name].repository_prefix, min(_ASKED_AT_ONCE, replicas[name].max_connections)
+        return Holdings(registries[name], primary, prefix=prefix, at_once=at_once, manifests=Manifests())
+
+    means = VerifyMeans(
+        replicas=tuple(replicas),
+        holdings=holdings,
+        lanes=engine.lanes,
+        verifications=Verifications(ground.store),
+        sink=ground.store,
+        routes=router,
+        counts=metrics.audits,
+        updates=metrics,
+        clock=ground.clock,
+    )
+    return Verifier(means, full_every=settings.verify.full_every, rng=ground.rng)
 
 
 def configured(settings: Settings) -> tuple[_AnyRegistry, ...]:

@@ -48,7 +48,7 @@ class Worlds:
             raise RuntimeError("no world is running yet")
         before, self._used = self._used, world
         self._former.append(before)
-        _stop_sweeping(before)
+        _stop_comparing(before)
         before.engine.retire()
         world.metrics.forget(before.scope)
         for old in self._former[:-FORMER_MAX]:
@@ -61,7 +61,7 @@ class Worlds:
         """Take no new work, let copies under way end within `grace` seconds, then cut them short."""
         async with anyio.create_task_group() as group:
             for world in (*self._former, self._used):
-                _stop_sweeping(world)
+                _stop_comparing(world)
                 group.start_soon(world.engine.drain, grace)
 
     async def close(self) -> None:
@@ -73,8 +73,10 @@ class Worlds:
         async with anyio.create_task_group() as group:
             if world.sweeper is not None:
                 group.start_soon(world.sweeper.run)
+            if world.verifier is not None:
+                group.start_soon(world.verifier.run)
             await world.engine.run()
-            _stop_sweeping(world)
+            _stop_comparing(world)
         if world in self._former:
             self._former.remove(world)
             # It may have counted for a name that was forgotten when it was left.
@@ -160,9 +162,11 @@ class Worlds:
         return self._used.metrics.exposition(accept)
 
 
-def _stop_sweeping(world: World) -> None:
+def _stop_comparing(world: World) -> None:
     if world.sweeper is not None:
         world.sweeper.stop()
+    if world.verifier is not None:
+        world.verifier.stop()
 
 
 def _clients(*worlds: World) -> set[RegistryClient]:

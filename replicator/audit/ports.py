@@ -1,11 +1,20 @@
 """What audits need of registries, rules and whoever wants to know: small Protocols."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from replicator.audit.findings import Finding
-from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository
+from replicator.model import (
+    Change,
+    Descriptor,
+    Digest,
+    Intent,
+    RawManifest,
+    Recorded,
+    Reference,
+    Repository,
+)
 from replicator.policy import Policy
 from replicator.registry.listing import TagList
 
@@ -86,4 +95,49 @@ class Report(Protocol):
 
     def read(self, count: int) -> None:
         """Count bytes of blobs read back."""
+        ...
+
+
+class Lane(Protocol):
+    """A replica's lane."""
+
+    @property
+    def state(self) -> str:
+        """A LaneState."""
+        ...
+
+
+class Sink(Protocol):
+    """Where findings are kept."""
+
+    async def repair(self, intents: Sequence[Intent], damaged: Collection[Digest] = ()) -> tuple[Recorded, ...]:
+        """Keep intents whose content on the replica is not to be believed. Raises StoreError."""
+        ...
+
+
+class Routes(Protocol):
+    """The rules, as far as verification needs them."""
+
+    def route(self, change: Change, now: float) -> tuple[Intent, ...]:
+        """Return an intent for each replica that the rules send the change to."""
+        ...
+
+    def policy(self, replica: str, repository: Repository, reference: Reference) -> Policy:
+        """Return what of the reference a replica is to hold."""
+        ...
+
+
+class Counts(Protocol):
+    """What verification counts."""
+
+    def verified(self, replica: str, result: str) -> None:
+        """Count one reference."""
+        ...
+
+
+class Updates(Protocol):
+    """The count of updates that became owed."""
+
+    def update_owed(self, replica: str, kind: str) -> None:
+        """Count one."""
         ...

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
+from replicator.observability.audit_metrics import AuditFamilies
 from replicator.observability.exposition import page
 from replicator.observability.notification_metrics import NotificationFamilies
 from replicator.observability.sweep_families import SweepFamilies
@@ -274,9 +275,10 @@ class Families:
         self.config = ConfigFamilies(registry)
         self.sweep = SweepFamilies(registry)
         self.notify = NotificationFamilies(registry)
+        self.audit = AuditFamilies(registry)
         self.groups = (
             *(self.replica, self.transfer, self.limits),
-            *(self.intake, self.config, self.sweep, self.notify),
+            *(self.intake, self.config, self.sweep, self.notify, self.audit),
         )
         ProcessCollector(registry=registry)
 

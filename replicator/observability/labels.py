@@ -101,6 +101,16 @@ class NotificationResult(StrEnum):
     OVERFLOW = "overflow"
 
 
+class VerifyResult(StrEnum):
+    """What continuous verification found of one reference on a replica."""
+
+    EQUAL = "equal"
+    DIFFERENT = "different"
+    MISSING = "missing"
+    INCOMPLETE = "incomplete"
+    FAILED = "failed"
+
+
 OTHER_OPERATION = "other"
 """The label of a request that has no name of its own."""
 

@@ -15,6 +15,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from replicator.clock import Clock
 from replicator.errors import Reason
 from replicator.model import RequestKind
+from replicator.observability.audit_metrics import AuditMetrics
 from replicator.observability.families import Families
 from replicator.observability.labels import (
     CODE_CLASSES,
@@ -96,6 +97,7 @@ class Metrics:
             full_interval=scope.sweep_full_every,
         )
         self.notifications = NotificationMetrics(self._families.notify, receivers=scope.receivers)
+        self.audits = AuditMetrics(self._families.audit, replicas=names)
         limits = self._families.limits
         self._window = _children(limits.window, sorted(self._peers), RequestKind)
         self._refused = _children(limits.refused, sorted(self._peers), RequestKind)

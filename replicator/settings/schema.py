@@ -56,6 +56,7 @@ __all__ = [
     "Subscription",
     "Sweep",
     "Tls",
+    "Verify",
     "WebhookTls",
     "Webhooks",
 ]
@@ -136,6 +137,16 @@ class Sweep(Section):
     )
 
 
+class Verify(Section):
+    """Looks at what replicas really hold, without being asked to."""
+
+    full_every: Duration = Field(
+        360000.0,
+        ge=1,
+        description="Each tag of a replica is looked at once in that time: with `100h` one in a hundred in an hour.",
+    )
+
+
 class Breaker(Section):
     """When deletes stop until a person looks."""
 
@@ -204,6 +215,11 @@ class Settings(Section):
     sweep: Annotated[Sweep | None, Word("off", (False,))] = Field(
         default_factory=Sweep,
         description="Regular comparisons that find what no webhook told, and what was there before; `off`: none.",
+    )
+    verify: Annotated[Verify | None, Word("off", (False,))] = Field(
+        default_factory=Verify,
+        description="Continuous verification: whether replicas still hold what was put there; all of a replica after "
+        "it was down; `off`: none.",
     )
     deletes: Deletes | None = Field(None, description="How deletes reach the replicas.")
     retry: Retry = Field(default_factory=Retry, description="When failed work is tried again.")

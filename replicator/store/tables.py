@@ -277,6 +277,17 @@ repair = Table(
 the intent when this was found: what was found later than a lease was taken outlives it.
 """
 
+verification = Table(
+    "verification",
+    metadata,
+    Column("replica", Text, primary_key=True),
+    Column("repository_id", Integer, nullable=False, server_default=text("0")),
+    Column("reference", LargeBinary, nullable=False, server_default=text("x''")),
+    Column("whole_repository_id", Integer),
+    Column("whole_reference", LargeBinary),
+)
+"""Behind which row the verification of a replica goes on, and the same of a pass over all rows, if one is due."""
+
 state = Table(
     "state",
     metadata,

@@ -102,6 +102,7 @@ def daemon_config(
         "retry": {"first": "200ms", "max": "2s", "park_after": "1h"},
         "shutdown": {"grace": "5s"},
         "sweep": "off",
+        "verify": "off",
     }
     return config | dict(sections or {})
 

@@ -70,7 +70,11 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
                 proxied=["eu", "primary"],
                 kinds={"primary": "distribution3"},
                 debug=debug,
-                sections={"objective": {"lag": "5s"}, "sweep": {"every": "1s", "full_every": "8s"}},
+                sections={
+                    "objective": {"lag": "5s"},
+                    "sweep": {"every": "1s", "full_every": "8s"},
+                    "verify": {"full_every": "5s"},
+                },
             ) as site,
         ):
             site.config["webhooks"]["subscriptions"] = [{"name": "zot", "url": nats.url, "subject": "zot.events"}]
@@ -156,6 +160,12 @@ async def fail_at_the_receiver(here: Scene) -> None:
     await here.asker.until(["ReplicatorNotificationsDropped"])
 
 
+async def lose_content(here: Scene) -> None:
+    image = make_image("team/worker v1", [BASE, 20_000])
+    here.site.replicas["us"].blob_file(image.layers[1].digest).unlink()
+    await here.asker.until(["ReplicatorReplicaDrifted"])
+
+
 async def be_paused(here: Scene) -> None:
     lane = f"{here.site.daemon.admin_url}/api/v1/lanes/us"
     async with aiohttp.ClientSession(headers={"Content-Type": "application/json"}) as session:
@@ -195,6 +205,7 @@ async def test_every_panel_and_rule_has_data_when_the_daemon_works_or_when_it_fa
         await fail_at_the_door(here)
         await here.asker.until(["ReplicatorSourceBlind", "replication.json 62"])
         await fail_at_the_receiver(here)
+        await lose_content(here)
         await be_paused(here)
         await fail_to_reload(here)
         await be_absent(here)

@@ -75,7 +75,7 @@ CASES = {
         BASE + '"log\\nlevel": info',
         (
             "5: 'log\\nlevel': is not a known key; known here: version, primary, replicas, rules, webhooks, admin, "
-            "store, sweep, deletes, retry, objective, shutdown, notify, log"
+            "store, sweep, verify, deletes, retry, objective, shutdown, notify, log"
         ),
     ),
     "empty value": (

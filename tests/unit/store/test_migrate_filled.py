@@ -83,6 +83,8 @@ def rows(revision: str) -> dict[str, list[dict[str, Any]]]:
     if revision >= "0009":
         place = {"replica": "us", "repository_id": 7, "reference": pack_reference(CLEAN.reference)}
         filled["repair"] = [place | {"digest": pack_digest(APP), "generation": 3}]
+    if revision >= "0010":
+        filled["verification"] = [{"replica": "us", "repository_id": 7, "reference": b"v1", "whole_repository_id": 0}]
     return filled
 
 
