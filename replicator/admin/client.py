@@ -94,9 +94,11 @@ class AdminClient:
             raise self._failed(status, document)
         return cast("SyncDocument", document)
 
-    async def repair(self, ref: str, replica: str, damaged: Sequence[str]) -> ChangesDocument:
-        """Have a reference brought anew to a replica that was found to be wrong."""
-        body = {"ref": ref, "replicas": [replica], "damaged": list(damaged)}
+    async def repair(
+        self, ref: str, replica: str, damaged: Sequence[str], digest: str | None = None
+    ) -> ChangesDocument:
+        """Have a reference brought anew to a replica found to be wrong; the primary names `digest`."""
+        body = {"ref": ref, "replicas": [replica], "damaged": list(damaged), "digest": digest}
         status, document = await self._ask("POST", "/api/v1/changes", _PATIENCE, json=body)
         if status != HTTPStatus.ACCEPTED or "changes" not in document:
             raise self._failed(status, document)

@@ -23,6 +23,7 @@ TIMEOUT_DEFAULT = 30.0
 _REPLICAS_MAX = 256
 _REPOSITORIES_MAX = 1000
 _ROWS_DEFAULT = 100
+_CHANGE_KEYS = {"ref", "replicas", "priority", "damaged", "digest"}
 _TRUE = {"1": True, "true": True, "0": False, "false": False}
 
 
@@ -49,7 +50,7 @@ class ChangeBody:
     """A call of POST /api/v1/changes; `priority` None is the rule's own.
 
     Without `damaged` None the replicas were found to be wrong: nothing they are known to hold is believed, and what
-    has those digests is sent anew.
+    has those digests is sent anew; `digest` is what the primary names.
     """
 
     repository: Repository
@@ -57,6 +58,7 @@ class ChangeBody:
     replicas: tuple[str, ...]
     priority: Priority | None
     damaged: frozenset[Digest] | None = None
+    digest: Digest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,9 +119,11 @@ def status_query(request: web.Request, names: Names) -> StatusQuery:
 
 
 def change_body(document: Any, names: Names) -> ChangeBody:
-    """Read `{"ref": ..., "replicas": [...], "priority": ..., "damaged": [...]}`."""
-    if not isinstance(document, dict) or not document.keys() <= {"ref", "replicas", "priority", "damaged"}:
-        raise BadRequest("the body is a JSON object with `ref` and, optional, `replicas`, `priority` and `damaged`")
+    """Read `{"ref": ..., "replicas": [...], "priority": ..., "damaged": [...], "digest": ...}`."""
+    if not isinstance(document, dict) or not document.keys() <= _CHANGE_KEYS:
+        raise BadRequest(
+            "the body is a JSON object with `ref` and, optional, `replicas`, `priority`, `damaged` and `digest`"
+        )
     priority = document.get("priority")
     replicas = _replicas_of(document, names)
     repository, reference = _ref_of(document, names)
@@ -132,7 +136,18 @@ def change_body(document: Any, names: Names) -> ChangeBody:
         replicas=replicas,
         priority=None if priority is None else words[priority],
         damaged=_damaged_of(document),
+        digest=_digest_of(document),
     )
+
+
+def _digest_of(document: dict[str, Any]) -> Digest | None:
+    digest = document.get("digest")
+    if digest is None:
+        return None
+    try:
+        return Digest.parse(str(digest))
+    except NameInvalid as error:
+        raise BadRequest(f"`digest`: {error}") from error
 
 
 def _damaged_of(document: dict[str, Any]) -> frozenset[Digest] | None:

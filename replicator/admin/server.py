@@ -222,6 +222,7 @@ class _Handlers:
             where.replicas,
             priority=body.priority,
             damaged=body.damaged,
+            digest=body.digest,
             delivery=delivery,
         )
         ref = ref_text(body.repository, body.reference)

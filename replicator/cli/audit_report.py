@@ -15,7 +15,7 @@ SHOWN = 10_000
 Owe = Callable[[Sequence[Finding]], Awaitable[tuple[str, ...]]]
 """Makes findings owed, and returns for each what it became."""
 _LOT = 100
-_STATES = {"accepted": "owed now", "coalesced": "owed already", "known": "owed already", "": "-"}
+_STATES = {"accepted": "owed now", "coalesced": "owed already", "known": "ignored", "": "-"}
 
 
 class AuditReport:

@@ -24,7 +24,7 @@ class Debts:
         self._clock = clock
 
     async def owe(self, findings: Sequence[Finding]) -> tuple[str, ...]:
-        """Return for each what it became: `accepted` (owed now), `coalesced` (owed before).
+        """Return for each what it became: `accepted` (owed now), `coalesced` (owed before), `known` (ignored).
 
         Raises ApiFailed, StoreError. An empty word stands for what no rule sends there any more.
         """
@@ -37,7 +37,8 @@ class Debts:
         results: list[str] = []
         for one in findings:
             damaged = [str(digest) for digest in one.damaged[:DAMAGED_MAX]]
-            answer = await daemon.repair(ref_text(one.repository, _reference(one)), one.replica, damaged)
+            named = None if one.expected is None else str(one.expected)
+            answer = await daemon.repair(ref_text(one.repository, _reference(one)), one.replica, damaged, named)
             results.append(answer["changes"][0]["result"] if answer["changes"] else "")
         return tuple(results)
 
@@ -48,7 +49,11 @@ class Debts:
             results: list[str] = []
             for one in findings:
                 recorded = await changes.tell(
-                    one.repository, _reference(one), [one.replica], damaged=frozenset(one.damaged)
+                    one.repository,
+                    _reference(one),
+                    [one.replica],
+                    digest=one.expected,
+                    damaged=frozenset(one.damaged),
                 )
                 results.append(str(recorded.get(one.replica, "")))
             return tuple(results)

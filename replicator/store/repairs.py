@@ -2,13 +2,14 @@
 
 import sqlite3
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, literal_column, select
 from sqlalchemy.dialects.sqlite import insert
 
 from replicator.model import Digest, Intent, IntentKey, Lease, Recorded
-from replicator.store import changes
+from replicator.store import changes, ignored
 from replicator.store.encoding import pack_digest, pack_reference, unpack_digest
 from replicator.store.handle import Handle
 from replicator.store.prepared import Prepared, Value
@@ -65,7 +66,8 @@ class Repairs(Handle):
     async def repair(self, intents: Sequence[Intent], damaged: Collection[Digest] = ()) -> tuple[Recorded, ...]:
         """Keep intents as `record` does, and that their content on the replica is not to be believed.
 
-        `damaged` are blobs and manifests of theirs that are there, with wrong bytes.
+        `damaged` are blobs and manifests of theirs that are there, with wrong bytes. What is ignored by decision
+        stays so as long as the intent's digest is the one that the decision is about.
         """
         self._expect_some()
         try:
@@ -93,12 +95,14 @@ class Repairs(Handle):
 
 
 def _repair(session: Session, intents: Sequence[Intent], damaged: Collection[Digest]) -> tuple[Recorded, ...]:
-    recorded = changes.record(session, intents)
+    wanted = [one for one in intents if not ignored.covers(session, session.key(one.key), one.digest)]
+    # Without a digest: a row that is clean and has the right one is owed all the same.
+    recorded = iter(changes.record(session, [replace(one, digest=None) for one in wanted]))
     digests = [_WHOLE, *(pack_digest(digest) for digest in damaged)]
     _NOTE.run_each(
-        session.connection, ({**session.key(one.key), "digest": digest} for one in intents for digest in digests)
+        session.connection, ({**session.key(one.key), "digest": digest} for one in wanted for digest in digests)
     )
-    return recorded
+    return tuple(next(recorded) if one in wanted else Recorded.KNOWN for one in intents)
 
 
 def _wanted(connection: sqlite3.Connection, key: IntentKey) -> tuple[frozenset[Digest] | None, bool]:

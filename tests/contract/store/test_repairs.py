@@ -49,3 +49,12 @@ async def test_a_change_that_is_no_repair_leaves_it(store: Store, life: Life) ->
     await store.repair([life.intent(digest=None)], [A])
     await store.record([life.intent(digest=B)])
     assert await store.wanted_repair(TAG) == frozenset({A})
+
+
+async def test_what_is_ignored_stays_so_unless_the_primary_names_something_else(store: Store, life: Life) -> None:
+    await store.record([life.intent(digest=A)])
+    assert await store.ignore([TAG], A) != ()
+    assert await store.repair([life.intent(digest=A)]) == (Recorded.KNOWN,)
+    assert await store.wanted_repair(TAG) is None
+    assert (await store.summary()).replica("eu").owed == 0
+    assert await store.repair([life.intent(digest=B)]) == (Recorded.ACCEPTED,)
