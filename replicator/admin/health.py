@@ -20,12 +20,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Answers the probes. `within` seconds is how long the store may take."""
+    """Answers the probes. `within` seconds is how long the store may take: less than who asks waits (5 s).
+
+    A disk that takes two seconds to sync is slow, not dead: webhooks are still taken.
+    """
 
     store: StoreHealth
     intake_open: Callable[[], bool]
     clock: Clock
-    within: float = 1.0
+    within: float = 3.0
 
     async def live(self) -> Report:
         """Report on the event loop, which answering proves, and on the store's turn of work."""

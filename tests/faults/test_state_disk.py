@@ -119,16 +119,17 @@ def _slow_disk(seconds: float) -> tuple[str, ...]:
     return (*strace, _REPLICATOR)
 
 
+@pytest.mark.prove
 async def test_f11_a_disk_that_takes_seconds_to_sync_does_not_stop_the_event_loop(tmp_path: Path) -> None:
     """While a webhook waits for its sync, probes are answered; its sender's repetition is coalesced.
 
-    A probe says 503 where the store took longer than a second: that it says so is what the loop's life is seen by.
+    A probe says 503 where the store took longer than three: that it says so is what the loop's life is seen by.
     """
     image = make_image("slow disk")
-    program = _slow_disk(1.0)
+    program = _slow_disk(2.0)
     async with run_site(tmp_path, replicas=("eu",), notifies=False, running=False, program=program) as site:
         await push(site.primary.url, _TEAM, "v1", image)
-        await site.daemon.start(within=60)
+        await site.daemon.start(within=90)
         posted = [asyncio.create_task(post_push(site.hook_url, _TEAM, "v1", image.digest)) for _ in range(2)]
         answered = 0
         while not any(one.done() for one in posted):
@@ -138,7 +139,7 @@ async def test_f11_a_disk_that_takes_seconds_to_sync_does_not_stop_the_event_loo
         assert answered >= 1, "it lived while they waited"
         assert [await one for one in posted] == [HTTPStatus.ACCEPTED] * 2
         metrics = site.daemon.metrics()
-        assert metrics.value("replicator_webhook_ack_duration_seconds_sum") >= 1.0
+        assert metrics.value("replicator_webhook_ack_duration_seconds_sum") >= 2.0
         assert metrics.value("replicator_webhook_events_total", endpoint="primary", result="accepted") == 1
         await site.arrived(_TEAM, "v1", image.digest, within=60)
 
