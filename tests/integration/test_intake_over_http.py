@@ -263,7 +263,7 @@ async def test_the_body_of_a_stranger_is_not_waited_for(intake: Running) -> None
     assert (await intake.talk(head.encode())).status == 401
 
 
-async def test_without_any_readable_secret_the_sender_is_asked_to_come_again(intake: Running) -> None:
+async def test_f42_without_any_readable_secret_the_sender_is_asked_to_come_again(intake: Running) -> None:
     answer = await intake.send(body_of(push()), "/locked", **BEARER)
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert intake.events("locked") == {"unavailable": 1}
