@@ -65,7 +65,8 @@ def make_due(session: Session, replica: str, now: float, *, parked: bool, count:
 
 def count_missed(session: Session, before: float) -> Mapping[str, int]:
     """Mark one page of rows owed since `before` or longer; the answer counts them by replica."""
-    found = statements.CROSSED.run(session.connection, {"before": before, "count": PAGE}).fetchall()
+    count = news.late_page(session, PAGE)
+    found = statements.CROSSED.run(session.connection, {"before": before, "count": count}).fetchall()
     statements.MARK_MISSED.run_each(
         session.connection,
         (

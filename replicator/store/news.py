@@ -18,6 +18,8 @@ from replicator.store.outcome import Done, Outcome, Parked, Result
 from replicator.store.prepared import Value
 from replicator.store.session import Session
 
+MESSAGES = 100
+"""Messages posted in one operation where many rows are late at once: acknowledgements must not wait behind it."""
 _ARRIVED = frozenset({Result.COPIED, Result.ALREADY_PRESENT})
 
 
@@ -57,6 +59,12 @@ def covered(session: Session, key: IntentKey, *, told: bool) -> None:
             result=Result.COPIED.value,
         )
         _post(session, news)
+
+
+def late_page(session: Session, most: int) -> int:
+    """Return how many rows that are late may be told of in one operation, `most` where nobody is told."""
+    told = len(session.audience.receivers.get(Happening.LATE, ()))
+    return max(1, min(most, MESSAGES // told)) if told else most
 
 
 def late(session: Session, found: Sequence[tuple[str, int, bytes]]) -> None:

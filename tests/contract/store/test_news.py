@@ -168,6 +168,17 @@ async def test_what_is_late_is_told_once(store: Store, outbox: Outbox, life: Lif
     assert await kinds(outbox) == ["late", "replicated"]
 
 
+async def test_of_many_that_are_late_all_are_told_a_few_at_a_time(store: Store, outbox: Outbox, life: Life) -> None:
+    """An outage makes thousands late at once: each operation posts a hundred, for acknowledgements to get between."""
+    await store.record([life.intent(IntentKey("eu", REPOSITORY, Tag(f"t{number}"))) for number in range(250)])
+    life.clock.advance(900)
+    posted: list[frozenset[str]] = []
+    outbox.listen(posted.append)
+    assert await store.count_deadline_missed(900) == {"eu": 250}
+    assert len(posted) == 3
+    assert (await outbox.waiting())["deploy"].count == 250
+
+
 async def test_nothing_is_kept_of_what_was_fenced_off(store: Store, outbox: Outbox, life: Life) -> None:
     await store.record([life.intent()])
     lease = await leased(store, seconds=1)
