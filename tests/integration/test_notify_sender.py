@@ -149,27 +149,26 @@ async def test_a_receiver_that_asks_for_a_pause_gets_it(scene: Scene) -> None:
 
 
 async def test_when_it_answers_again_all_that_failed_goes_at_once(scene: Scene) -> None:
-    scene.arrivals.answers["/one"] = lambda: web.Response(status=500)
-    tags = [f"v{number}" for number in range(6)]
+    scene.arrivals.answers["/one"] = lambda: web.Response(status=400)
     async with scene.sending():
-        await scene.arrive(*tags)
+        await scene.arrive("v1", "v2", "v3")
+        await eventually(lambda: scene.count("one", "failed") == 3, what="they are refused, one by one")
 
-        async def all_failed() -> bool:
-            scene.clock.advance(40)
-            return min([0, *[one.attempts for one in await scene.outbox.first("one", 9)]][1:]) >= 6
+        async def put_off() -> bool:
+            waiting = await scene.outbox.first("one", 9)
+            return all(one.attempts for one in waiting)
 
-        await eventually(all_failed, what="all of them failed several times")
-        failures = scene.count("one", "failed")
+        await eventually(put_off, what="they are due later")
+        for message in await scene.outbox.first("one", 9):
+            await scene.outbox.again(message.number, scene.clock.now() + 900)
+        scene.arrivals.answers["/one"] = lambda: web.Response(status=500)
+        await scene.arrive("v4")
+        await eventually(lambda: scene.count("one", "failed") == 4, what="it is down")
         scene.arrivals.answers.clear()
-
-        async def delivered() -> bool:
-            # The first that is due proves it; its neighbours, due in up to some minutes, follow at once.
-            if not scene.count("one", "delivered"):
-                scene.clock.advance(40)
-            return scene.count("one", "delivered") == 6
-
-        await eventually(delivered, what="all are delivered")
-        assert scene.count("one", "failed") == failures
+        await eventually(lambda: len(scene.clock.sleepers) >= 3, what="nothing is under way")
+        scene.clock.advance(2)
+        await scene.nothing_waits()
+    assert sorted(scene.tags("/one")) == sorted(["v1", "v2", "v3", "v4"] * 2)
 
 
 async def test_a_sender_begins_with_what_failed_before(scene: Scene) -> None:
