@@ -16,9 +16,10 @@ from replicator.store.sqlite import SqliteStore
 from tests.integration.commands import command, finished, started
 from tests.integration.site import Site, run_site
 from tests.integration.sync_scene import OTHER, SHARED, TAGS, WEB, fill_partly, fill_primary
-from tests.support.content import closure_of
+from tests.support.content import closure_of, make_image
 from tests.support.eventually import eventually
 from tests.support.images import fetch_closure, push
+from tests.support.registries import Kind
 
 
 async def synced(site: Site, *arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:
@@ -127,3 +128,26 @@ async def test_an_interrupted_sync_is_gone_on_with_and_a_dead_replica_holds_nobo
         mended = await synced(site, "team/web")
         assert (mended["us"]["put"], mended["eu"]["found"]) == (1, 0)
         assert (await fetch_closure(site.url("us"), "team/web", "latest")).digests == closure_of(WEB)
+
+
+@pytest.mark.prove
+async def test_a_large_upload_that_was_interrupted_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    kinds: dict[str, Kind] = {"eu": "distribution3"}
+    size = 24 * 1024 * 1024
+    async with run_site(
+        tmp_path, running=False, notifies=False, replicas=("eu",), kinds=kinds, proxied=("eu",)
+    ) as site:
+        image = make_image("large", [size])
+        await push(site.primary.url, "team/app", "v1", image)
+        line = site.lines["eu"]
+        line.link.rate_up = 3_000_000
+        process = started(site, "sync", "--json")
+        await eventually(lambda: line.sent("upload") > size / 2, within=60, what="half of it is there")
+        process.send_signal(signal.SIGINT)
+        code, _, err = await finished(process)
+        assert code == 1, err
+        line.link.rate_up = None
+        done = await synced(site)
+        assert done["eu"]["bytes_sent"] < size * 0.6
+        assert line.sent("upload") < size * 1.1
+        assert (await fetch_closure(site.url("eu"), "team/app", "v1", deep=True)).digests == closure_of(image)
