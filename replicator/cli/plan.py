@@ -116,7 +116,7 @@ def _document(forecast: Forecast) -> dict[str, object]:
 
 def _figures(one: RepositoryForecast) -> dict[str, object]:
     return {
-        "references": {"new": one.new, "different": one.different, "extra": one.extra},
+        "references": {"new": one.new, "different": one.different, "kept": one.kept, "extra": one.extra},
         "send": _amount(one.send),
         "mount": _amount(one.mount),
         "present": _amount(one.present),
@@ -134,7 +134,9 @@ def _show(forecast: Forecast) -> None:
         if len(repositories) > 1:
             rows.append(_row(name, "all of them", forecast.total(name)))
     if rows:
-        print_table(("REPLICA", "REPOSITORY", "NEW", "DIFFERENT", "EXTRA", "TO SEND", "TO MOUNT", "THERE"), rows)
+        print_table(
+            ("REPLICA", "REPOSITORY", "NEW", "DIFFERENT", "KEPT", "EXTRA", "TO SEND", "TO MOUNT", "THERE"), rows
+        )
     for name in forecast.replicas:
         if forecast.total(name).to_put == 0 and not any(one.replica in {name, None} for one in forecast.problems):
             click.echo(f"{name}: nothing to do in {forecast.repositories} repositories")
@@ -143,7 +145,7 @@ def _show(forecast: Forecast) -> None:
 
 
 def _row(name: str, repository: str, one: RepositoryForecast) -> tuple[str, ...]:
-    counts = (str(count) for count in (one.new, one.different, one.extra))
+    counts = (str(count) for count in (one.new, one.different, one.kept, one.extra))
     amounts = (f"{amount.blobs} / {bytes_text(amount.bytes)}" for amount in (one.send, one.mount, one.present))
     return (name, repository, *counts, *amounts)
 

@@ -29,14 +29,15 @@ class Amount:
 class RepositoryForecast:
     """What a sweep would do for one repository on one replica.
 
-    References that are `new` there or name something `different`; `extra` are tags that the primary does not have,
-    for which nothing is done. Of all blobs that the new and different need: those to `send`, to `mount`, and
-    `present` ones.
+    References that are `new` there or name something `different`. For others nothing is done: `kept` are those that
+    differ and stay, since somebody else put them there and the rule says so, `extra` tags that the primary does not
+    have. Of all blobs that the new and different need: those to `send`, to `mount`, and `present` ones.
     """
 
     repository: Repository
     new: int = 0
     different: int = 0
+    kept: int = 0
     extra: int = 0
     send: Amount = field(default_factory=Amount)
     mount: Amount = field(default_factory=Amount)
@@ -51,6 +52,7 @@ class RepositoryForecast:
         """Count another's, too."""
         self.new += other.new
         self.different += other.different
+        self.kept += other.kept
         self.extra += other.extra
         self.send += other.send
         self.mount += other.mount

@@ -11,8 +11,9 @@ from replicator.forecast.amounts import Forecast, Problem, RepositoryForecast
 from replicator.forecast.estimate import Estimator
 from replicator.forecast.ports import Memory, ReadPrimary, Rules
 from replicator.forecast.replica_rows import Replica, ReplicaRows
-from replicator.model import Reference, Repository
+from replicator.model import Digest, Reference, Repository
 from replicator.observability.labels import DifferenceKind
+from replicator.referrers import is_fallback_tag
 from replicator.replication.survey import ManifestCache
 from replicator.sweep.compare import Difference
 from replicator.sweep.examine import Finder, Sight, first_of
@@ -27,7 +28,7 @@ async def _nothing(difference: Difference) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What a forecast works with; `decided` are rows that say what an operator ignores."""
+    """What a forecast works with; `decided` are rows that say what an operator ignores, and what we put."""
 
     primary: ReadPrimary
     replicas: Mapping[str, Replica]
@@ -57,9 +58,10 @@ class Forecaster:
             name: Estimator(means.primary, replica, cache, means.memory, means.clock)
             for name, replica in means.replicas.items()
         }
+        self._rows = ReplicaRows(means.replicas, means.rules, means.clock, means.decided, self._lose)
         self._sight = Sight(
             primary=means.primary,
-            known=ReplicaRows(means.replicas, means.rules, means.clock, means.decided, self._lose),
+            known=self._rows,
             routes=means.rules,
             replicas=tuple(means.replicas),
             counts=means.counts,
@@ -98,7 +100,7 @@ class Forecaster:
         self._current = {}
         for name, one in counted.items():
             self._sent_before[name] += one.send.bytes
-            if (one.to_put or one.extra) and not self._forecast.is_lost(name, repository):
+            if (one.to_put or one.kept or one.extra) and not self._forecast.is_lost(name, repository):
                 self._forecast.replicas[name].append(one)
 
     def _finder(self, repository: Repository) -> Finder:
@@ -130,6 +132,9 @@ class Forecaster:
             into.extra += 1
             return
         policy = self._means.rules.policy(replica, repository, reference)
+        if policy.keeps_conflicts and self._is_foreign(difference):
+            into.kept += 1
+            return
         try:
             differs = await self._estimators[replica].estimate(difference, policy, into)
         except (RegistryError, ContentError) as error:
@@ -142,6 +147,13 @@ class Forecaster:
             differs = True
         if differs:
             await self._then(difference)
+
+    def _is_foreign(self, difference: Difference) -> bool:
+        """Say whether somebody else put what the tag names there; lists of referrers are merged."""
+        tag, intent = difference.key.reference, difference.intent
+        if isinstance(tag, Digest) or is_fallback_tag(tag) or intent is None or intent.digest is None:
+            return False
+        return self._rows.is_foreign(difference.key.replica, tag, intent.digest)
 
     def _lose(self, replica: str, repository: Repository, error: RegistryError | ContentError) -> None:
         """Say no more of a replica that is in trouble, or of the one repository that it tells nothing of."""

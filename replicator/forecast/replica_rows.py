@@ -7,6 +7,7 @@ from functools import partial
 import anyio
 
 from replicator.clock import Clock
+from replicator.conflict import TagOnReplica, is_foreign
 from replicator.errors import ContentError, RegistryError
 from replicator.forecast.ports import ReadReplica
 from replicator.model import Change, ChangeKind, Digest, Repository, Tag, parse_repository
@@ -52,6 +53,8 @@ class ReplicaRows:
         self._decided = decided
         self._on_trouble = on_trouble
         self._listed: tuple[Repository, dict[str, list[Tag]]] = (Repository(""), {})
+        self._held: dict[tuple[str, Tag], Digest | None] = {}
+        self._put: dict[tuple[str, Tag], Digest | None] = {}
         self._asking = {name: anyio.CapacityLimiter(AT_ONCE) for name in replicas}
 
     async def tags(
@@ -62,12 +65,20 @@ class ReplicaRows:
             self._listed = (name, {})
         found = await together([partial(self._of_one, replica, name, after, upto) for replica in replicas])
         known = {(row.replica, row.tag): row for rows in found for row in rows}
-        for row in await self._decided.tags(replicas, name, after=after, upto=upto):
+        remembered = await self._decided.tags(replicas, name, after=after, upto=upto)
+        self._held = {key: row.have for key, row in known.items()}
+        self._put = {(row.replica, row.tag): row.have for row in remembered}
+        for row in remembered:
             if row.ignored:
                 there = known.get((row.replica, row.tag))
                 have = None if there is None else there.have
                 known[row.replica, row.tag] = replace(row, have=have, owed=False, looking=False)
         return tuple(known.values())
+
+    def is_foreign(self, replica: str, tag: Tag, wanted: Digest) -> bool:
+        """Say whether somebody else put what a tag of the last range names, as far as the store remembers."""
+        held, put = self._held.get((replica, tag)), self._put.get((replica, tag))
+        return is_foreign(TagOnReplica(held=held, wanted=wanted, have=put, doubtful=False), every_put_noted=False)
 
     async def _of_one(self, replica: str, name: Repository, after: Tag | None, upto: Tag | None) -> list[KnownTag]:
         try:

@@ -34,19 +34,19 @@ async def test_a_plan_counts_references_blobs_and_bytes_and_only_reads(tmp_path:
 
         eu = of(document, "eu")["repositories"]
         assert eu["team/app"] == {
-            "references": {"new": 1, "different": 1, "extra": 1},
+            "references": {"new": 1, "different": 1, "kept": 0, "extra": 1},
             "send": size(blob for blob in blobs(V2, MULTI).values() if blob != SHARED),
             "mount": size([]),
             "present": size([SHARED]),
         }
         assert eu["team/web"] == {
-            "references": {"new": 1, "different": 0, "extra": 0},
+            "references": {"new": 1, "different": 0, "kept": 0, "extra": 0},
             "send": size(blob for blob in WEB.blobs() if blob != SHARED),
             "mount": size([SHARED]),
             "present": size([]),
         }
         us = of(document, "us")
-        assert us["references"] == {"new": 4, "different": 0, "extra": 0}
+        assert us["references"] == {"new": 4, "different": 0, "kept": 0, "extra": 0}
         assert us["send"] == size(blobs(V1, V2, MULTI, WEB).values())
         assert us["mount"] == size([SHARED])
 
@@ -60,9 +60,13 @@ async def test_a_plan_counts_references_blobs_and_bytes_and_only_reads(tmp_path:
         shown = await command(site, "plan")
         assert shown.exit_code == 0
         assert [line.split()[:5] for line in shown.stdout.splitlines()[1:3]] == [
-            ["eu", "team/app", "1", "1", "1"],
+            ["eu", "team/app", "1", "1", "0"],
             ["eu", "team/web", "1", "0", "0"],
         ]
+        site.daemon.write_config(site.config | {"rules": [{"conflicts": "keep"}]})
+        kept = of(await planned(site, "team/app", "--replica", "eu"), "eu")
+        assert kept["references"] == {"new": 1, "different": 0, "kept": 1, "extra": 1}
+        assert kept["send"] == size(blob for blob in MULTI.blobs() if blob != SHARED)
 
 
 async def test_a_replica_that_is_down_is_told_and_the_others_are_planned(tmp_path: Path) -> None:
