@@ -139,7 +139,7 @@ _PATHS: Final[dict[str, Any]] = {
     },
     "/api/v1/sync/{id}": {
         "get": {
-            "summary": "How far a sync is; the last 20 are remembered until the daemon stops.",
+            "summary": "How far a sync is; the last 20 that have ended are remembered.",
             "parameters": [
                 {"name": "id", "in": "path", "description": "As POST answered it", "schema": TEXT, "required": True}
             ],

@@ -98,11 +98,6 @@ class Sync:
         self._trouble = ""
         self._refused = ""
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether nothing more will be done."""
-        return self._ended
-
     def end(self, *, trouble: str = "", refused: str = "") -> None:
         """Say that it ended before all was done, because of trouble, or since what was asked for does not exist."""
         self._trouble, self._refused, self._ended = self._trouble or trouble, refused, True

@@ -21,7 +21,7 @@ from replicator.sync.sync import Means, Sync, paused
 AT_ONCE = 4
 """Syncs that run at the same time at most."""
 KEPT = 20
-"""Syncs that are remembered, those that run included."""
+"""Syncs that are remembered after their end."""
 
 _log = structlog.get_logger(__name__)
 
@@ -52,8 +52,8 @@ class Syncs:
         self._used = used
         self._exchanged = exchanged
         self._group: TaskGroup | None = None
-        self._running = 0
-        self._syncs: OrderedDict[str, Sync] = OrderedDict()
+        self._running: dict[str, Sync] = {}
+        self._ended: OrderedDict[str, SyncDocument] = OrderedDict()
 
     async def run(self) -> None:
         """Let syncs run until cancelled."""
@@ -67,32 +67,22 @@ class Syncs:
         Raises ValueError for a pattern that cannot be understood, StoreError.
         """
         used = self._used()
-        if self._group is None or self._running == AT_ONCE:
-            return None
         names = tuple(replicas) or tuple(one.name for one in used.settings.replicas)
         swept = () if used.settings.sweep is None else used.settings.sweep.repositories
         selection = Selection(repositories, swept, used.router)
         means = used.sync_means.only(names)
         left_alone = await paused(means.store, names)
+        if self._group is None or len(self._running) >= AT_ONCE:
+            return None
         sync = Sync(means, selection, left_alone=left_alone, delivery=delivery_id())
-        self._keep(sync)
-        self._running += 1
+        self._running[sync.delivery] = sync
         self._group.start_soon(self._live, sync, self._exchanged())
         return document(sync.progress())
 
     def document(self, identity: str) -> SyncDocument | None:
         """Return how far a sync is, None for one that is not remembered."""
-        sync = self._syncs.get(identity)
-        return None if sync is None else document(sync.progress())
-
-    def _keep(self, sync: Sync) -> None:
-        """Remember it; of those that have ended the oldest go first."""
-        self._syncs[sync.delivery] = sync
-        while len(self._syncs) > KEPT:
-            oldest = next((one for one, kept in self._syncs.items() if kept.has_ended), None)
-            if oldest is None:
-                return
-            del self._syncs[oldest]
+        running = self._running.get(identity)
+        return self._ended.get(identity) if running is None else document(running.progress())
 
     async def _live(self, sync: Sync, exchanged: anyio.Event) -> None:
         try:
@@ -101,7 +91,10 @@ class Syncs:
                 await self._run(sync)
                 group.cancel_scope.cancel()
         finally:
-            self._running -= 1
+            # What is remembered is its document alone: what it knew of every blob would be far more.
+            self._ended[sync.delivery] = document(self._running.pop(sync.delivery).progress())
+            while len(self._ended) > KEPT:
+                self._ended.popitem(last=False)
 
     async def _run(self, sync: Sync) -> None:
         try:

@@ -104,6 +104,8 @@ async def test_a_running_daemon_is_asked_and_followed(tmp_path: Path) -> None:
         result = await command(site, "sync", "team/none")
         assert (result.exit_code, "team/none: the primary has no such repository" in result.output) == (2, True)
         assert (await command(site, "sync", "team/{x}")).exit_code == 2
+        for one in (await planned(site)).values():
+            assert (one["references"]["new"], one["references"]["different"]) == (0, 0), "plan works beside it"
         assert (await command(site, "pause", "us")).exit_code == 0
         assert "replicator resume us" in (await synced(site, code=1))["us"]["problem"]
 
