@@ -110,4 +110,4 @@ async def test_trouble_of_the_primary_ends_a_sync_and_is_told_and_the_oldest_is_
             other = await begun(made)
             assert other is not None
             await eventually(partial(has_ended, made, other), within=30, what="it has ended")
-        assert made.syncs.document(first) is None
+        await eventually(lambda: made.syncs.document(first) is None, what="the first is forgotten")
