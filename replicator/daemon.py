@@ -38,6 +38,7 @@ from replicator.service import Service
 from replicator.settings.schema import Settings
 from replicator.store.outbox import Outbox
 from replicator.store.sqlite import SqliteStore
+from replicator.store.sweeps import Sweeps
 from replicator.sweep.activity import Activity
 from replicator.sync.syncs import Syncs
 from replicator.world import Ground, build_world, scope_of
@@ -167,6 +168,8 @@ class _Life:
             lanes=worlds,
             source=worlds,
             presence=worlds,
+            comparisons=Sweeps(ground.store),
+            looks=worlds,
             routes=worlds,
             metrics=worlds,
             intake_open=lambda: intake.open,

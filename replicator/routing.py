@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 
 from replicator.model import (
     Change,
@@ -26,6 +27,32 @@ _PRIORITIES = {"high": Priority.HIGH, "normal": Priority.NORMAL, "low": Priority
 _EVERYTHING = Rule()
 
 
+class Mismatch(StrEnum):
+    """Why a rule does not send a reference to a replica."""
+
+    REPLICAS = "replicas"  # it names other replicas
+    REPOSITORIES = "repositories"  # its patterns of repositories do not match
+    TAGS = "tags"  # its patterns of tags do not match
+    REFERRERS = "referrers"  # it is the first to match, and sends no referrers along
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A rule by its place (1 is the first, 0 stands for what holds without rules), and what of it does not match."""
+
+    rule: int
+    mismatch: Mismatch
+    patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reasons:
+    """The place of the `rule` that sends a reference to a replica (None: none does), and why those before do not."""
+
+    rule: int | None
+    refused: tuple[Refused, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class _Matcher:
     """A rule's patterns."""
@@ -33,11 +60,12 @@ class _Matcher:
     repositories: Patterns
     tags: Patterns
 
-    def match(self, repository: Repository, reference: Reference | None) -> bool:
-        """Say whether the rule matches; None stands for all that goes by its repository alone."""
+    def mismatch(self, repository: Repository, reference: Reference | None) -> Mismatch | None:
+        """Return what does not match, None if all does; None for what goes by its repository alone."""
         if not self.repositories.match(repository):
-            return False
-        return reference is None or isinstance(reference, Digest) or self.tags.match(reference)
+            return Mismatch.REPOSITORIES
+        named = reference is None or isinstance(reference, Digest) or self.tags.match(reference)
+        return None if named else Mismatch.TAGS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +83,8 @@ class Router:
 
     def __init__(self, settings: Settings) -> None:
         """Compile the rules; none means everything to every replica."""
-        rules = settings.rules or (_EVERYTHING,)
+        rules = self._rules = settings.rules or (_EVERYTHING,)
+        self._first = 1 if settings.rules else 0
         self._matchers = tuple(
             _Matcher(Patterns(rule.repositories, versions=False), Patterns(rule.tags, versions=True))
             for rule in rules
@@ -109,6 +138,30 @@ class Router:
         found = dict(self._find(repository, reference)).get(replica)
         return Policy() if found is None else found.policy
 
+    def reasons(self, replica: str, repository: Repository, reference: Reference) -> Reasons:
+        """Return why the reference is sent to the replica, or why not: the same verdict as that of `route`."""
+        if is_fallback_tag(reference):
+            return self._reasons(replica, repository, None)
+        if is_cosign_tag(reference):
+            along = self._reasons(replica, repository, None)
+            if along.rule is not None:
+                return along
+        return self._reasons(replica, repository, reference)
+
+    def _reasons(self, replica: str, repository: Repository, reference: Reference | None) -> Reasons:
+        """Return the reasons of a reference; None stands for what travels along with the repository's images."""
+        refused: list[Refused] = []
+        for position, rule in enumerate(self._rules):
+            mismatch = self._matchers[position].mismatch(repository, reference)
+            if rule.replicas is not None and replica not in rule.replicas:
+                mismatch = Mismatch.REPLICAS
+            if mismatch is None and (reference is not None or rule.referrers):
+                return Reasons(position + self._first, tuple(refused))
+            refused.append(Refused(position + self._first, mismatch or Mismatch.REFERRERS, _patterns(rule, mismatch)))
+            if mismatch is None:
+                break  # whether referrers travel is decided by the first rule that matches
+        return Reasons(None, tuple(refused))
+
     def _find(self, repository: Repository, reference: Reference) -> list[tuple[str, _Route]]:
         if is_fallback_tag(reference):
             return self._travelling(repository)
@@ -127,11 +180,23 @@ class Router:
         for replica, routes in self._routes.items():
             for route in routes:
                 if route.matcher not in matched:
-                    matched[route.matcher] = self._matchers[route.matcher].match(repository, reference)
+                    matched[route.matcher] = self._matchers[route.matcher].mismatch(repository, reference) is None
                 if matched[route.matcher]:
                     found.append((replica, route))
                     break
         return found
+
+
+def _patterns(rule: Rule, mismatch: Mismatch | None) -> tuple[str, ...]:
+    match mismatch:
+        case Mismatch.REPLICAS:
+            return tuple(rule.replicas or ())
+        case Mismatch.REPOSITORIES:
+            return tuple(rule.repositories)
+        case Mismatch.TAGS:
+            return tuple(rule.tags)
+        case _:
+            return ()
 
 
 def _policy(rule: Rule) -> Policy:

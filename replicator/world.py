@@ -19,6 +19,7 @@ from replicator.notify.receivers import audience_of, open_receivers
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.client import RegistryClient, open_registry
 from replicator.replication.engine import Engine
+from replicator.replication.inspection import Inspector, open_inspector
 from replicator.replication.watchers import Watchers
 from replicator.routing import Router
 from replicator.settings.registries import PrimarySettings, RegistrySettings, ReplicaSettings
@@ -63,6 +64,7 @@ class World:
     doors: Doors
     inlets: Inlets
     presence: RegistryPresence
+    inspector: Inspector
     metrics: Metrics
     addressed: Addressed
     engine: Engine
@@ -121,6 +123,7 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
         doors=doors,
         inlets=inlets,
         presence=RegistryPresence(registries, {one.name: one.repository_prefix for one in settings.replicas}),
+        inspector=open_inspector(settings, registries),
         metrics=metrics,
         addressed=addressed,
         engine=engine,

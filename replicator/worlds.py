@@ -9,12 +9,14 @@ from anyio.abc import TaskGroup
 from replicator.errors import SettingsError
 from replicator.intake.inlets import Inlets
 from replicator.intake.receiver import Doors
+from replicator.lacks import Look
 from replicator.model import Change, Descriptor, Digest, Intent, Reference, Repository
 from replicator.notify.notifications import Addressed
 from replicator.observability.summary import Summary
 from replicator.policy import Policy
 from replicator.registry.client import RegistryClient
 from replicator.replication.lane_view import LaneView
+from replicator.routing import Reasons
 from replicator.settings.schema import Settings
 from replicator.world import World
 
@@ -137,6 +139,12 @@ class Worlds:
             raise SettingsError(f"{replica} is not configured any more")
         return await self._used.presence.holds(replica, repository, digest)
 
+    async def look(
+        self, replica: str, repository: Repository, reference: Reference, digest: Digest, policy: Policy
+    ) -> Look:
+        """Return what `replica` shows, and what it lacks of `digest`."""
+        return await self._used.inspector.look(replica, repository, reference, digest, policy)
+
     def route(self, change: Change, now: float) -> tuple[Intent, ...]:
         """Return an intent for each replica that a rule sends `change` to."""
         return self._used.router.route(change, now)
@@ -148,6 +156,10 @@ class Worlds:
     def policy(self, replica: str, repository: Repository, reference: Reference) -> Policy:
         """Return what of a reference a replica is to hold."""
         return self._used.router.policy(replica, repository, reference)
+
+    def reasons(self, replica: str, repository: Repository, reference: Reference) -> Reasons:
+        """Return which rule sends a reference to a replica, and why others do not."""
+        return self._used.router.reasons(replica, repository, reference)
 
     def update_owed(self, replica: str, kind: str) -> None:
         """Count an update that became owed."""

@@ -17,6 +17,7 @@ from replicator.admin.documents import (
     SyncDocument,
     WaitDocument,
 )
+from replicator.admin.explain_documents import ExplainDocument
 from replicator.admin.status import StatusQuery
 from replicator.errors import ReplicatorError
 from replicator.model import shown
@@ -27,6 +28,8 @@ from replicator.strict_json import Invalid, loads
 _ANSWER_MAX = 64 * 1024 * 1024
 _PATIENCE = 10.0
 """Seconds an answer may take beyond what the question itself may."""
+_LOOKING = 60.0
+"""Seconds that an answer may take for which registries are asked."""
 _WAIT_STATUSES = frozenset({200, 404, 408, 409, 502, 503})
 
 
@@ -63,6 +66,14 @@ class AdminClient:
         if status not in _WAIT_STATUSES or "complete" not in document:
             raise self._failed(status, document)
         return cast("WaitDocument", document)
+
+    async def explain(self, ref: str, replicas: Sequence[str]) -> ExplainDocument:
+        """Return where a reference is; no `replicas`: on all of them."""
+        query = [("ref", ref), *(("replica", name) for name in replicas)]
+        status, document = await self._get("/api/v1/explain", query, _LOOKING)
+        if status != HTTPStatus.OK or "primary" not in document:
+            raise self._failed(status, document)
+        return cast("ExplainDocument", document)
 
     async def pause(self, replica: str) -> LaneDocument:
         """Have a lane rest."""

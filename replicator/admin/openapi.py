@@ -85,6 +85,16 @@ _PATHS: Final[dict[str, Any]] = {
             },
         }
     },
+    "/api/v1/explain": {
+        "get": {
+            "summary": "Where a reference is: rules, queue, errors, what is missing on each replica, and when next.",
+            "parameters": [
+                _query("ref", _REF, TEXT, required=True),
+                _query("replica", "May stand several times; none: all", TEXT),
+            ],
+            "responses": {"200": _reply("The answer, whatever it is", "Explained"), **_REFUSALS},
+        }
+    },
     "/api/v1/changes": {
         "post": {
             "summary": "Say that a reference may have changed, as a webhook would.",

@@ -6,9 +6,12 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from replicator.lacks import Look
 from replicator.model import Change, Descriptor, Digest, Intent, IntentKey, Recorded, Reference, Repository
 from replicator.policy import Policy
-from replicator.store.rows import Row, StoreSummary
+from replicator.routing import Reasons
+from replicator.store.rows import Row, StoreSummary, Unreadable
+from replicator.store.sweep_rows import Swept
 
 
 class StoreReads(Protocol):
@@ -98,7 +101,35 @@ class StoreHealth(Protocol):
         ...
 
 
-class AdminStore(StoreReads, Decisions, StoreHealth, Protocol):
+class Explainable(Protocol):
+    """The store as an explanation reads it. Every call raises StoreError."""
+
+    async def row(self, key: IntentKey) -> Row | None:
+        """Return one row, None when there is none."""
+        ...
+
+    async def rows_before(self, row: Row) -> int:
+        """Return how many owed rows come before an owed one."""
+        ...
+
+    async def paused_since(self, replica: str) -> float | None:
+        """Return since when a replica is paused (Unix seconds), None when it is not."""
+        ...
+
+    async def unreadable(self) -> tuple[Unreadable, ...]:
+        """Return kept deliveries that nobody understood, newest first."""
+        ...
+
+
+class Comparisons(Protocol):
+    """Where sweeps stand."""
+
+    async def one(self, name: Repository) -> Swept | None:
+        """Return where one repository stands, None when it is not compared. Raises StoreError."""
+        ...
+
+
+class AdminStore(StoreReads, Decisions, StoreHealth, Explainable, Protocol):
     """All that the listener asks of the store."""
 
 
@@ -162,6 +193,16 @@ class Presence(Protocol):
         ...
 
 
+class Looks(Protocol):
+    """Looks at what replicas hold; never raises for what a registry does not tell."""
+
+    async def look(
+        self, replica: str, repository: Repository, reference: Reference, digest: Digest, policy: Policy
+    ) -> Look:
+        """Return what `replica` shows as `reference`, and what it lacks of `digest` under its policy."""
+        ...
+
+
 class UpdateCount(Protocol):
     """The count of updates that became owed."""
 
@@ -195,4 +236,8 @@ class Routes(Protocol):
 
     def policy(self, replica: str, repository: Repository, reference: Reference) -> Policy:
         """Return what of the reference the replica is to hold."""
+        ...
+
+    def reasons(self, replica: str, repository: Repository, reference: Reference) -> Reasons:
+        """Return which rule sends `reference` there, and why others do not."""
         ...

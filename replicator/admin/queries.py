@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from replicator.admin.answers import BadRequest
+from replicator.admin.explaining import Question
 from replicator.admin.reference import parse_ref
 from replicator.admin.status import ROWS_MAX, Cursor, Listing, StatusQuery
 from replicator.errors import NameInvalid
@@ -95,6 +96,19 @@ def wait_query(request: web.Request, names: Names) -> WaitQuery:
         reference=reference,
         replicas=_replicas(request.query.getall("replica", []), names),
         timeout=_timeout(query.get("timeout")),
+    )
+
+
+def explain_query(request: web.Request, names: Names) -> Question:
+    """Read `ref` and `replica` (may stand several times; none: all replicas)."""
+    query = _known(request, {"ref", "replica"})
+    repository, reference = _ref(query.get("ref"), names)
+    chosen = _replicas(request.query.getall("replica", []), names)
+    return Question(
+        repository=repository,
+        reference=reference,
+        replicas=tuple(dict.fromkeys(chosen or names.replicas)),
+        named=bool(chosen),
     )
 
 

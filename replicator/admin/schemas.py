@@ -89,6 +89,85 @@ SCHEMAS: Final[dict[str, Any]] = {
         },
         optional=("error",),
     ),
+    "RefusedRule": record(
+        {
+            "rule": COUNT,
+            "reason": {"enum": ["replicas", "repositories", "tags", "referrers"]},
+            "patterns": {"type": "array", "items": TEXT},
+        }
+    ),
+    "Queued": record(
+        {
+            "state": {"enum": ["clean", "owed", "failing", "parked", "ignored"]},
+            "priority": {"enum": ["high", "normal", "low"]},
+            "wanted": TEXT_OR_NULL,
+            "have": TEXT_OR_NULL,
+            "told_by": TEXT,
+            "changes": COUNT,
+            "owed_since": SECONDS_OR_NULL,
+            "due_at": SECONDS_OR_NULL,
+            "before": COUNT,
+            "leased": FLAG,
+            "look_at": SECONDS_OR_NULL,
+            "attempts": COUNT,
+            "failing_since": SECONDS_OR_NULL,
+            "reason": TEXT_OR_NULL,
+            "message": TEXT,
+            "ignored_at": SECONDS_OR_NULL,
+        }
+    ),
+    "Missing": record({"part": {"enum": ["manifest", "blob"]}, "digest": TEXT, "size": COUNT}),
+    "Look": record(
+        {
+            "digest": TEXT_OR_NULL,
+            "asked": COUNT,
+            "unasked": COUNT,
+            "lacking": COUNT,
+            "missing": list_of("Missing"),
+            "error": TEXT,
+        }
+    ),
+    "ExplainedReplica": record(
+        {
+            "replica": TEXT,
+            "verdict": {
+                "enum": [
+                    "there",
+                    "coming",
+                    "paused",
+                    "parked",
+                    "ignored",
+                    "missing",
+                    "no_rule",
+                    "gone",
+                    "unknown",
+                ]
+            },
+            "message": TEXT,
+            "next_at": SECONDS_OR_NULL,
+            "rule": {"type": ["integer", "null"], "minimum": 0},
+            "refused": list_of("RefusedRule"),
+            "lane": {"enum": ["running", "paused", "open", "seeding", "stopped"]},
+            "paused_since": SECONDS_OR_NULL,
+            "queue": {"anyOf": [schema("Queued"), {"type": "null"}]},
+            "look": {"anyOf": [schema("Look"), {"type": "null"}]},
+            "compared_at": SECONDS_OR_NULL,
+        }
+    ),
+    "Named": record({"digest": TEXT_OR_NULL, "error": TEXT}),
+    "Unread": record({"endpoint": TEXT, "reason": TEXT, "received_at": NUMBER}),
+    "Explained": record(
+        {
+            "version": TEXT,
+            "daemon": FLAG,
+            "read_at": NUMBER,
+            "ref": TEXT,
+            "ok": FLAG,
+            "primary": schema("Named"),
+            "replicas": list_of("ExplainedReplica"),
+            "unread": list_of("Unread"),
+        }
+    ),
     "Change": record(
         {
             "ref": TEXT,

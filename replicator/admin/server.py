@@ -23,11 +23,12 @@ from replicator.admin.documents import (
     WaitDocument,
 )
 from replicator.admin.events import AdminEvent
+from replicator.admin.explaining import Explainer, Parts
 from replicator.admin.health import Health, Report
 from replicator.admin.openapi import DOCUMENT
 from replicator.admin.orders import Orders
-from replicator.admin.ports import AdminStore, Exposition, Lanes, Presence, Routes, Source
-from replicator.admin.queries import Names, WaitQuery, change_body, status_query, wait_query
+from replicator.admin.ports import AdminStore, Comparisons, Exposition, Lanes, Looks, Presence, Routes, Source
+from replicator.admin.queries import Names, WaitQuery, change_body, explain_query, status_query, wait_query
 from replicator.admin.reference import ref_text
 from replicator.admin.status import read_status
 from replicator.admin.targets import targets
@@ -61,6 +62,8 @@ class AdminPorts:
     lanes: Lanes
     source: Source
     presence: Presence
+    comparisons: Comparisons
+    looks: Looks
     routes: Routes
     metrics: Exposition
     intake_open: Callable[[], bool]
@@ -89,7 +92,7 @@ def build_admin(
 
 def names_of(settings: Settings) -> Names:
     """Return the names that requests are held against."""
-    return Names(primary_url=settings.primary.url, replicas=frozenset(one.name for one in settings.replicas))
+    return Names(primary_url=settings.primary.url, replicas=tuple(one.name for one in settings.replicas))
 
 
 @asynccontextmanager
@@ -162,6 +165,17 @@ class _Handlers:
         self._waits = waits
         self._health = Health(store=ports.store, intake_open=ports.intake_open, clock=ports.clock)
         self._changes = changes
+        self._explainer = Explainer(
+            Parts(
+                store=ports.store,
+                comparisons=ports.comparisons,
+                lanes=ports.lanes,
+                source=ports.source,
+                looks=ports.looks,
+                rules=ports.routes,
+                clock=ports.clock,
+            )
+        )
         self._orders = Orders(
             store=ports.store, lanes=ports.lanes, source=ports.source, counts=ports.metrics, names=self._names
         )
@@ -176,6 +190,7 @@ class _Handlers:
             web.get("/metrics", self.metrics),
             web.get("/api/v1/status", self.status),
             web.get("/api/v1/wait", self.wait),
+            web.get("/api/v1/explain", self.explain),
             web.post("/api/v1/changes", self.changes),
             web.get("/api/v1/openapi.json", self.openapi),
             *self._orders.routes(),
@@ -209,6 +224,9 @@ class _Handlers:
         result = await self._waits.wait(query.repository, query.reference, query.replicas, query.timeout)
         headers = _RETRY_AFTER if _STATUSES[result.verdict] == HTTPStatus.SERVICE_UNAVAILABLE else {}
         return answer(_STATUSES[result.verdict], _wait_document(query, result), headers)
+
+    async def explain(self, request: web.Request) -> web.Response:
+        return answer(200, await self._explainer.explain(explain_query(request, self._names())))
 
     async def changes(self, request: web.Request) -> web.Response:
         body = change_body(await json_body(request, BODY_MAX), self._names())

@@ -8,6 +8,7 @@ from replicator import __version__
 from replicator.cli.check import check
 from replicator.cli.configuration import config
 from replicator.cli.copy import copy
+from replicator.cli.explain import explain
 from replicator.cli.ignore import ignore
 from replicator.cli.init import init
 from replicator.cli.invocation import Commands, Invocation
@@ -43,5 +44,21 @@ def main(ctx: click.Context, config: Path) -> None:
     ctx.obj = Invocation(config)
 
 
-for command in (init, run, check, copy, plan, sync, verify, status, wait, retry, ignore, pause, resume, config):
+for command in (
+    init,
+    run,
+    check,
+    copy,
+    plan,
+    sync,
+    verify,
+    status,
+    wait,
+    explain,
+    retry,
+    ignore,
+    pause,
+    resume,
+    config,
+):
     main.add_command(command)

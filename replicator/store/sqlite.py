@@ -12,7 +12,7 @@ import anyio.to_thread
 from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Repository
-from replicator.store import beside, changes, hints, leases, queries, summaries, uploads
+from replicator.store import beside, changes, hints, leases, places, queries, summaries, uploads
 from replicator.store.connections import open_reader, open_writer
 from replicator.store.decisions import Decisions
 from replicator.store.lock import StateLock, make_private
@@ -208,6 +208,10 @@ class SqliteStore(Decisions, Repairs, TagMemory):
         """
         page = partial(queries.rows, replica=replica, parked=parked, only_ignored=only_ignored)
         return await self._read(partial(page, after=after, limit=limit))
+
+    async def rows_before(self, row: Row) -> int:
+        """Return how many owed rows of its replica come before `row`, some ten thousand at most; 0 if clean."""
+        return await self._read(partial(places.before, row=row, now=self._clock.now()))
 
     async def tick(self) -> None:
         """Return when the writer thread has come round; raises StoreError when it cannot."""

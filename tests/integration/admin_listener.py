@@ -13,6 +13,7 @@ from replicator.clock import SystemClock
 from replicator.observability.metrics import Metrics, Scope
 from replicator.settings.schema import Admin, ListenAddress
 from replicator.settings.secrets import Secret
+from replicator.store.sweeps import Sweeps
 from tests.unit.admin.scene import Scene, open_scene, settings
 
 
@@ -81,6 +82,8 @@ async def listening(folder: Path, *, host: str = "127.0.0.1", token: Secret | No
             lanes=listener,
             source=scene.primary,
             presence=scene.holdings,
+            comparisons=Sweeps(scene.store),
+            looks=scene.holdings,
             routes=scene.router,
             metrics=Metrics(Scope(replicas=("eu", "us")), clock=clock),
             intake_open=lambda: listener.open_for_webhooks,

@@ -14,13 +14,15 @@ from replicator.admin.openapi import DOCUMENT
 from replicator.admin.server import BODY_MAX, AdminPorts, build_admin, names_of, serve_admin
 from replicator.admin.status import Listing, StatusQuery
 from replicator.admin.syncs import SyncRequests
+from replicator.admin.verdicts import Where
 from replicator.admin.wait import WaitLimits
 from replicator.clock import SystemClock
-from replicator.errors import Reason, SettingsError, StoreError
+from replicator.errors import Reason, RegistryError, SettingsError, StoreError
 from replicator.model import Digest, IntentKey, Priority, Recorded, Tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.settings.secrets import Secret
 from replicator.store.outcome import Parked
+from replicator.store.sweeps import Sweeps
 from replicator.sync.syncs import Syncs, Used
 from tests.integration.admin_listener import Listener, listening
 from tests.unit.admin.scene import APP, settings
@@ -381,6 +383,34 @@ async def test_unknown_paths_and_methods_answer_in_json(
     assert document["error"]["message"]
 
 
+async def test_an_explanation_has_every_field_that_the_document_promises(listener: Listener) -> None:
+    scene, schemas = listener.scene, DOCUMENT["components"]["schemas"]
+    scene.primary.names[V1] = NEW
+    await scene.event(V1, NEW)
+    await scene.end("eu", V1, Parked(at=4e9, reason=Reason.QUOTA, message="full"))
+    await scene.store.keep_unreadable("primary", "not JSON", b'{"repository": "team/app"')
+    await scene.store.keep_unreadable("primary", "not JSON", b'{"repository": "team/other"')
+    scene.holdings.held = {("us", NEW)}
+    status, document = await listener.ask("/api/v1/explain?ref=team/app:v1")
+    assert (status, set(document)) == (200, set(schemas["Explained"]["properties"]))
+    assert document["primary"] == {"digest": str(NEW), "error": ""}
+    assert [(one["endpoint"], one["reason"]) for one in document["unread"]] == [("primary", "not JSON")]
+    eu, us = document["replicas"]
+    assert (eu["verdict"], us["verdict"], document["ok"]) == ("parked", "there", False)
+    for one, name in ((eu, "ExplainedReplica"), (eu["queue"], "Queued"), (eu["look"], "Look")):
+        assert set(one) == set(schemas[name]["properties"])
+    assert set(eu["look"]["missing"][0]) == set(schemas["Missing"]["properties"])
+    assert set(schemas["ExplainedReplica"]["properties"]["verdict"]["enum"]) == set(Where)
+    _, only = await listener.ask("/api/v1/explain?ref=team/app:v1&replica=us")
+    assert ([one["replica"] for one in only["replicas"]], only["ok"]) == (["us"], True)
+    _, ruled = await listener.ask("/api/v1/explain?ref=eu/app:v1")
+    assert set(ruled["replicas"][1]["refused"][0]) == set(schemas["RefusedRule"]["properties"])
+    scene.primary.errors = [RegistryError("down", registry="primary", reason=Reason.NETWORK)]
+    _, blind = await listener.ask("/api/v1/explain?ref=team/app:v2&replica=us")
+    assert (blind["primary"]["error"], blind["replicas"][0]["verdict"]) == ("down", "unknown")
+    assert (await listener.ask("/api/v1/explain?ref=team/app"))[0] == 400
+
+
 def nothing_used() -> Used:
     raise AssertionError("routes alone begin no sync")
 
@@ -392,6 +422,8 @@ async def test_the_document_describes_every_route(tmp_path: Path) -> None:
             lanes=listener,
             source=listener.scene.primary,
             presence=listener.scene.holdings,
+            comparisons=Sweeps(listener.scene.store),
+            looks=listener.scene.holdings,
             routes=listener.scene.router,
             metrics=Metrics(Scope(replicas=("eu", "us")), clock=SystemClock()),
             intake_open=lambda: True,

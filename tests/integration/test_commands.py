@@ -23,6 +23,7 @@ from replicator.routing import Router
 from replicator.settings.load import load
 from replicator.store.outcome import Outcome, Parked
 from replicator.store.sqlite import SqliteStore
+from replicator.store.sweeps import Sweeps
 from tests.support.content import make_image
 from tests.support.images import fetch_closure, push
 from tests.support.ports import Port
@@ -295,6 +296,8 @@ async def test_commands_ask_the_running_daemon(site: Site, tmp_path: Path) -> No
         lanes=NoLanes(),
         source=primary,
         presence=holdings,
+        comparisons=Sweeps(store),
+        looks=holdings,
         routes=Router(settings),
         metrics=Metrics(Scope(replicas=("eu", "us")), clock=clock),
         intake_open=lambda: True,

@@ -5,7 +5,7 @@ import re
 import click
 import pytest
 
-from replicator.admin import documents
+from replicator.admin import documents, explain_documents
 from replicator.admin.openapi import DOCUMENT
 from replicator.admin.wait import Verdict
 from replicator.cli.invocation import Exit
@@ -51,7 +51,12 @@ def test_every_endpoint_is_described_and_no_other() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    [found for found in vars(documents).values() if isinstance(found, type) and hasattr(found, "__required_keys__")],
+    [
+        found
+        for module in (documents, explain_documents)
+        for found in vars(module).values()
+        if isinstance(found, type) and hasattr(found, "__required_keys__")
+    ],
     ids=lambda document: document.__name__,
 )
 def test_every_field_of_an_answer_is_described(document: type) -> None:

@@ -3,8 +3,9 @@
 import hypothesis
 from hypothesis import strategies as st
 
-from replicator.model import Change, ChangeKind, Digest, parse_repository, parse_tag
-from replicator.routing import Router
+from replicator.model import Change, ChangeKind, Digest, Tag, parse_repository, parse_tag
+from replicator.referrers import cosign_tags, fallback_tag
+from replicator.routing import Mismatch, Reasons, Router
 from replicator.settings.patterns import Patterns
 from replicator.settings.schema import PrimarySettings, ReplicaSettings, Rule, Settings
 
@@ -87,3 +88,35 @@ def test_routing_is_the_same_each_time_and_follows_the_rules(
 
     expected = {replica: rule.priority for replica in REPLICAS if (rule := first(replica))}
     assert {intent.key.replica: intent.priority.name.lower() for intent in intents} == expected
+
+
+ALONG = st.lists(
+    st.builds(
+        lambda rule, referrers: rule.model_copy(update={"referrers": referrers}),
+        RULES.filter(bool).map(lambda rules: rules[0]),
+        st.booleans(),
+    ),
+    max_size=4,
+)
+COMPANIONS = DIGESTS.map(fallback_tag) | DIGESTS.map(lambda digest: cosign_tags(digest)[0])
+
+
+@hypothesis.given(ALONG, NAMES, TAGS | DIGESTS | COMPANIONS)
+def test_the_reasons_come_to_what_routing_does(rules: list[Rule], name: str, reference: Tag | Digest) -> None:
+    repository, router = parse_repository(name), Router(settings(rules))
+    change = Change(kind=ChangeKind.PUSH, repository=repository, reference=reference)
+    routed = {intent.key.replica: intent for intent in router.route(change, 5.0)}
+    for replica in REPLICAS:
+        reasons = router.reasons(replica, repository, reference)
+        assert (reasons.rule is not None) == (replica in routed)
+        first = 1 if rules else 0
+        assert [one.rule for one in reasons.refused] == list(range(first, first + len(reasons.refused)))
+        if reasons.rule is None:
+            assert len(reasons.refused) == len(rules) or reasons.refused[-1].mismatch is Mismatch.REFERRERS
+        elif rules:
+            rule = rules[reasons.rule - 1]
+            assert reasons.rule == len(reasons.refused) + 1
+            assert rule.priority == routed[replica].priority.name.lower()
+            assert rule.referrers == router.policy(replica, repository, reference).referrers
+        else:
+            assert reasons == Reasons(0)

@@ -17,7 +17,7 @@ from replicator.model import (
     parse_repository,
 )
 from replicator.policy import Policy
-from replicator.routing import Router
+from replicator.routing import Mismatch, Reasons, Refused, Router
 from replicator.settings.schema import PrimarySettings, ReplicaSettings, Rule, Settings, Webhooks
 
 NOW = 1_700_000_000.0
@@ -195,3 +195,23 @@ def test_the_policy_of_a_reference_is_that_of_its_rule() -> None:
     assert routes.policy("a", app, DIGEST) == both
     assert routes.policy("b", app, parse_reference("v1")) == Policy()
     assert routes.policy("a", app, parse_reference("latest")) == Policy()
+
+
+def test_reasons_name_the_first_thing_of_each_rule_that_does_not_match() -> None:
+    routes = router(
+        Rule(repositories=("other/**",)), Rule(tags=("v*",), replicas=("a",)), Rule(repositories=("team/**",))
+    )
+    app = parse_repository("team/app")
+    refused = (
+        Refused(1, Mismatch.REPOSITORIES, ("other/**",)),
+        Refused(2, Mismatch.TAGS, ("v*",)),
+    )
+    assert routes.reasons("a", app, parse_reference("latest")) == Reasons(3, refused)
+    assert routes.reasons("a", app, parse_reference("v1")) == Reasons(2, refused[:1])
+    elsewhere = routes.reasons("b", parse_repository("lib/app"), parse_reference("v1"))
+    assert elsewhere.rule is None
+    assert elsewhere.refused[1:] == (
+        Refused(2, Mismatch.REPLICAS, ("a",)),
+        Refused(3, Mismatch.REPOSITORIES, ("team/**",)),
+    )
+    assert router().reasons("a", app, parse_reference("v1")) == Reasons(0)

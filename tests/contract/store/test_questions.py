@@ -1,6 +1,7 @@
 """What a store answers, tells its listeners, and keeps beside intents."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -183,3 +184,24 @@ async def test_what_is_stored_survives_a_restart(store: Store, life: Life) -> No
     before = await store.rows(), await store.summary(), await store.locations("eu", [A])
     store = await life.start()
     assert (await store.rows(), await store.summary(), await store.locations("eu", [A])) == before
+
+
+async def test_what_comes_before_a_row_is_what_is_more_urgent_or_due_sooner(store: Store, life: Life) -> None:
+    keys = [IntentKey("eu", REPOSITORY, Tag(f"t{n}")) for n in range(5)]
+    urgent, later, first, second, last = keys
+    intents = [life.intent(key, wait=float(n)) for n, key in enumerate(keys)]
+    intents[0] = replace(intents[0], priority=Priority.HIGH)
+    intents[1] = replace(intents[1], priority=Priority.HIGH, due_at=life.clock.now() + 100)
+    us = IntentKey("us", REPOSITORY, Tag("t"))
+    await store.record([*intents, life.intent(us)])
+
+    async def before(key: IntentKey) -> int:
+        row = await store.row(key)
+        assert row is not None
+        return await store.rows_before(row)
+
+    assert [await before(key) for key in (urgent, later, first, second, last)] == [0, 1, 1, 2, 3]
+    life.clock.advance(200)
+    assert await before(first) == 2
+    assert await store.settle(await leased(store, us), Done(result=Result.COPIED, digest=A))
+    assert await before(us) == 0

@@ -12,6 +12,7 @@ from replicator.admin.changes import Changes
 from replicator.admin.wait import WaitLimits, Waits
 from replicator.clock import SystemClock
 from replicator.errors import RegistryError
+from replicator.lacks import Absent, Look, Part
 from replicator.model import (
     Change,
     ChangeKind,
@@ -22,6 +23,7 @@ from replicator.model import (
     Reference,
     Repository,
 )
+from replicator.policy import Policy
 from replicator.routing import Router
 from replicator.settings.schema import PrimarySettings, ReplicaSettings, Rule, Settings
 from replicator.store.outcome import Done, Outcome, Result
@@ -59,6 +61,14 @@ class Holdings:
         if self.errors:
             raise self.errors.pop(0)
         return (replica, digest) in self.held
+
+    async def look(
+        self, replica: str, _repository: Repository, _reference: Reference, digest: Digest, _policy: Policy
+    ) -> Look:
+        """Return what `holds` would say of the manifest alone."""
+        held = (replica, digest) in self.held
+        absent = () if held else (Absent(Part.MANIFEST, digest, 2),)
+        return Look(shown=digest if held else None, absent=absent, asked=1)
 
 
 class Counts:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import bindparam, literal_column, select
 
-from replicator.store import hints, ignored, ignoring, queries, statements, summaries
+from replicator.store import hints, ignored, ignoring, places, queries, statements, summaries
 from replicator.store.connections import open_writer
 from replicator.store.lock import make_private
 from replicator.store.migrate import migrate
@@ -42,7 +42,7 @@ def plan(connection: sqlite3.Connection, statement: Prepared) -> list[str]:
     return [str(line[3]) for line in lines]
 
 
-_MODULES = (hints, ignored, ignoring, queries, statements, summaries)
+_MODULES = (hints, ignored, ignoring, places, queries, statements, summaries)
 _STATEMENTS = {
     f"{module.__name__}.{name}": value
     for module in _MODULES

@@ -1,0 +1,165 @@
+"""`replicator explain`: one answer to where a reference is, and why it is not there yet."""
+
+from datetime import UTC, datetime
+
+import anyio
+import click
+
+from replicator.admin.client import AdminClient
+from replicator.admin.explain_documents import ExplainDocument, ExplainedReplica, QueuedRow, RefusedRule, ReplicaLook
+from replicator.admin.explaining import Explainer, Parts, Question
+from replicator.admin.reference import ref_text
+from replicator.cli.invocation import Exit, Invocation, chosen_replicas, ref_argument
+from replicator.cli.output import print_json, printable, seconds_text
+from replicator.cli.registries import open_registries
+from replicator.cli.store_access import ask_daemon_or_store
+from replicator.clock import SystemClock
+from replicator.replication.inspection import open_inspector
+from replicator.routing import Mismatch, Router
+from replicator.settings.schema import PRIMARY, Settings
+from replicator.store.sqlite import SqliteStore
+from replicator.store.sweeps import Sweeps
+
+_WHY = {
+    Mismatch.REPLICAS: "is for other replicas",
+    Mismatch.REPOSITORIES: "is for other repositories",
+    Mismatch.TAGS: "is for other tags",
+    Mismatch.REFERRERS: "sends no referrers along",
+}
+
+
+@click.command("explain", short_help="Say where REF is, and why it is not there yet.")
+@click.argument("ref")
+@click.option("--replica", "replicas", metavar="NAME", multiple=True, help="Only there; may stand several times.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def explain(invocation: Invocation, ref: str, replicas: tuple[str, ...], *, as_json: bool) -> None:
+    """Say for each replica where REF is, and why it is not there yet. Changes nothing.
+
+    Which rule sends it (or of each rule why not), its place in the queue, what told of it, the last error, what is
+    missing on the replica now, and when it is tried next.
+
+    Asks the running daemon. Where none runs, reads the store and asks the registries itself. Exit code 1 when it is
+    not there and will not be by itself: no rule sends it, it is parked, paused, ignored, missing, or nobody can tell.
+    """
+    settings = invocation.settings()
+    repository, reference = ref_argument(settings, ref)
+    every = tuple(replica.name for replica in settings.replicas)
+    chosen = chosen_replicas(settings, replicas)
+    question = Question(repository=repository, reference=reference, replicas=chosen or every, named=bool(chosen))
+    document = anyio.run(_explain, settings, question)
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+    if not document["ok"]:
+        click.get_current_context().exit(Exit.NO)
+
+
+async def _explain(settings: Settings, question: Question) -> ExplainDocument:
+    async def ask(daemon: AdminClient) -> ExplainDocument:
+        names = question.replicas if question.named else ()
+        return await daemon.explain(ref_text(question.repository, question.reference), names)
+
+    async def look(store: SqliteStore) -> ExplainDocument:
+        clock = SystemClock()
+        async with open_registries(settings, question.replicas, clock) as clients:
+            parts = Parts(
+                store=store,
+                comparisons=Sweeps(store),
+                lanes=None,
+                source=clients[PRIMARY],
+                looks=open_inspector(settings, clients),
+                rules=Router(settings),
+                clock=clock,
+            )
+            return await Explainer(parts).explain(question)
+
+    return await ask_daemon_or_store(settings, ask, look)
+
+
+def _show(document: ExplainDocument) -> None:
+    primary, now = document["primary"], document["read_at"]
+    if not document["daemon"]:
+        _say("No daemon is running; this is what the store and the registries say.")
+    if primary["error"]:
+        _say(f"{document['ref']}: the primary does not tell what it names: {primary['error']}")
+    elif primary["digest"] is None:
+        _say(f"The primary has no {document['ref']}.")
+    else:
+        _say(f"{document['ref']} is {primary['digest']} on the primary.")
+    for unread in document["unread"]:
+        age = seconds_text(max(0.0, now - unread["received_at"]))
+        _say(f"A delivery that mentions it could not be read {age} ago at {unread['endpoint']}: {unread['reason']}")
+    for replica in document["replicas"]:
+        _say(f"\n{replica['replica']}: {replica['verdict'].replace('_', ' ')}: {replica['message']}")
+        for label, text in _lines(replica, now):
+            _say(f"  {label:<9}{text}")
+
+
+def _say(text: str) -> None:
+    for line in text.split("\n"):
+        click.echo(printable(line))
+
+
+def _lines(replica: ExplainedReplica, now: float) -> list[tuple[str, str]]:
+    lines = [("rule", _rule(replica["rule"]))] if replica["rule"] is not None else []
+    lines += [("not by", _refused(one)) for one in replica["refused"]]
+    queue, look = replica["queue"], replica["look"]
+    if queue is not None:
+        lines += _queue(queue, now)
+    if replica["lane"] not in {"running", "stopped"}:
+        lines.append(("lane", replica["lane"]))
+    if look is not None:
+        lines += _look(look)
+    if replica["next_at"] is not None:
+        lines.append(("next", _when(replica["next_at"], now)))
+    return lines
+
+
+def _rule(number: int) -> str:
+    return str(number) if number else "none is configured: everything goes everywhere"
+
+
+def _refused(one: RefusedRule) -> str:
+    patterns = f": {', '.join(one['patterns'])}" if one["patterns"] else ""
+    return f"rule {one['rule']} {_WHY[Mismatch(one['reason'])]}{patterns}"
+
+
+def _queue(queue: QueuedRow, now: float) -> list[tuple[str, str]]:
+    state = f"{queue['state']}, {queue['priority']} priority"
+    if queue["owed_since"] is not None:
+        changes = "1 change" if queue["changes"] == 1 else f"{queue['changes']} changes"
+        state += f", owed for {seconds_text(max(0.0, now - queue['owed_since']))} ({changes})"
+    state += f", {queue['before']} due before it" if queue["before"] else ""
+    lines = [("queue", state)]
+    if queue["wanted"] is not None:
+        lines.append(("wanted", queue["wanted"]))
+    if queue["have"] is not None:
+        lines.append(("settled", queue["have"]))
+    if queue["told_by"]:
+        lines.append(("told by", f"delivery {queue['told_by']}"))
+    if queue["reason"] is not None:
+        tries = "1 try" if queue["attempts"] == 1 else f"{queue['attempts']} tries"
+        if queue["failing_since"] is not None:
+            tries += f" in {seconds_text(max(0.0, now - queue['failing_since']))}"
+        lines.append(("error", f"{queue['reason']} after {tries}: {queue['message']}"))
+    return lines
+
+
+def _look(look: ReplicaLook) -> list[tuple[str, str]]:
+    if look["error"]:
+        return [("replica", look["error"])]
+    lines = [("replica", f"names {look['digest']}" if look["digest"] else "names nothing")]
+    if look["lacking"]:
+        lines.append(("missing", f"{look['lacking']} of {look['asked']} parts"))
+        lines += [("", f"{one['part']} {one['digest']} ({one['size']} bytes)") for one in look["missing"]]
+    else:
+        more = f", {look['unasked']} more were not asked for" if look["unasked"] else ""
+        lines.append(("missing", f"nothing of {look['asked']} parts{more}"))
+    return lines
+
+
+def _when(at: float, now: float) -> str:
+    moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    return f"in {seconds_text(at - now)}, {moment}" if at > now else f"now, due {moment}"
