@@ -65,6 +65,10 @@ async def json_body(request: web.Request, limit: int) -> Any:
         raise BadRequest(str(error)) from error
 
 
-def page(body: bytes, content_type: str) -> web.Response:
-    """Return a body that is not JSON; `content_type` as it stands, parameters included."""
-    return web.Response(body=body, headers={**_HEADERS, "Content-Type": content_type})
+def page(body: bytes, content_type: str, policy: str | None = None) -> web.Response:
+    """Return a body that is not JSON; `content_type` as it stands, parameters included.
+
+    `policy` is the Content-Security-Policy of one that browsers may show.
+    """
+    allowed = {} if policy is None else {"Content-Security-Policy": policy}
+    return web.Response(body=body, headers={**_HEADERS, **allowed, "Content-Type": content_type})

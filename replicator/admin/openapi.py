@@ -44,6 +44,15 @@ def _order(summary: str) -> dict[str, Any]:
 
 
 _PATHS: Final[dict[str, Any]] = {
+    "/": {
+        "get": {
+            "summary": "The status as a page for people.",
+            "responses": {
+                **_REFUSALS,
+                "200": {"description": "The page", "content": {"text/html": {"schema": TEXT}}},
+            },
+        }
+    },
     "/healthz": {"get": {"summary": "Is the event loop alive, and the store?", "security": [], "responses": _PROBE}},
     "/readyz": {"get": {"summary": "Is the store writable, and intake open?", "security": [], "responses": _PROBE}},
     "/metrics": {

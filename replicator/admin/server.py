@@ -20,6 +20,7 @@ from replicator.admin.documents import (
     Failure,
     HealthDocument,
     RecordedChange,
+    StatusDocument,
     WaitDocument,
 )
 from replicator.admin.events import AdminEvent
@@ -30,7 +31,8 @@ from replicator.admin.orders import Orders
 from replicator.admin.ports import AdminStore, Comparisons, Exposition, Lanes, Looks, Presence, Routes, Source
 from replicator.admin.queries import Names, WaitQuery, change_body, explain_query, status_query, wait_query
 from replicator.admin.reference import ref_text
-from replicator.admin.status import read_status
+from replicator.admin.status import Listing, StatusQuery, read_status
+from replicator.admin.status_page import POLICY, status_page
 from replicator.admin.targets import targets
 from replicator.admin.wait import Verdict, WaitResult, Waits
 from replicator.clock import Clock
@@ -50,6 +52,7 @@ _STATUSES = {
     Verdict.STOPPING: 503,
 }
 _METRICS_WITHIN = 2.0
+_PARKED_SHOWN = 50
 _RETRY_AFTER = {"Retry-After": "1"}
 _log = structlog.get_logger(__name__)
 
@@ -185,6 +188,7 @@ class _Handlers:
 
     def routes(self) -> list[web.RouteDef]:
         return [
+            web.get("/", self.page),
             web.get("/healthz", self.healthz),
             web.get("/readyz", self.readyz),
             web.get("/metrics", self.metrics),
@@ -215,9 +219,15 @@ class _Handlers:
         return page(*await to_thread.run_sync(self._ports.metrics.exposition, accept, limiter=self._writing))
 
     async def status(self, request: web.Request) -> web.Response:
-        query = status_query(request, self._names())
+        return answer(200, await self._status(status_query(request, self._names())))
+
+    async def page(self, _request: web.Request) -> web.Response:
+        document = await self._status(StatusQuery(listing=Listing.PARKED, limit=_PARKED_SHOWN))
+        return page(status_page(document), "text/html; charset=utf-8", POLICY)
+
+    async def _status(self, query: StatusQuery) -> StatusDocument:
         labels = {replica.name: replica.labels for replica in self._settings().replicas}
-        return answer(200, await read_status(self._ports.store, labels, self._ports.lanes, query))
+        return await read_status(self._ports.store, labels, self._ports.lanes, query)
 
     async def wait(self, request: web.Request) -> web.Response:
         query = wait_query(request, self._names())

@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+from replicator.admin.wording import printable, seconds_text
+
+__all__ = ["bytes_text", "print_json", "print_table", "printable", "seconds_text"]
 _KIB = 1024
 
 
@@ -36,23 +38,6 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(line[index]) for line in lines) for index in range(len(headers))]
     for row in lines:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def printable(text: str) -> str:
-    """Return `text` on one line, with a question mark for each character that is not plainly printable."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def seconds_text(seconds: float) -> str:
-    """Return a length of time in two units at most: `0.4s`, `3m12s`, `2h05m`, `1d03h`."""
-    if seconds < _MINUTE:
-        return "0s" if seconds == 0 else f"{seconds:.1f}s"
-    whole = int(seconds)
-    if whole < _HOUR:
-        return f"{whole // _MINUTE}m{whole % _MINUTE:02}s"
-    if whole < _DAY:
-        return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02}m"
-    return f"{whole // _DAY}d{whole % _DAY // _HOUR:02}h"
 
 
 def bytes_text(count: int) -> str:

@@ -370,7 +370,7 @@ async def test_a_wrong_body_is_refused(listener: Listener, body: bytes, headers:
     ("method", "path", "status"),
     [
         ("GET", "/api/v1/none", 404),
-        ("GET", "/", 404),
+        ("GET", "/index.html", 404),
         ("POST", "/api/v1/status", 405),
         ("GET", "/api/v1/changes", 405),
     ],
@@ -409,6 +409,21 @@ async def test_an_explanation_has_every_field_that_the_document_promises(listene
     _, blind = await listener.ask("/api/v1/explain?ref=team/app:v2&replica=us")
     assert (blind["primary"]["error"], blind["replicas"][0]["verdict"]) == ("down", "unknown")
     assert (await listener.ask("/api/v1/explain?ref=team/app"))[0] == 400
+
+
+async def test_the_page_shows_the_status_and_takes_nothing_from_elsewhere(listener: Listener) -> None:
+    await listener.scene.event(V1, NEW)
+    await listener.scene.end("eu", V1, Parked(at=4e9, reason=Reason.QUOTA, message="no <b>room</b>"))
+    async with listener.session.get(f"{listener.url}/") as response:
+        text = await response.text()
+        assert (response.status, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        policy = response.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    for shown in ("team/app:v1", "no &lt;b&gt;room&lt;/b&gt;", "no route", "open"):
+        assert shown in text
+    async with listener.session.get(f"{listener.url}/", headers={"Host": "rebound.example.com"}) as response:
+        assert response.status == 403
 
 
 def nothing_used() -> Used:
