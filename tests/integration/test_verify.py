@@ -123,31 +123,40 @@ async def test_what_cannot_be_read_is_told_and_nothing_is_owed_for_it(tmp_path: 
         assert await tag_digest(site.url("eu"), APP, "same") == IMAGES["same"].digest
 
 
-async def test_a_flipped_byte_is_found_and_mended_or_told_of_where_a_registry_keeps_it(tmp_path: Path) -> None:
+async def test_damage_is_found_and_mended_or_told_of_where_a_registry_keeps_it(tmp_path: Path) -> None:
     """Distribution keeps the file that it has, whatever is in it: the operator removes it, and then it is sent."""
-    image = IMAGES["same"]
-    layer = image.layers[1].digest
+    flipped, cut, child = IMAGES["same"].layers[1].digest, IMAGES["holed"].layers[1].digest, IMAGES["child"].digest
+    contents: dict[str, Content] = {"flipped": IMAGES["same"], "cut": IMAGES["holed"], "child": INDEX}
     kinds: dict[str, Kind] = {"us": "oci"}
     async with run_site(tmp_path, kinds=kinds, notifies=False) as site:
         for registry in (site.primary, *site.replicas.values()):
-            await push(registry.url, APP, "v1", image)
-        files = {name: registry.blob_file(layer) for name, registry in site.replicas.items()}
-        right = files["eu"].read_bytes()
-        for file in files.values():
-            file.write_bytes(bytes([right[0] ^ 1]) + right[1:])
-        await verified(site, "--replica", "eu", code=0)  # without --deep nothing is read
+            for tag, content in contents.items():
+                await push(registry.url, APP, tag, content)
+        eu = {digest: site.replicas["eu"].blob_file(digest) for digest in (flipped, cut, child)}
+        us = site.replicas["us"].blob_file(flipped)
+        right = {digest: file.read_bytes() for digest, file in eu.items()}
+        for file in (eu[flipped], us):
+            file.write_bytes(bytes([right[flipped][0] ^ 1]) + right[flipped][1:])
+        eu[cut].write_bytes(right[cut][:-1])
+        eu[child].write_bytes(right[child].replace(b" ", b"\t", 1))
+        document = await verified(site, "--replica", "eu")
+        assert found(document) == {("eu", f"{APP}:cut", "incomplete")}, "without --deep only sizes are seen"
+        assert document["findings"][0]["lacks"] == [{"digest": str(cut), "part": "blob", "fault": "size"}]
         document = await verified(site, "--deep", "--replica", "eu")
-        assert found(document) == {("eu", f"{APP}:v1", "damaged")}
-        assert document["findings"][0]["lacks"] == [{"digest": str(layer), "part": "blob", "fault": "bytes"}]
-        assert document["bytes_read"] >= len(right)
-        await eventually(lambda: parked(site) == 1, within=20, what="it is parked, since sending it did not help")
+        lacks = {one["ref"].rpartition(":")[2]: one["lacks"] for one in document["findings"]}
+        assert lacks["flipped"] == [{"digest": str(flipped), "part": "blob", "fault": "bytes"}]
+        assert lacks["child"] == [{"digest": str(child), "part": "manifest", "fault": "bytes"}]
+        assert document["bytes_read"] >= len(right[flipped])
+        await eventually(lambda: parked(site) == 3, within=20, what="they are parked, since sending did not help")
         rows = json.loads((await command(site, "status", "--parked", "--json")).stdout)["rows"]
-        assert (rows[0]["reason"], "remove its file" in rows[0]["message"]) == ("digest_mismatch", True)
-        files["eu"].unlink()
+        assert {(row["reason"], "remove its file" in row["message"]) for row in rows} == {("digest_mismatch", True)}
+        for file in eu.values():
+            file.unlink()
         assert (await command(site, "retry")).exit_code == 0
         await verified(site, "--deep", "--replica", "us")
-        await eventually(lambda: owed(site) == 0, within=20, what="both are mended")
-        assert [file.read_bytes() == right for file in files.values()] == [True, True]
+        await eventually(lambda: owed(site) == 0, within=20, what="all is mended")
+        assert {digest: file.read_bytes() for digest, file in eu.items()} == right
+        assert us.read_bytes() == right[flipped]
         assert (await verified(site, "--deep", code=0))["equal"]
 
 
