@@ -1,6 +1,7 @@
 """The dashboard *One replica*: everything that is known of one of them, to find out why it is late."""
 
 from grafana.dashboard import Dashboard, Row, Variable
+from grafana.delete_row import DELETES
 from grafana.expressions import THIS_PEER, THIS_REPLICA, lag, objective, owed, quantile, rate, recorded, select
 from grafana.lane_panels import bytes_needed, lane_state, tries, under_way
 from grafana.panels import Panel, Target, budget_limits, dashed
@@ -274,7 +275,7 @@ REPLICA = Dashboard(
     uid=REPLICA_UID,
     title="One replica",
     description="Everything that is known of one replica: why is it late?",
-    rows=(OBJECTIVE, OWED, UPDATES, LANE, BYTES, REQUESTS),
+    rows=(OBJECTIVE, OWED, UPDATES, DELETES, LANE, BYTES, REQUESTS),
     variables=(
         Variable("job", "Job", "replicator_build_info", "job"),
         Variable("instance", "Instance", 'replicator_build_info{job=~"$job"}', "instance"),

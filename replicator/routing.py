@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from enum import StrEnum
 
+from replicator.deletion import Deletion
 from replicator.model import (
     Change,
     ChangeKind,
@@ -15,6 +16,7 @@ from replicator.model import (
     Priority,
     Reference,
     Repository,
+    Tag,
 )
 from replicator.policy import Policy
 from replicator.referrers import is_cosign_tag, is_fallback_tag
@@ -97,6 +99,7 @@ class Router:
             )
             for replica in settings.replicas
         }
+        self._grace = settings.deletes.grace
         self._untagged_hold = settings.webhooks.untagged_hold
         self.scope = _scope(settings)
         """What identifies what is sent where: the same rules and replicas, the same text."""
@@ -105,7 +108,7 @@ class Router:
         """Return what the change makes owed, at most one intent a replica. `now` in Unix seconds.
 
         Untagged content waits for the index that may hold it. A fallback tag stands for the referrers that it lists,
-        and makes something owed only where they travel. Deletes make nothing owed.
+        and makes something owed only where they travel. Deletes make nothing owed: see `doomed`.
         """
         if change.kind is not ChangeKind.PUSH:
             return ()
@@ -122,6 +125,23 @@ class Router:
             )
             for replica, route in self._find(change.repository, change.reference)
         )
+
+    def doomed(self, change: Change, now: float) -> tuple[Deletion, ...]:
+        """Return what a delete on the primary dooms, after its grace period; a list of referrers is never doomed."""
+        if change.kind is not ChangeKind.DELETE or is_fallback_tag(change.reference):
+            return ()
+        return tuple(
+            Deletion(
+                key=IntentKey(replica, change.repository, change.reference), found_at=now, due_at=now + self._grace
+            )
+            for replica, route in self._find(change.repository, change.reference)
+            if route.policy.deletes
+        )
+
+    def propagates(self, replica: str, repository: Repository, tag: Tag, fingerprint: str) -> bool:
+        """Say whether a delete of a tag reaches the replica by the very rule that made it hold the tag."""
+        found = None if is_fallback_tag(tag) else dict(self._find(repository, tag)).get(replica)
+        return found is not None and found.policy.deletes and found.fingerprint == fingerprint
 
     def concerns(self, repository: Repository) -> bool:
         """Say whether a rule sends anything of a repository anywhere."""
@@ -200,14 +220,15 @@ def _patterns(rule: Rule, mismatch: Mismatch | None) -> tuple[str, ...]:
 
 
 def _policy(rule: Rule) -> Policy:
-    keeps = rule.conflicts == "keep"
+    keeps, deletes = rule.conflicts == "keep", rule.deletes == "propagate"
     if rule.platforms is None:
-        return Policy(referrers=rule.referrers, keeps_conflicts=keeps)
+        return Policy(referrers=rule.referrers, keeps_conflicts=keeps, deletes=deletes)
     parts = (name.split("/") for name in rule.platforms)
     return Policy(
         tuple(Platform(os, arch, variant[0] if variant else "") for os, arch, *variant in parts),
         rule.referrers,
         keeps,
+        deletes,
     )
 
 

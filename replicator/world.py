@@ -100,6 +100,7 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
         router=router,
         metrics=metrics,
         clock=ground.clock,
+        deletions=ground.store,
     )
     doors = open_doors(settings.webhooks.endpoints, means)
     inlets = open_inlets(settings.webhooks.subscriptions, means)
@@ -148,6 +149,7 @@ def _sweeper(
         counts=metrics.sweeps,
         updates=metrics,
         clock=ground.clock,
+        deletions=ground.store,
     )
     return Sweeper(
         means,

@@ -83,6 +83,11 @@ class AdminClient:
         """Have a lane work again."""
         return cast("LaneDocument", await self._order(f"/api/v1/lanes/{replica}/resume", "paused_since"))
 
+    async def resume_deletes(self, replica: str) -> LaneDocument:
+        """Let the deletes of a lane go on that wait for an operator."""
+        path = f"/api/v1/lanes/{replica}/resume"
+        return cast("LaneDocument", await self._order(path, "paused_since", {"deletes": True}))
+
     async def retry(self, ref: str | None, replicas: Sequence[str]) -> RetryDocument:
         """Have what failed tried again now; `ref` None: all of it, no `replicas`: on all of them."""
         body = {"replicas": list(replicas)} | ({} if ref is None else {"ref": ref})

@@ -3,6 +3,14 @@
 from typing import NotRequired, TypedDict
 
 
+class DeletesStatus(TypedDict):
+    """Tags that the primary lost: `pending` are to be deleted, `left` stay for a reason; `stopped_since` as told."""
+
+    pending: int
+    left: dict[str, int]
+    stopped_since: float | None
+
+
 class ReplicaStatus(TypedDict):
     """One replica. `state` is its lane's, or `stopped` where no daemon runs; `failing` counts rows by reason.
 
@@ -18,6 +26,7 @@ class ReplicaStatus(TypedDict):
     parked: int
     ignored: int
     failing: dict[str, int]
+    deletes: DeletesStatus
     inflight: int
     last_error: str
     last_success: float | None

@@ -27,12 +27,14 @@ _REF: Final = "repository:tag or repository@digest, also with the primary's host
 _REPLICA: Final = {"name": "replica", "in": "path", "description": "Its name", "schema": TEXT, "required": True}
 
 
-def _order(summary: str) -> dict[str, Any]:
-    """Return what is told a lane by a request without a body."""
+def _order(summary: str, *, body: str | None = None) -> dict[str, Any]:
+    """Return what is told a lane, mostly by a request without a body."""
+    content = {} if body is None else {"requestBody": {"content": {"application/json": {"schema": schema(body)}}}}
     return {
         "post": {
             "summary": summary,
             "parameters": [_REPLICA],
+            **content,
             "responses": {
                 **_REFUSALS,
                 "200": _reply("It is so now, over restarts too", "Lane"),
@@ -170,7 +172,7 @@ _PATHS: Final[dict[str, Any]] = {
         }
     },
     "/api/v1/lanes/{replica}/pause": _order("Work for a replica no more; copies under way end, and its lag grows."),
-    "/api/v1/lanes/{replica}/resume": _order("Work for a replica again."),
+    "/api/v1/lanes/{replica}/resume": _order("Work for a replica again, or delete there again.", body="Resume"),
     "/api/v1/openapi.json": {
         "get": {
             "summary": "This document.",

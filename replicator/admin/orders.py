@@ -67,20 +67,29 @@ class Orders:
         return await self._switch(request, paused=True)
 
     async def resume(self, request: web.Request) -> web.Response:
-        """Resume a lane."""
+        """Resume a lane, or its deletes."""
+        if await json_body(request, _BODY_MAX) == {"deletes": True}:
+            replica = self._replica(request)
+            document = await resume_deletes(self.store, replica)
+            _log.info(AdminEvent.ADMIN_RESUME, replica=replica, deletes=True)
+            return answer(200, document)
         return await self._switch(request, paused=False)
 
     async def _switch(self, request: web.Request, *, paused: bool) -> web.Response:
         if await json_body(request, _BODY_MAX) not in (None, {}):
-            raise BadRequest("the body is empty, or {}")
-        replica = request.match_info["replica"]
-        known = self.names().replicas
-        if replica not in known:
-            raise NoSuchReplica(f"{shown(replica)} is not a replica; there are {', '.join(sorted(known))}")
+            raise BadRequest("the body is empty, or {}" + ("" if paused else ', or {"deletes": true}'))
+        replica = self._replica(request)
         document = await switch(self.store, replica, paused=paused)
         _log.info(AdminEvent.ADMIN_PAUSE if paused else AdminEvent.ADMIN_RESUME, replica=replica)
         await self.lanes.heed_pause(replica)
         return answer(200, document)
+
+    def _replica(self, request: web.Request) -> str:
+        replica = request.match_info["replica"]
+        known = self.names().replicas
+        if replica not in known:
+            raise NoSuchReplica(f"{shown(replica)} is not a replica; there are {', '.join(sorted(known))}")
+        return replica
 
 
 async def retry(store: Decisions, body: RetryBody, every: Sequence[str]) -> RetryDocument:
@@ -102,4 +111,10 @@ async def retry(store: Decisions, body: RetryBody, every: Sequence[str]) -> Retr
 async def switch(store: Decisions, replica: str, *, paused: bool) -> LaneDocument:
     """Keep that a lane rests, or works again; for commands where no daemon runs too. Raises StoreError."""
     changed = await (store.pause if paused else store.resume)(replica)
+    return LaneDocument(replica=replica, paused_since=await store.paused_since(replica), changed=changed)
+
+
+async def resume_deletes(store: Decisions, replica: str) -> LaneDocument:
+    """Keep that stopped deletes go on; for commands where no daemon runs too. Raises StoreError."""
+    changed = await store.resume_deletes(replica)
     return LaneDocument(replica=replica, paused_since=await store.paused_since(replica), changed=changed)

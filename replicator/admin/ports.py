@@ -64,6 +64,10 @@ class Decisions(Protocol):
         """Give it leases again; return whether it was paused."""
         ...
 
+    async def resume_deletes(self, replica: str) -> bool:
+        """Let its deletes go on that wait for an operator, however many; return whether they did."""
+        ...
+
     async def paused_since(self, replica: str) -> float | None:
         """Return since when it is paused (Unix seconds), None when it is not."""
         ...

@@ -41,9 +41,17 @@ SCHEMAS: Final[dict[str, Any]] = {
             "parked": COUNT,
             "ignored": COUNT,
             "failing": {"type": "object", "additionalProperties": COUNT},
+            "deletes": schema("Deletes"),
             "inflight": COUNT,
             "last_error": TEXT,
             "last_success": SECONDS_OR_NULL,
+        }
+    ),
+    "Deletes": record(
+        {
+            "pending": COUNT,
+            "left": {"type": "object", "additionalProperties": COUNT},
+            "stopped_since": SECONDS_OR_NULL,
         }
     ),
     "Totals": record(
@@ -221,6 +229,7 @@ SCHEMAS: Final[dict[str, Any]] = {
             "refused": TEXT,
         }
     ),
+    "Resume": record({"deletes": {"const": True}}, optional=("deletes",)),
     "Lane": record({"replica": TEXT, "paused_since": SECONDS_OR_NULL, "changed": FLAG}),
 }
 """What answers and bodies look like, by name."""

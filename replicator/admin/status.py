@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from replicator import __version__
-from replicator.admin.documents import ReplicaStatus, RowStatus, StatusDocument, Totals
+from replicator.admin.documents import DeletesStatus, ReplicaStatus, RowStatus, StatusDocument, Totals
 from replicator.admin.ports import LaneView, LaneViews, StoreReads
 from replicator.errors import NameInvalid
 from replicator.model import Digest, IntentKey, parse_reference, parse_repository, shown
@@ -121,6 +121,11 @@ def _replica(
         parked=summary.parked,
         ignored=summary.ignored,
         failing={str(reason): count for reason, count in summary.failing.items()},
+        deletes=DeletesStatus(
+            pending=summary.deletes.pending,
+            left=dict(summary.deletes.left),
+            stopped_since=summary.deletes.stopped_since,
+        ),
         inflight=lane.inflight if lane is not None else 0,
         last_error=lane.last_error if lane is not None else "",
         last_success=lane.last_success if lane is not None else None,

@@ -7,7 +7,7 @@ import click
 
 from replicator.admin.client import AdminClient
 from replicator.admin.documents import LaneDocument
-from replicator.admin.orders import switch
+from replicator.admin.orders import resume_deletes, switch
 from replicator.cli.invocation import Invocation, chosen_replicas
 from replicator.cli.output import print_json
 from replicator.cli.store_access import ask_daemon_or_store
@@ -35,17 +35,33 @@ def pause(invocation: Invocation, name: str, *, as_json: bool) -> None:
 
 @click.command("resume", short_help="Work for replica NAME again.")
 @click.argument("name")
+@click.option("--deletes", is_flag=True, help="Let its deletes go on that were stopped, however many are due.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def resume(invocation: Invocation, name: str, *, as_json: bool) -> None:
-    """Work for replica NAME again: all that is due goes on at once."""
+def resume(invocation: Invocation, name: str, *, deletes: bool, as_json: bool) -> None:
+    """Work for replica NAME again: all that is due goes on at once.
+
+    With --deletes only its deletes are let go on, which stop by themselves when there are too many.
+    """
     settings = invocation.settings()
     chosen_replicas(settings, (name,), hint="NAME")
-    document = anyio.run(partial(_switch, settings, name, paused=False))
+    document = anyio.run(partial(_resume_deletes if deletes else _resume, settings, name))
     if as_json:
         print_json(document)
+    elif deletes:
+        click.echo(f"deletes of {name} " + ("go on" if document["changed"] else "were not stopped"))
     else:
         click.echo(f"{name} is resumed" if document["changed"] else f"{name} was not paused")
+
+
+async def _resume(settings: Settings, name: str) -> LaneDocument:
+    return await _switch(settings, name, paused=False)
+
+
+async def _resume_deletes(settings: Settings, name: str) -> LaneDocument:
+    return await ask_daemon_or_store(
+        settings, lambda daemon: daemon.resume_deletes(name), lambda store: resume_deletes(store, name)
+    )
 
 
 async def _switch(settings: Settings, name: str, *, paused: bool) -> LaneDocument:

@@ -3,7 +3,7 @@
 import anyio
 import click
 
-from replicator.admin.documents import ReplicaStatus, RowStatus, StatusDocument
+from replicator.admin.documents import DeletesStatus, ReplicaStatus, RowStatus, StatusDocument
 from replicator.admin.status import Listing, StatusQuery, read_status
 from replicator.cli.invocation import Invocation, chosen_replicas
 from replicator.cli.output import print_json, print_table, seconds_text
@@ -89,6 +89,19 @@ def _show(document: StatusDocument, *, as_json: bool, compact: bool = False) -> 
         "LAST ERROR",
     )
     print_table(headers, [_replica(item, document["read_at"]) for item in document["replicas"]])
+    for item in document["replicas"]:
+        _show_deletes(item["name"], item["deletes"])
+
+
+def _show_deletes(name: str, deletes: DeletesStatus) -> None:
+    """Tell of tags that the primary lost, where there are any."""
+    if deletes["stopped_since"] is not None:
+        click.echo(f"{name}: deletes are stopped, {deletes['pending']} wait; replicator resume {name} --deletes")
+    elif deletes["pending"]:
+        click.echo(f"{name}: {deletes['pending']} tags are to be deleted")
+    if deletes["left"]:
+        why = ", ".join(f"{reason}: {count}" for reason, count in sorted(deletes["left"].items()))
+        click.echo(f"{name}: tags that the primary lost stay ({why})")
 
 
 def _replica(item: ReplicaStatus, now: float) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from replicator.errors import StoreError
 from replicator.intake.fetching import Fetch, fetch
 from replicator.intake.formats.decoded import Decoded, Reply
 from replicator.intake.formats.reading import Decoder
-from replicator.intake.ports import IntentSink, Routing, WebhookMetrics
+from replicator.intake.ports import DeletionSink, IntentSink, Routing, WebhookMetrics
 from replicator.model import Change, ChangeKind, Digest, Intent, Recorded
 from replicator.observability.labels import UpdateKind, WebhookResult
 
@@ -49,6 +49,15 @@ class Means:
     metrics: WebhookMetrics
     clock: Clock
     fetch: Fetch = fetch
+    deletions: DeletionSink | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What became of all intents, in order, and of what each change doomed."""
+
+    recorded: Sequence[Recorded]
+    doomed: Sequence[WebhookResult | None]
 
 
 class Deliveries:
@@ -70,13 +79,14 @@ class Deliveries:
         routed = [(change, self._route(change, now)) for change in changes]
         try:
             recorded = await self._record([intent for _, intents in routed for intent in intents])
+            doomed = [await self._doom(change, now) for change in changes]
             if decoded.unreadable:
                 await self._means.sink.keep_unreadable(self._endpoint, decoded.unreadable[0].reason, body)
         except StoreError:
             events = len(decoded.changes) + len(decoded.irrelevant) + len(decoded.unreadable)
             self._means.metrics.webhook_events(self._endpoint, WebhookResult.UNAVAILABLE, events)
             raise
-        return self._counted(decoded, routed, recorded, now, delivery)
+        return self._counted(decoded, routed, _Kept(recorded, doomed), now, delivery)
 
     def repeated(self) -> Taken:
         """Count a delivery that was taken before, as its sender's own id tells, and is not read again."""
@@ -89,9 +99,23 @@ class Deliveries:
         return await to_thread.run_sync(partial(self._decode, body, headers, limit=self._max_body))
 
     def _route(self, change: Change, now: float) -> tuple[Intent, ...]:
-        if self._hosts and change.host is not None and _host_key(change.host) not in self._hosts:
-            return ()
-        return self._means.router.route(change, now)
+        return self._means.router.route(change, now) if self._is_ours(change) else ()
+
+    def _is_ours(self, change: Change) -> bool:
+        return not self._hosts or change.host is None or _host_key(change.host) in self._hosts
+
+    async def _doom(self, change: Change, now: float) -> WebhookResult | None:
+        """Have deleted on replicas what the primary deleted; None where that is nothing."""
+        if change.kind is not ChangeKind.DELETE or self._means.deletions is None or not self._is_ours(change):
+            return None
+        doomed = self._means.router.doomed(change, now)
+        if not doomed:
+            return None
+        added = await self._means.deletions.add_deletions(doomed)
+        for deletion, count in zip(doomed, added, strict=True):
+            for _ in range(count):
+                self._means.metrics.update_owed(deletion.key.replica, UpdateKind.DELETE)
+        return WebhookResult.ACCEPTED if any(added) else WebhookResult.COALESCED
 
     async def _record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
         return await self._means.sink.record(intents) if intents else ()
@@ -100,16 +124,16 @@ class Deliveries:
         self,
         decoded: Decoded,
         routed: Sequence[tuple[Change, tuple[Intent, ...]]],
-        recorded: Sequence[Recorded],
+        kept: _Kept,
         now: float,
         delivery: str,
     ) -> Taken:
         metrics = self._means.metrics
         results: Counter[WebhookResult] = Counter()
-        answers = iter(recorded)
-        for change, intents in routed:
+        answers = iter(kept.recorded)
+        for (change, intents), doomed in zip(routed, kept.doomed, strict=True):
             made = [next(answers) for _ in intents]
-            results[_result(made)] += 1
+            results[doomed or _result(made)] += 1
             for intent, answer in zip(intents, made, strict=True):
                 if answer is Recorded.ACCEPTED:
                     metrics.update_owed(intent.key.replica, _kind(change))

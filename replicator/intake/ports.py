@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
+from replicator.deletion import Deletion
 from replicator.model import Change, Intent, Recorded
 
 
@@ -18,11 +19,23 @@ class IntentSink(Protocol):
         ...
 
 
+class DeletionSink(Protocol):
+    """Where it is kept what is to be deleted on replicas; replicator.store provides it."""
+
+    async def add_deletions(self, found: Sequence[Deletion]) -> tuple[int, ...]:
+        """Return for each how many tags were not known to be deleted, after all are on disk. Raises StoreError."""
+        ...
+
+
 class Routing(Protocol):
     """What a change means for the replicas; replicator.routing provides it."""
 
     def route(self, change: Change, now: float) -> tuple[Intent, ...]:
         """Return one intent for each replica that the rules send the change to."""
+        ...
+
+    def doomed(self, change: Change, now: float) -> tuple[Deletion, ...]:
+        """Return what a delete on the primary dooms on replicas."""
         ...
 
 

@@ -6,6 +6,7 @@ from contextlib import suppress
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
 
 from replicator.observability.audit_metrics import AuditFamilies
+from replicator.observability.delete_metrics import DeleteFamilies
 from replicator.observability.exposition import page
 from replicator.observability.notification_metrics import NotificationFamilies
 from replicator.observability.sweep_families import SweepFamilies
@@ -276,9 +277,10 @@ class Families:
         self.sweep = SweepFamilies(registry)
         self.notify = NotificationFamilies(registry)
         self.audit = AuditFamilies(registry)
+        self.deletes = DeleteFamilies(registry)
         self.groups = (
-            *(self.replica, self.transfer, self.limits),
-            *(self.intake, self.config, self.sweep, self.notify, self.audit),
+            *(self.replica, self.transfer, self.limits, self.intake),
+            *(self.config, self.sweep, self.notify, self.audit, self.deletes),
         )
         ProcessCollector(registry=registry)
 

@@ -36,6 +36,19 @@ class UpdateResult(StrEnum):
     LEFT_OUT = "left_out"
 
 
+class DeleteResult(StrEnum):
+    """What became, on a replica, of a tag that the primary lost."""
+
+    DELETED = "deleted"
+    ABSENT = "absent"
+    CANCELLED = "cancelled"
+    PROTECTED = "protected"
+    NOT_OURS = "not_ours"
+    UNSUPPORTED = "unsupported"
+    UNPROVEN = "unproven"
+    FAILED = "failed"
+
+
 class AttemptResult(StrEnum):
     """How one try to bring an update to its replica ended."""
 

@@ -16,6 +16,7 @@ from replicator.clock import Clock
 from replicator.errors import Reason
 from replicator.model import RequestKind
 from replicator.observability.audit_metrics import AuditMetrics
+from replicator.observability.delete_metrics import DeleteMetrics
 from replicator.observability.families import Families
 from replicator.observability.labels import (
     CODE_CLASSES,
@@ -90,6 +91,7 @@ class Metrics:
         self._peers = frozenset(scope.sources) | frozenset(names)
         self._requests = _children(transfer.requests, sorted(self._peers), OPERATION_LABELS, CODE_CLASSES)
         self._durations = _children(transfer.request_duration, OPERATION_LABELS)
+        self.deletes = DeleteMetrics(self._families.deletes, names)
         self.sweeps = SweepMetrics(
             self._families.sweep,
             replicas=names,
@@ -151,6 +153,7 @@ class Metrics:
     def summary(self, summary: Summary) -> None:
         """Take over a reading of the store: lag, owed and failing updates. Replicas not configured are left out."""
         self._intake.last_read.set(summary.read_at)
+        self.deletes.summary(summary.replicas)
         for name in self._scope.replicas:
             found = summary.replicas.get(name)
             oldest = None if found is None else found.since

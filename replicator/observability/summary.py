@@ -6,6 +6,25 @@ from typing import Protocol
 from replicator.errors import Reason
 
 
+class DeleteSummary(Protocol):
+    """What the store says of one replica's deletes."""
+
+    @property
+    def pending(self) -> int:
+        """Tags that are to be deleted."""
+        ...
+
+    @property
+    def left(self) -> Mapping[str, int]:
+        """Tags that stay all the same, by why."""
+        ...
+
+    @property
+    def stopped_since(self) -> float | None:
+        """Unix seconds since when its deletes are stopped."""
+        ...
+
+
 class ReplicaSummary(Protocol):
     """What the store says of one replica: `since` is when its oldest owed change happened, None when clean."""
 
@@ -22,6 +41,11 @@ class ReplicaSummary(Protocol):
     @property
     def ignored(self) -> int:
         """References that it lacks by decision."""
+        ...
+
+    @property
+    def deletes(self) -> DeleteSummary:
+        """How it stands with what is to be deleted."""
         ...
 
     @property

@@ -31,6 +31,7 @@ from replicator.registry.probes import Probes
 from replicator.registry.reach import Reach
 from replicator.registry.referrers import Referrers
 from replicator.registry.resumption import Resumer, Resumption
+from replicator.registry.tag_delete_proof import TagDeleteProof
 from replicator.registry.tls import tls_contexts
 from replicator.registry.tokens import Tokens
 from replicator.registry.transport import Transport
@@ -64,6 +65,7 @@ class RegistryClient:
         self._blobs = Blobs(parts.exchange, parts.capabilities)
         requests = UploadRequests(parts.exchange, self._blobs)
         self._probes = Probes(self._manifests, self._referrers, requests, parts.capabilities, parts.clock)
+        self._tag_deletes = TagDeleteProof(self._manifests, requests, parts.capabilities)
         resumer = Resumer(requests, self._probes, parts.capabilities, parts.clock)
         self._uploads = Uploads(parts.exchange, self._blobs, parts.capabilities, resumer)
         self._listing = Listing(parts.exchange, parts.capabilities)
@@ -178,6 +180,13 @@ class RegistryClient:
     async def prove_tag_delete(self, repository: Repository) -> bool | None:
         """Say False where tags cannot be removed, asked with one that never was; True is never proven so."""
         return await self._probes.tag_delete(repository)
+
+    async def prove_tag_delete_alone(self, repository: Repository) -> bool | None:
+        """Say whether a tag is removed and its manifest left; shown once, with a small artifact of two tags.
+
+        None where that shows nothing. Raises RegistryError, before anything is put where no tag may be removed.
+        """
+        return await self._tag_deletes.prove(repository)
 
     async def prove_referrers(self, repository: Repository) -> bool | None:
         """Say whether there is a referrers API: one read, for a digest that nobody has."""

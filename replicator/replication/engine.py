@@ -12,6 +12,8 @@ from replicator.errors import StoreError
 from replicator.model import IntentKey
 from replicator.observability.metrics import Metrics
 from replicator.replication.asides import RowAsides
+from replicator.replication.deletes import Deletes
+from replicator.replication.deletion_ports import DeletionStore
 from replicator.replication.delivery import Delivery
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.kept_uploads import KeptUploads
@@ -46,7 +48,7 @@ _RESERVED_CONNECTIONS = 2
 _log = structlog.get_logger(__name__)
 
 
-class EngineStore(IntentStore, UploadStore, Protocol):
+class EngineStore(IntentStore, UploadStore, DeletionStore, Protocol):
     """The store as the engine needs it: the lanes' part and the figures."""
 
     async def summary(self) -> StoreSummary:
@@ -177,6 +179,15 @@ class Engine:
             store=self._store,
             tags=self._tags,
             policies=self._router,
+            deletes=Deletes(
+                primary=self._registries[settings.primary.name],
+                replica=registry,
+                store=self._store,
+                policies=self._router,
+                settings=settings.deletes,
+                metrics=self._metrics.deletes,
+                clock=self._clock,
+            ),
             delivery=Delivery(tools, source, asides=self._asides, cache=cache, rng=rng),
             policy=policy,
             rng=rng,

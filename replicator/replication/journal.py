@@ -90,6 +90,8 @@ class Journal:
         covered = (IntentKey(lease.key.replica, lease.key.repository, digest) for digest in outcome.covered)
         self._pending.done([lease.key, *covered])
         self._watchers.ended(lease.key, outcome)
+        if outcome.result is Result.DELETED:
+            self._metrics.update_settled(self._replica, UpdateResult.DELETED, None)
         if lease.look:
             return
         lag = None if lease.since is None or lease.backfill else max(0.0, self._clock.now() - lease.since)

@@ -107,6 +107,14 @@ class Replica(Holder, Protocol):
         """Say whether an index without its children is taken; asked with one small put when unknown."""
         ...
 
+    async def prove_tag_delete_alone(self, repository: Repository) -> bool | None:
+        """Say whether a tag is removed and its manifest left; shown with a small artifact when unknown."""
+        ...
+
+    async def delete_tag(self, repository: Repository, tag: Tag) -> None:
+        """Remove a tag; one that is not there is removed. Raises RegistryError, UNSUPPORTED where it removes none."""
+        ...
+
     async def prove_checks_digests(self, repository: Repository) -> bool | None:
         """Say whether bytes of another digest are refused; asked with one small upload when unknown."""
         ...
@@ -184,6 +192,10 @@ class Policies(Protocol):
 
     def policy(self, replica: str, repository: Repository, reference: Reference) -> Policy:
         """Return what of a reference a replica is to hold."""
+        ...
+
+    def propagates(self, replica: str, repository: Repository, tag: Tag, fingerprint: str) -> bool:
+        """Say whether a delete of a tag reaches the replica by the very rule that made it hold the tag."""
         ...
 
 

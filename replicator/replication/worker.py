@@ -16,6 +16,7 @@ from replicator.replication.bring import Tally
 from replicator.replication.closure_copy import Destination
 from replicator.replication.conflicts import Conflicts
 from replicator.replication.copy import Copy
+from replicator.replication.deletes import Deletes
 from replicator.replication.delivery import Delivery, Order
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.held import Held, held_digest
@@ -51,11 +52,12 @@ class Job:
     tally: Tally = field(default_factory=Tally)
     error: ReplicatorError | None = None
     copy: Copy | None = None
+    deleting: bool = False
 
     @property
     def wrote(self) -> bool:
-        """Whether the reference may have been put."""
-        return self.copy is not None and self.copy.publishing
+        """Whether the reference may have been put, or deleted."""
+        return self.deleting or (self.copy is not None and self.copy.publishing)
 
 
 class Worker:
@@ -71,6 +73,7 @@ class Worker:
         tags: TagReads,
         policies: Policies,
         delivery: Delivery,
+        deletes: Deletes,
         policy: RetryPolicy,
         rng: random.Random,
     ) -> None:
@@ -82,6 +85,7 @@ class Worker:
         self._tags = tags
         self._policies = policies
         self._delivery = delivery
+        self._deletes = deletes
         self._policy = policy
         self._rng = rng
 
@@ -89,7 +93,7 @@ class Worker:
         """Return how the job ended. Never raises for anything that a registry, the store or the content did."""
         try:
             if job.lease.look:
-                return await self._look(job.lease)
+                return await self._look(job, may_publish)
             return await self._make_equal(job, may_publish)
         except ReplicatorError as error:
             return self._failed(job, error)
@@ -146,7 +150,7 @@ class Worker:
             return await self._complete(job, order, top)
         if held.answered.is_set() and not keeps:
             await self._conflicts.overwritten(lease.key, held.digest, top.digest)
-        return self._done(lease, Result.COPIED, top, delivered.covered)
+        return replace(self._done(lease, Result.COPIED, top, delivered.covered), put=job.wrote)
 
     def _unless_foreign(self, order: Order, wanted: Digest) -> Callable[[], Awaitable[None]]:
         """Return what is asked right before a tag is put that stays as it is should somebody else have put it."""
@@ -227,8 +231,9 @@ class Worker:
         except NotFound:
             return None
 
-    async def _look(self, lease: Lease) -> Outcome:
+    async def _look(self, job: Job, may_publish: Callable[[], Awaitable[None]]) -> Outcome:
         """Look a second time: owed is what the primary names anew, and what a late put undid on the replica."""
+        lease = job.lease
         reference, target = lease.key.reference, self._target(lease.key.repository)
 
         async def named() -> Digest | None:
@@ -240,6 +245,14 @@ class Worker:
             return await held_digest(self._tools.replica, target, reference, withheld=lease.have)
 
         found, held = await together((named, held_there))
+
+        async def may_write() -> None:
+            await may_publish()
+            job.deleting = True
+
+        deleted = await self._deletes.look(lease, target, found, may_write)
+        if deleted is not None:
+            return deleted
         if is_fallback_tag(reference):
             held = found  # the replica's own list is another one
         if found is not None and {held, lease.have} != {found}:
@@ -279,4 +292,5 @@ class Worker:
         failure = Failure(error=error, attempts=lease.attempts, failing_since=lease.failing_since, now=now)
         again = after_failure(failure, self._policy, self._rng.random())
         kind = Parked if again.parked else Retry
-        return kind(at=again.at, reason=error.reason, message=str(error), wrote=job.wrote)
+        put = job.copying if job.wrote else None
+        return kind(at=again.at, reason=error.reason, message=str(error), wrote=job.wrote, put=put)

@@ -148,17 +148,23 @@ class Verify(Section):
 
 
 class Breaker(Section):
-    """When deletes stop until a person looks."""
+    """When the deletes of a replica stop until an operator lets them go on (`replicator resume NAME --deletes`)."""
 
-    count: int = Field(100, ge=1, description="More deletes than this at once.")
-    percent: float = Field(5, gt=0, le=100, description="A greater part of a repository's tags than this.")
+    count: int = Field(100, ge=1, description="More tags of one replica than this within an hour.")
+    percent: float = Field(
+        5, gt=0, le=100, description="A greater part of the replica's tags than this within an hour, rounded up."
+    )
 
 
 class Deletes(Section):
     """How deletes reach the replicas, where a rule says that they do."""
 
-    grace: Duration = Field(3600.0, ge=0, description="How long a delete waits before it is done.")
-    protect: Many[str] = Field((), description="Patterns `REPOSITORY:TAG` of what is never deleted.")
+    grace: Duration = Field(
+        3600.0, ge=0, description="How long a delete waits before it is done; a push of the tag cancels it."
+    )
+    protect: Many[RepositoryPattern] = Field(
+        (), description="Patterns of `REPOSITORY:TAG`: what is never deleted on a replica.", examples=[["**:prod-*"]]
+    )
     breaker: Breaker = Field(default_factory=Breaker, description="When deletes stop.")
 
 
@@ -221,7 +227,7 @@ class Settings(Section):
         description="Continuous verification: whether replicas still hold what was put there; all of a replica after "
         "it was down; `off`: none.",
     )
-    deletes: Deletes | None = Field(None, description="How deletes reach the replicas.")
+    deletes: Deletes = Field(default_factory=Deletes, description="How deletes reach the replicas.")
     retry: Retry = Field(default_factory=Retry, description="When failed work is tried again.")
     objective: Objective = Field(default_factory=Objective, description="What counts as late.")
     shutdown: Shutdown = Field(default_factory=Shutdown, description="How the daemon stops.")

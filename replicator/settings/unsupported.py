@@ -32,9 +32,7 @@ class Row:
 
 ROWS = (
     Row("replicas[].source", off=("primary",)),
-    Row("rules[].deletes", off=("ignore",)),
     Row("store.url", starting="postgresql", instead="write sqlite:////PATH"),
-    Row("deletes"),
 )
 
 

@@ -26,6 +26,7 @@ _incoming = insert(intent).values(
     generation=_ONE,
     observed_generation=_ONE,
     have_digest=bindparam("new_have"),
+    put=bindparam("new_put"),
     verify_at=bindparam("at"),
     priority=bindparam("new_priority"),
     policy_id=bindparam("new_policy"),
@@ -43,6 +44,7 @@ _PUT = Prepared(
             "have_digest": case(
                 (and_(_IDLE, _new.have_digest.is_not(None)), _new.have_digest), else_=_row.have_digest
             ),
+            "put": case((and_(_IDLE, _new.put.is_not(None)), _new.put), else_=_row.put),
             # The earlier look comes first and does not stand in for the later.
             "verify_at": case(
                 (and_(_IDLE, _look < _new.verify_at), _look), (_IDLE, _new.verify_at), else_=_row.verify_at
@@ -78,6 +80,7 @@ def _write(session: Session, put: PutBeside, *, at: float, have: Digest | None, 
     values: dict[str, Value] = {
         **session.key(put.key),
         "new_have": pack_digest(have),
+        "new_put": None if have is None else 1,
         "new_priority": int(put.priority),
         "new_policy": session.policy(put.fingerprint),
         "new_delivery": pack_delivery(put.delivery),

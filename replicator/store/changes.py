@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from replicator.correlation import pack_delivery
 from replicator.model import Intent, Priority, Recorded
-from replicator.store import ignored, news, statements
+from replicator.store import deletions, ignored, news, statements
 from replicator.store.encoding import pack_digest
 from replicator.store.prepared import Value
 from replicator.store.session import Session
@@ -38,6 +38,8 @@ def _record(session: Session, intent: Intent) -> Recorded:
         "new_delivery": pack_delivery(intent.delivery),
         "new_backfill": 1 if intent.backfill else None,
     }
+    # Whoever pushes a tag wants it to stay.
+    deletions.cancel(session, intent.key)
     # All rows of a statement that returns some must be read: only then is it finished.
     answer = statements.RECORD.run(session.connection, values).fetchall()
     if not answer:

@@ -6,7 +6,7 @@ from typing import Any
 
 from replicator.correlation import unpack_delivery
 from replicator.model import Digest, IntentKey, Lease, Priority, Repository
-from replicator.store import ignored, news, statements
+from replicator.store import ignored, news, statements, tag_history
 from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_digest, unpack_reference
 from replicator.store.lanes import paused_since
 from replicator.store.outcome import Done, Outcome, Parked, Result
@@ -147,6 +147,7 @@ def _done(session: Session, lease: Lease, outcome: Done, held: dict[str, Value])
     values = {
         **held,
         "seen_generation": lease.generation,
+        "new_put": int(outcome.put or _was_put(session, lease, outcome)),
         # Of a tag that the primary lost, the replica has what it had.
         "new_have": pack_digest(lease.have if outcome.result is Result.GONE else outcome.digest),
         "look_at": outcome.look_at,
@@ -159,10 +160,16 @@ def _done(session: Session, lease: Lease, outcome: Done, held: dict[str, Value])
         ignored.forget(session, held)
     else:
         ignored.arrived(session, held, outcome.digest)
-    if answer[0] == (None, None) and isinstance(lease.key.reference, Digest):
+    if answer[0] == (None, None) and (isinstance(lease.key.reference, Digest) or outcome.result is Result.DELETED):
         statements.DROP.run(session.connection, held)
     _drop_covered(session, lease.key, outcome.covered)
     return True
+
+
+def _was_put(session: Session, lease: Lease, outcome: Done) -> bool:
+    """Say whether what was found there is a put of ours whose answer was lost."""
+    digest, tag = outcome.digest, not isinstance(lease.key.reference, Digest)
+    return tag and digest is not None and digest != lease.have and tag_history.was_put(session, lease.key, digest)
 
 
 def _drop_covered(session: Session, key: IntentKey, covered: Iterable[Digest]) -> None:
@@ -181,6 +188,8 @@ def _failed(session: Session, lease: Lease, outcome: Outcome, held: dict[str, Va
     if isinstance(outcome, Done):
         raise TypeError("a success is no failure")
     now = session.clock.now()
+    if outcome.put is not None and not isinstance(lease.key.reference, Digest):
+        tag_history.note(session, lease.key, outcome.put, tag_history.What.PUT)
     values = {
         **held,
         "seen_generation": lease.generation,

@@ -47,6 +47,15 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeletionSummary:
+    """Of one replica: tags still to be deleted, those left alone by why, and since when its deletes are stopped."""
+
+    pending: int = 0
+    left: Mapping[str, int] = field(default_factory=dict)
+    stopped_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaSummary:
     """What one replica lacks: rows `owed`, those of them `parked` or `failing`, and `since` when (None: nothing).
 
@@ -62,6 +71,7 @@ class ReplicaSummary:
     paused_since: float | None = None
     backfill: int = 0
     ignored: int = 0
+    deletes: DeletionSummary = field(default_factory=DeletionSummary)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

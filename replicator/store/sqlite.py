@@ -15,6 +15,7 @@ from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorde
 from replicator.store import beside, changes, hints, leases, places, queries, summaries, uploads
 from replicator.store.connections import open_reader, open_writer
 from replicator.store.decisions import Decisions
+from replicator.store.deletion_rows import DeletionRows
 from replicator.store.lock import StateLock, make_private
 from replicator.store.migrate import migrate
 from replicator.store.outcome import Outcome
@@ -25,7 +26,7 @@ from replicator.store.tag_memory import TagMemory
 from replicator.store.writer import BACKLOG, Listener, StoreObserver
 
 
-class SqliteStore(Decisions, Repairs, TagMemory):
+class SqliteStore(Decisions, Repairs, TagMemory, DeletionRows):
     """Keeps intents durably. All methods raise StoreError when the database or its writer thread fails.
 
     Times are Unix seconds by the clock's `now`, leases run by its `monotonic`. What a method changed is on disk

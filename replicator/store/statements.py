@@ -171,6 +171,9 @@ DONE = Prepared(
     .values(
         observed_generation=bindparam("seen_generation"),
         have_digest=bindparam("new_have"),
+        put=case(
+            (bindparam("new_put") == _ONE, _ONE), (_row.have_digest == bindparam("new_have"), _row.put), else_=null()
+        ),
         want_digest=case(
             (and_(_NO_NEWER_CHANGE, _row.want_digest == bindparam("new_have")), null()), else_=_row.want_digest
         ),

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import ColumnElement, bindparam, case, func, literal_column, null, select
 
 from replicator.errors import Reason
+from replicator.store.deletions import summary as deletion_summary
 from replicator.store.ignored import counts as ignored_counts
 from replicator.store.lanes import all_paused
 from replicator.store.moment import one_moment
 from replicator.store.prepared import Prepared
-from replicator.store.rows import ReplicaSummary
+from replicator.store.rows import DeletionSummary, ReplicaSummary
 from replicator.store.tables import FAILING, LOOK_PENDING, NOT_YET_MISSED, OWED, intent
 
 _ZERO: ColumnElement[int] = literal_column("0")
@@ -47,8 +48,9 @@ def summary(connection: sqlite3.Connection) -> dict[str, ReplicaSummary]:
         failing = _FAILING.run(connection, {}).fetchall()
         looks = dict(_LOOKS.run(connection, {}).fetchall())
         paused, left_out = all_paused(connection), ignored_counts(connection)
+        doomed = deletion_summary(connection)
     found = {}
-    for name in owed.keys() | looks.keys() | paused.keys() | left_out.keys():
+    for name in owed.keys() | looks.keys() | paused.keys() | left_out.keys() | doomed.keys():
         count, since, backfill = owed.get(name, (0, None, 0))
         own = [columns[1:] for columns in failing if columns[0] == name]
         found[name] = ReplicaSummary(
@@ -58,6 +60,7 @@ def summary(connection: sqlite3.Connection) -> dict[str, ReplicaSummary]:
             since=since,
             looks=looks.get(name, 0),
             backfill=backfill,
+            deletes=doomed.get(name, DeletionSummary()),
             paused_since=paused.get(name),
             ignored=left_out.get(name, 0),
         )

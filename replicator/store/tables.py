@@ -71,6 +71,7 @@ intent = Table(
     Column("delivery", LargeBinary),
     Column("backfill", Integer),
     Column("told", Integer),
+    Column("put", Integer),
     CheckConstraint("(generation > observed_generation) = (dirty_since IS NOT NULL)", name="intent_owed_since"),
     CheckConstraint("(due_at IS NOT NULL) = (dirty_since IS NOT NULL)", name="intent_owed_due"),
     CheckConstraint("verify_at IS NULL OR dirty_since IS NULL", name="intent_look_clean"),
@@ -82,7 +83,8 @@ intent = Table(
 land until then, so the row is looked at once more after that, whatever else looks at it before. `delivery` (16
 bytes) is what told of the newest change; clean rows have none, so a million of them cost nothing more. An owed row
 has `backfill` 1 as long as only a sweep found it that fills a replica: it is worked on, and is no lag. `told` is 1
-once a receiver of notifications was told that it is parked, until it succeeds.
+once a receiver of notifications was told that it is parked, until it succeeds. `put` is 1 where we put what
+`have_digest` says, and did not find it there.
 """
 
 OWED: ColumnElement[bool] = intent.c.dirty_since.is_not(None)
@@ -217,26 +219,6 @@ It ends with a change that names another `digest` than it was about (NULL: with 
 owed and `backfill` whether that was no lag, and both are so again when the decision is taken back.
 """
 
-tag_history = Table(
-    "tag_history",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("replica", Text, nullable=False),
-    Column("repository_id", Integer, ForeignKey("repository.id"), nullable=False),
-    Column("reference", LargeBinary, nullable=False),
-    Column("digest", LargeBinary, nullable=False),
-    Column("what", Text, nullable=False),
-    Column("at", Float, nullable=False),
-)
-"""What tags were made to name (tag_history.py), bounded."""
-Index(
-    "tag_history_tag",
-    tag_history.c.replica,
-    tag_history.c.repository_id,
-    tag_history.c.reference,
-    tag_history.c.id,
-)
-
 notification = Table(
     "notification",
     metadata,
@@ -258,8 +240,9 @@ lane = Table(
     metadata,
     Column("replica", Text, primary_key=True),
     Column("paused_since", Float),
+    Column("deletes_stopped_since", Float),
 )
-"""What is kept of a replica's lane as a whole: since when it is paused, NULL while it is not."""
+"""What is kept of a replica's lane as a whole: since when it is paused, and its deletes are stopped; NULL: not."""
 
 repair = Table(
     "repair",

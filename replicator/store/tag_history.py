@@ -11,7 +11,8 @@ from replicator.model import Digest, IntentKey
 from replicator.store.encoding import pack_digest, pack_reference, unpack_digest
 from replicator.store.prepared import Prepared, Value
 from replicator.store.session import Session
-from replicator.store.tables import repository, tag_history
+from replicator.store.tables import repository
+from replicator.store.tag_tables import tag_history
 
 PER_TAG = 16
 """Entries kept of one tag."""
@@ -49,6 +50,12 @@ _oldest_kept: ColumnElement[Any] = (
 _TRIM = Prepared(delete(tag_history).where(_THIS, _row.id < _oldest_kept))
 _last: ColumnElement[Any] = select(func.max(_all.id)).scalar_subquery()
 _BOUND = Prepared(delete(tag_history).where(_row.id <= _last - literal_column(str(MOST))))
+_WAS_PUT = Prepared(
+    select(_row.id)
+    .where(_THIS, _row.digest == bindparam("digest"), _row.what == literal_column("'put'"))
+    .limit(literal_column("1"))
+    .offset(literal_column("0"))
+)
 _OF_TAG = Prepared(
     select(_row.digest, _row.what, _row.at)
     .select_from(tag_history.join(repository, repository.c.id == _row.repository_id))
@@ -66,6 +73,7 @@ class What(StrEnum):
 
     PUT = "put"  # about to be put: whether it was is not said
     DELETED = "deleted"  # what the tag named when it was deleted
+    APPROVED = "approved"  # the same, of one that an operator had let go on
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,12 @@ def note(session: Session, key: IntentKey, digest: Digest, what: What) -> None:
     _ADD.run(session.connection, values)
     _TRIM.run(session.connection, values)
     _BOUND.run(session.connection, {})
+
+
+def was_put(session: Session, key: IntentKey, digest: Digest) -> bool:
+    """Say whether `digest` was about to be put under the tag lately."""
+    values = {**session.key(key), "digest": pack_digest(digest)}
+    return _WAS_PUT.run(session.connection, values).fetchone() is not None
 
 
 def of_tag(connection: sqlite3.Connection, key: IntentKey) -> tuple[Entry, ...]:

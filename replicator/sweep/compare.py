@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from replicator.deletion import Deletion
 from replicator.model import Change, ChangeKind, Digest, Intent, IntentKey, Priority, Repository, Tag
 from replicator.observability.labels import DifferenceKind
 from replicator.store.sweep_rows import KnownTag
@@ -15,6 +16,10 @@ class Routes(Protocol):
 
     def route(self, change: Change, now: float) -> tuple[Intent, ...]:
         """Return an intent for each replica that the rules send the change to."""
+        ...
+
+    def doomed(self, change: Change, now: float) -> tuple[Deletion, ...]:
+        """Return what a delete on the primary dooms on replicas."""
         ...
 
 
@@ -164,3 +169,13 @@ def _gone(listed: Listed, tag: Tag, rows: Mapping[str, KnownTag], routes: Routes
         and not row.owed
         and not row.looking
     ]
+
+
+def doomed(differences: Sequence[Difference], routes: Routes, now: float) -> tuple[Deletion, ...]:
+    """Return what is to be deleted of the tags that the primary lost, as far as the rules say so."""
+    lost = {one.key for one in differences if one.kind is DifferenceKind.EXTRA}
+    found: dict[IntentKey, Deletion] = {}
+    for key in lost:
+        change = Change(kind=ChangeKind.DELETE, repository=key.repository, reference=key.reference)
+        found.update((one.key, one) for one in routes.doomed(change, now))
+    return tuple(found[key] for key in sorted(lost & found.keys(), key=str))

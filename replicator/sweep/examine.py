@@ -12,9 +12,9 @@ from replicator.model import Digest, Recorded, Repository, Tag
 from replicator.observability.labels import DifferenceKind, SweepRequest, UpdateKind
 from replicator.store.sweep_rows import KnownTag, Swept
 from replicator.store.sweeps import Sweeps
-from replicator.sweep.compare import Difference, Listed, Question, Routes, answered, compare, still
+from replicator.sweep.compare import Difference, Listed, Question, Routes, answered, compare, doomed, still
 from replicator.sweep.events import SweepEvent
-from replicator.sweep.ports import Counts, KnownTags, Primary, Sink, Updates
+from replicator.sweep.ports import Counts, DeletionSink, KnownTags, Primary, Sink, Updates
 from replicator.sweep.schedule import Outcome, under_way
 
 RANGE = 200
@@ -53,6 +53,7 @@ class Means:
     counts: Counts
     updates: Updates
     clock: Clock
+    deletions: DeletionSink | None = None
 
     @property
     def sight(self) -> Sight:
@@ -167,6 +168,7 @@ class Examiner:
         )
         async for part in found:
             kinds += await self._record(part.differences)
+            await self._doom(part.differences)
             extra.update(one.key.replica for one in part.differences if one.kind is DifferenceKind.EXTRA)
             if digests and part.left and part.upto is not None and part.upto > (swept.progress or ""):
                 swept = under_way(swept, began, part.upto)
@@ -184,6 +186,16 @@ class Examiner:
             gone=max(extra.values(), default=0),
             scope=means.scope,
         )
+
+    async def _doom(self, differences: Sequence[Difference]) -> None:
+        """Have deleted what the primary lost, where a rule says so; it is asked again before."""
+        means = self._means
+        found = () if means.deletions is None else doomed(differences, means.routes, means.clock.now())
+        if means.deletions is None or not found:
+            return
+        for deletion, count in zip(found, await means.deletions.add_deletions(found), strict=True):
+            if count:
+                means.updates.update_owed(deletion.key.replica, UpdateKind.DELETE)
 
     async def _record(self, differences: Iterable[Difference]) -> Counter[DifferenceKind]:
         """Keep the intents, and count those that make something owed that was not."""

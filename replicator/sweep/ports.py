@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from replicator.deletion import Deletion
 from replicator.model import Digest, Intent, Recorded, Reference, Repository, Tag
 from replicator.registry.listing import TagList
 from replicator.store.sweep_rows import KnownTag
@@ -44,6 +45,14 @@ class Sink(Protocol):
 
     async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
         """Keep intents, durably. Raises StoreError."""
+        ...
+
+
+class DeletionSink(Protocol):
+    """Where it is kept what is to be deleted on replicas."""
+
+    async def add_deletions(self, found: Sequence[Deletion]) -> tuple[int, ...]:
+        """Return for each how many tags were not known to be deleted, after all are on disk. Raises StoreError."""
         ...
 
 

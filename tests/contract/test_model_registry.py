@@ -113,6 +113,19 @@ async def test_a_tag_moves(registry: Both) -> None:
     assert found.digest == make_image("b").digest
 
 
+async def test_a_tag_goes_and_its_manifest_stays(registry: Both) -> None:
+    image = make_image("a")
+    await registry.write_manifest(HERE, TAG, RawManifest(image.media_type, image.digest, image.body))
+    assert await registry.prove_tag_delete_alone(HERE) is True
+    for _ in range(2):
+        await registry.delete_tag(HERE, TAG)
+    assert await registry.stat_manifest(HERE, TAG) is None
+    assert await registry.stat_manifest(HERE, image.digest) is not None
+    with pytest.raises(NotFound) as caught:
+        await registry.read_manifest(HERE, TAG)
+    assert caught.value.code == "MANIFEST_UNKNOWN"
+
+
 @pytest.mark.parametrize(
     "blob", [BIG, SMALL, EMPTY, make_blob("x", 5_000, algorithm="sha512")], ids=["big", "small", "empty", "sha512"]
 )

@@ -465,6 +465,16 @@ async def test_a_tag_is_removed_and_its_manifest_left_or_the_registry_is_known_t
     assert await client.stat_manifest(team, image.digest) is not None
 
 
+async def test_that_a_tag_goes_alone_is_shown_with_one_of_our_own_which_is_removed_again(
+    client: RegistryClient, team: Repository, request: pytest.FixtureRequest
+) -> None:
+    old = kind_of(request) in {distribution, distribution_with_tokens, distribution_with_basic}
+    await push(client, team, make_image("left alone", [5]), TAG)
+    assert await client.prove_tag_delete_alone(team) is not old
+    assert client.capabilities.holds(Capability.TAG_DELETE) is not old
+    assert [tag async for tag in client.tags(team)] == [TAG]
+
+
 async def test_what_check_asks_is_answered_and_leaves_nothing_with_a_name(
     client: RegistryClient, team: Repository, request: pytest.FixtureRequest
 ) -> None:

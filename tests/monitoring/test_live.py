@@ -3,7 +3,7 @@
 import datetime as dt
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,13 @@ async def meet_a_conflict(here: Scene) -> None:
     await here.asker.until(["ReplicatorConflicts"])
 
 
+async def meet_stopped_deletes(here: Scene) -> None:
+    store = sqlite3.connect(here.site.config["store"]["url"].removeprefix("sqlite:///"))
+    with closing(store), store:
+        store.execute("INSERT INTO lane (replica, deletes_stopped_since) VALUES ('eu', 1)")
+    await here.asker.until(["ReplicatorDeletesStopped"])
+
+
 async def fail_at_the_door(here: Scene) -> None:
     known = await here.push("team/app", "v11")
     await here.site.arrived("team/app", "v11", known.digest, within=30, on=["us"])
@@ -202,6 +209,7 @@ async def test_every_panel_and_rule_has_data_when_the_daemon_works_or_when_it_fa
 
         await fail_at_the_replica(here)
         await meet_a_conflict(here)
+        await meet_stopped_deletes(here)
         await fail_at_the_door(here)
         await here.asker.until(["ReplicatorSourceBlind", "replication.json 62"])
         await fail_at_the_receiver(here)

@@ -15,6 +15,7 @@ from replicator.model import (
     Reference,
     parse_reference,
     parse_repository,
+    parse_tag,
 )
 from replicator.policy import Policy
 from replicator.routing import Mismatch, Reasons, Refused, Router
@@ -104,6 +105,26 @@ def test_untagged_content_goes_by_its_repository_and_waits() -> None:
 
 def test_deletes_make_nothing_owed() -> None:
     assert router().route(push("app:v1", kind=ChangeKind.DELETE), NOW) == ()
+
+
+def test_a_delete_dooms_where_the_rule_that_sends_the_tag_says_so() -> None:
+    routes = router(Rule(tags=("v*",), replicas=("a",), deletes="propagate"), Rule(deletes="ignore"))
+    (doomed,) = routes.doomed(push("app:v1", kind=ChangeKind.DELETE), NOW)
+    assert (doomed.key.replica, doomed.key.reference) == ("a", "v1")
+    assert (doomed.found_at, doomed.due_at) == (NOW, NOW + 3600.0)
+    assert routes.doomed(push("app:latest", kind=ChangeKind.DELETE), NOW) == ()
+    assert routes.doomed(push("app:v1"), NOW) == ()
+    assert routes.doomed(push(f"app:sha256-{'a' * 64}", kind=ChangeKind.DELETE), NOW) == ()
+
+
+def test_a_delete_propagates_only_by_the_rule_that_brought_the_tag() -> None:
+    routes = router(Rule(tags=("v*",), deletes="propagate"))
+    (intent, _) = routes.route(push("app:v1"), NOW)
+    repository = intent.key.repository
+    assert routes.propagates("a", repository, parse_tag("v1"), intent.fingerprint)
+    assert not routes.propagates("a", repository, parse_tag("v1"), "of other rules")
+    assert not routes.propagates("a", repository, parse_tag("latest"), intent.fingerprint), "no rule sends it"
+    assert not router(Rule()).propagates("a", repository, parse_tag("v1"), intent.fingerprint)
 
 
 @pytest.mark.parametrize("algorithm", ["sha256", "sha512"])

@@ -9,7 +9,7 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from replicator.admin.documents import ReplicaStatus, RowStatus, StatusDocument, Totals
+from replicator.admin.documents import DeletesStatus, ReplicaStatus, RowStatus, StatusDocument, Totals
 from replicator.admin.status_page import POLICY, status_page
 
 TAGS = {
@@ -57,6 +57,7 @@ def document(text: str) -> StatusDocument:
         parked=1,
         ignored=0,
         failing={text: 1},
+        deletes=DeletesStatus(pending=2, left={text: 1}, stopped_since=980.0),
         inflight=2,
         last_error=text,
         last_success=990.0,

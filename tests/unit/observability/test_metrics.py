@@ -12,6 +12,7 @@ from replicator.errors import Reason
 from replicator.model import Operation
 from replicator.observability.labels import LaneState, WebhookResult
 from replicator.observability.metrics import Metrics, Scope
+from replicator.store.rows import DeletionSummary
 from tests.support.fake_clock import FakeClock
 from tests.support.processes import require_tool
 
@@ -45,6 +46,7 @@ class Owed:
     owed: int = 0
     parked: int = 0
     ignored: int = 0
+    deletes: DeletionSummary = field(default_factory=DeletionSummary)
     failing: Mapping[Reason, int] = field(default_factory=dict)
     since: float | None = None
 

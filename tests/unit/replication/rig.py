@@ -17,6 +17,7 @@ from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorde
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.capabilities import Capabilities
 from replicator.replication.asides import RowAsides
+from replicator.replication.deletes import Deletes
 from replicator.replication.delivery import Delivery
 from replicator.replication.engine import Engine
 from replicator.replication.mounts import Mounts
@@ -329,6 +330,15 @@ async def running_bench(
             store=rig.store,
             tags=tags,
             policies=Router(rig.settings),
+            deletes=Deletes(
+                primary=rig.source,
+                replica=rig.replica,
+                store=rig.store,
+                policies=Router(rig.settings),
+                settings=rig.settings.deletes,
+                metrics=rig.metrics.deletes,
+                clock=rig.clock,
+            ),
             delivery=Delivery(tools, rig.source, asides=asides, cache=ManifestCache(), rng=random.Random(0)),
             policy=RetryPolicy(),
             rng=random.Random(0),

@@ -44,6 +44,8 @@ class Op(StrEnum):
     SEND = "send"
     GOT = "got"
     SENT = "sent"
+    DELETE = "delete"
+    DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class ModelRegistry:
     empty_pieces: bool = False
     has_referrers_api: bool = False
     takes_sparse_index: bool = False
+    deletes_tags: bool | None = True
     wants_foreign_layers: bool = False
     tells_of_short_bodies: bool = True
     hook: Hook = _nothing
@@ -153,7 +156,7 @@ class ModelRegistry:
         await self._at(Op.READ, repository, reference)
         raw = self._find(repository, reference)
         if raw is None:
-            raise self._not_found(f"manifest {reference}")
+            raise self._not_found(f"manifest {reference}", "MANIFEST_UNKNOWN")
         return raw
 
     async def write_manifest(self, repository: Repository, reference: Reference, manifest: RawManifest) -> None:
@@ -185,6 +188,19 @@ class ModelRegistry:
         del repository
         self.capabilities.learn(Capability.SPARSE_INDEX, self.takes_sparse_index)
         return self.takes_sparse_index
+
+    async def prove_tag_delete_alone(self, repository: Repository) -> bool | None:
+        """Say what `deletes_tags` says."""
+        del repository
+        if self.deletes_tags is not None:
+            self.capabilities.learn(Capability.TAG_DELETE, self.deletes_tags)
+        return self.deletes_tags
+
+    async def delete_tag(self, repository: Repository, tag: Tag) -> None:
+        """Remove a tag and leave its manifest."""
+        await self._at(Op.DELETE, repository, tag)
+        self.tags.pop((repository, tag), None)
+        await self._at(Op.DELETED, repository, tag)
 
     async def prove_checks_digests(self, repository: Repository) -> bool | None:
         """Say yes: what is sent is checked."""
@@ -325,8 +341,8 @@ class ModelRegistry:
             raise AssertionError(repository)
         return UploadSession(repository, place)
 
-    def _not_found(self, what: str) -> NotFound:
-        return NotFound(f"{self.name}: no {what}", registry=self.name, reason=Reason.NOT_FOUND, status=404)
+    def _not_found(self, what: str, code: str = "") -> NotFound:
+        return NotFound(f"{self.name}: no {what}", registry=self.name, reason=Reason.NOT_FOUND, status=404, code=code)
 
 
 class ModelReader:

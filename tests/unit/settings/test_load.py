@@ -33,7 +33,8 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert loaded.store.sqlite_path == Path("/var/lib/replicator/replicator.db")
     assert loaded.sweep is not None
     assert (loaded.sweep.every, loaded.sweep.full_every, loaded.sweep.repositories) == (3600.0, 86400.0, ())
-    assert loaded.deletes is None
+    assert (loaded.deletes.grace, loaded.deletes.protect) == (3600.0, ())
+    assert (loaded.deletes.breaker.count, loaded.deletes.breaker.percent) == (100, 5)
     assert (loaded.retry.first, loaded.retry.max, loaded.retry.park_after) == (1.0, 300.0, 86400.0)
     assert (loaded.objective.lag, loaded.objective.percent) == (900.0, 99.9)
     assert (loaded.shutdown.grace, loaded.log.level, loaded.log.format) == (30.0, "info", "auto")

@@ -305,7 +305,7 @@ replicas:
   - name: eu west
     url: https://eu.example.com/x
   - name: us-east
-deletes: {grace: 1h}
+deletes: {grace: soon}
 log: {level: chatty}
 log: {format: xml}
 """
@@ -316,7 +316,7 @@ log: {format: xml}
         ["7", "replicas[0].name"],
         ["8", "replicas[0].url"],
         ["9", "replicas[1].url"],
-        ["10", "deletes"],
+        ["10", "deletes.grace"],
         ["11", "log.level"],
         ["12", "log"],
     ]

@@ -32,7 +32,6 @@ def test_the_schema_knows_what_the_rows_refuse() -> None:
     assert settings.replicas[1].source == "eu-west"
     rule = settings.rules[0]
     assert rule.deletes == "propagate"
-    assert settings.deletes is not None
     assert (settings.deletes.grace, settings.deletes.breaker.percent) == (7200.0, 1.5)
 
 
@@ -60,11 +59,9 @@ def test_each_use_is_a_mistake_and_taken_out_of_the_data() -> None:
     data, found = refuse_unsupported(FUTURE)
     assert [mistake.path for mistake in found] == [
         ("replicas", 1, "source"),
-        ("rules", 0, "deletes"),
-        ("deletes",),
     ]
     assert refuse_unsupported(data) == (data, [])
-    assert "deletes" in FUTURE
+    assert FUTURE["replicas"][1]["source"] == "eu-west"
 
 
 def test_no_rows_let_everything_through() -> None:
@@ -72,18 +69,6 @@ def test_no_rows_let_everything_through() -> None:
 
 
 CASES = {
-    "a key of its own": (
-        BASE + "deletes:\n  grace: 1h",
-        "5: deletes: is not supported yet; remove the key",
-    ),
-    "more than the off value": (
-        BASE + "rules:\n  - deletes: propagate",
-        "6: rules[0].deletes: anything but ignore is not supported yet; write deletes: ignore or remove the key",
-    ),
-    "a block": (
-        BASE + "deletes:\n  grace: 1h",
-        "5: deletes: is not supported yet; remove the key",
-    ),
     "another store": (
         BASE + "store: {url: postgresql://db/replicator}",
         "5: store.url: postgresql is not supported yet; write sqlite:////PATH",
@@ -94,6 +79,18 @@ CASES = {
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
 def test_a_refusal_says_what_may_be_written_meanwhile(tmp_path: Path, text: str, expected: str) -> None:
     assert mistakes(tmp_path, text) == [expected]
+
+
+def test_a_key_without_an_off_value_is_to_be_removed() -> None:
+    (mistake,) = refuse_unsupported({"later": {"grace": "1h"}}, [Row("later")])[1]
+    assert (mistake.path, mistake.wrong, mistake.right) == (("later",), "is not supported yet", "remove the key")
+
+
+@pytest.mark.parametrize("value", ["on", ["on"], {"sweep": "on"}])
+def test_more_than_the_off_value_is_not_supported(value: object) -> None:
+    (mistake,) = refuse_unsupported({"later": value}, [Row("later", off=("off",))])[1]
+    assert mistake.wrong == "anything but off is not supported yet"
+    assert mistake.right == "write later: off or remove the key"
 
 
 def test_off_values_are_compared_with_their_type() -> None:

@@ -16,7 +16,7 @@ from replicator.errors import StoreError
 from replicator.store.connections import open_writer
 from replicator.store.lock import make_private
 from replicator.store.migrate import migrate
-from replicator.store.tables import metadata
+from replicator.store.tag_tables import metadata
 
 
 @pytest.fixture

@@ -85,7 +85,25 @@ def rows(revision: str) -> dict[str, list[dict[str, Any]]]:
         filled["repair"] = [place | {"digest": pack_digest(APP), "generation": 3}]
     if revision >= "0010":
         filled["verification"] = [{"replica": "us", "repository_id": 7, "reference": b"v1", "whole_repository_id": 0}]
+    _fill_deletions(revision, filled)
     return filled
+
+
+def _fill_deletions(revision: str, filled: dict[str, list[dict[str, Any]]]) -> None:
+    if revision >= "0011":
+        filled["intent"][2]["put"] = 1
+        filled["lane"][0]["deletes_stopped_since"] = 78.5
+        filled["deletion"] = [
+            {
+                "replica": "us",
+                "repository_id": 7,
+                "reference": pack_reference(CLEAN.reference),
+                "found_at": 46.5,
+                "due_at": 47.5,
+                "approved": 0,
+                "left": "unsupported",
+            }
+        ]
 
 
 @pytest.fixture

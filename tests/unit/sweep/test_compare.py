@@ -10,7 +10,7 @@ from replicator.model import Change, ChangeKind, Digest, Priority, Repository, T
 from replicator.observability.labels import DifferenceKind
 from replicator.routing import Router
 from replicator.store.sweep_rows import KnownTag
-from replicator.sweep.compare import Comparison, Listed, answered, compare, still
+from replicator.sweep.compare import Comparison, Listed, answered, compare, doomed, still
 from tests.unit.replication.rig import settings_of
 
 APP, TAG = Repository("team/app"), Tag("v1")
@@ -204,3 +204,17 @@ def test_after_what_differs_is_mended_nothing_differs(
     again = compare(replace(what, compared=True), held.values(), ROUTER)
     left = [*again.differences, *(one for question in again.questions for one in answered(question, truth))]
     assert left == []
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_only_what_a_whole_list_lacks_is_doomed_and_only_where_a_rule_says_so(whole: bool) -> None:
+    rules = [{"replicas": ["eu"], "deletes": "propagate"}, {"replicas": ["us"]}]
+    router = Router(settings_of(["eu", "us"], rules=rules))
+    prints = {
+        one.key.replica: one.fingerprint
+        for one in router.route(Change(kind=ChangeKind.PUSH, repository=APP, reference=TAG), 0.0)
+    }
+    rows = [row(replica, tag, fingerprint=prints[replica]) for replica in ("eu", "us") for tag in ("v1", "v2")]
+    rows.append(row("eu", "v3", fingerprint="of other rules"))
+    found = doomed(compare(listed("v2", whole=whole), rows, router).differences, router, AT)
+    assert [(str(one.key), one.due_at) for one in found] == ([("eu team/app:v1", AT + 3600)] if whole else [])

@@ -1,0 +1,195 @@
+"""Deletes reach a replica: of a tag only, re-checked, after its grace period, and never too many at once (G8)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import structlog
+
+from replicator.clock import Clock
+from replicator.deletion import Bounds, Doomed, Verdict, decide
+from replicator.errors import NotFound, Reason, RegistryError, Withheld
+from replicator.model import Digest, IntentKey, Lease, Repository, Tag
+from replicator.observability.delete_metrics import DeleteMetrics
+from replicator.observability.labels import DeleteResult
+from replicator.replication.deletion_ports import DeletionStore
+from replicator.replication.events import ReplicationEvent
+from replicator.replication.ports import Policies, Replica, Source
+from replicator.settings.patterns import Patterns
+from replicator.settings.schema import Deletes as DeleteSettings
+from replicator.store.deletions import Pending
+from replicator.store.outcome import Done, Result
+
+LEFT_FOR = 86_400.0
+"""Seconds after which it is asked again why a tag was left: a registry may have been upgraded."""
+STOPPED_FOR = 3600.0
+"""Seconds after which a tag whose delete was stopped is looked at again; `resume --deletes` does not wait for it."""
+_UNKNOWN_THERE = frozenset({"MANIFEST_UNKNOWN", "TAG_UNKNOWN", "NOT_FOUND"})
+_LEFT = {
+    Verdict.PROTECTED: DeleteResult.PROTECTED,
+    Verdict.NOT_OURS: DeleteResult.NOT_OURS,
+    Verdict.UNSUPPORTED: DeleteResult.UNSUPPORTED,
+}
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One tag whose look is due: its lease, where it is on the replica, and what asks whether the lease holds."""
+
+    lease: Lease
+    tag: Tag
+    target: Repository
+    may_write: Callable[[], Awaitable[None]]
+
+    @property
+    def key(self) -> IntentKey:
+        """The row."""
+        return self.lease.key
+
+
+class Deletes:
+    """Carries out what is to be deleted on one replica."""
+
+    def __init__(  # noqa: PLR0913 -- both registries, what is kept and what is configured
+        self,
+        *,
+        primary: Source,
+        replica: Replica,
+        store: DeletionStore,
+        policies: Policies,
+        settings: DeleteSettings,
+        metrics: DeleteMetrics,
+        clock: Clock,
+    ) -> None:
+        self._primary = primary
+        self._replica = replica
+        self._store = store
+        self._policies = policies
+        self._protected = Patterns(settings.protect, versions=False) if settings.protect else None
+        self._bounds = Bounds(count=settings.breaker.count, percent=settings.breaker.percent)
+        self._metrics = metrics
+        self._clock = clock
+
+    async def look(
+        self, lease: Lease, target: Repository, found: Digest | None, may_write: Callable[[], Awaitable[None]]
+    ) -> Done | None:
+        """Return what became of a tag that is to be deleted where the primary lost it; None for all others.
+
+        `found` is what the primary names now. Raises RegistryError, StoreError, and what `may_write` raises.
+        """
+        key = lease.key
+        if isinstance(key.reference, Digest):
+            return None
+        if found is None:
+            return await self.carry_out(Case(lease=lease, tag=key.reference, target=target, may_write=may_write))
+        if self._policies.policy(key.replica, key.repository, key.reference).deletes:
+            await self.still_there(key)
+        return None
+
+    async def carry_out(self, case: Case) -> Done | None:
+        """Return what became of a tag that the primary seems to lack; None where it is not to be deleted.
+
+        Raises RegistryError, StoreError, and what `may_write` raises.
+        """
+        pending = await self._store.deletion(case.key)
+        if pending is None:
+            return None
+        doomed = await self._found_out(case, pending)
+        verdict = decide(doomed, self._bounds)
+        if verdict is Verdict.TRIP:
+            await self._store.stop_deletes(case.key.replica)
+            _log.error(ReplicationEvent.DELETES_STOPPED, due=doomed.pace.due, done=doomed.pace.done)
+        if verdict is Verdict.DELETE and doomed.held is not None:
+            return await self._delete(case, pending, doomed.held)
+        return await self._kept(case, pending, verdict)
+
+    async def still_there(self, key: IntentKey) -> None:
+        """Forget that a tag is to be deleted which the primary has. Raises StoreError."""
+        if await self._store.deletion(key) is not None:
+            await self._cancel(key)
+
+    async def _found_out(self, case: Case, pending: Pending) -> Doomed:
+        """Ask for what decides, as far as it is not decided before."""
+        key, replica = case.key, case.key.replica
+        now = self._clock.now()
+        protected = self._protected is not None and bool(self._protected.match(f"{key.repository}:{case.tag}"))
+        propagates = self._policies.propagates(replica, key.repository, case.tag, case.lease.fingerprint)
+        at_primary: bool | None = None
+        held: Digest | None = None
+        alone = False
+        if propagates and now >= pending.due_at:
+            at_primary = await self._at_primary(key.repository, case.tag)
+            held = await self._held(case)
+            if at_primary is False and held == case.lease.have and pending.put and not protected:
+                alone = await self._replica.prove_tag_delete_alone(case.target) is True
+        return Doomed(
+            now=now,
+            due_at=pending.due_at,
+            at_primary=at_primary,
+            held=held,
+            have=case.lease.have,
+            put=pending.put,
+            propagates=propagates,
+            protected=protected,
+            alone=alone,
+            approved=pending.approved,
+            stopped=pending.stopped,
+            pace=await self._store.deletion_pace(replica),
+        )
+
+    async def _at_primary(self, repository: Repository, tag: Tag) -> bool | None:
+        """Say whether the primary has the tag; False only by its own word for that, in an answer with a body (F9)."""
+        try:
+            await self._primary.read_manifest(repository, tag)
+        except NotFound as error:
+            return False if error.code in _UNKNOWN_THERE else None
+        return True
+
+    async def _held(self, case: Case) -> Digest | None:
+        """Return what the replica's tag names; of one that nobody may read, something that was never put."""
+        try:
+            found = await self._replica.stat_manifest(case.target, case.tag)
+        except Withheld:
+            return Digest.of(b"")
+        return None if found is None else found.digest
+
+    async def _delete(self, case: Case, pending: Pending, held: Digest) -> Done:
+        await self._store.begin_deletion(case.key, held, approved=pending.approved)
+        await case.may_write()
+        try:
+            await self._replica.delete_tag(case.target, case.tag)
+        except RegistryError as error:
+            if error.reason is Reason.UNSUPPORTED:
+                return await self._kept(case, pending, Verdict.UNSUPPORTED)
+            self._metrics.delete_ended(case.key.replica, DeleteResult.FAILED)
+            raise
+        self._metrics.delete_ended(case.key.replica, DeleteResult.DELETED)
+        _log.info(ReplicationEvent.TAG_DELETED, digest=str(held), approved=pending.approved)
+        return Done(result=Result.DELETED, digest=None)
+
+    async def _kept(self, case: Case, pending: Pending, verdict: Verdict) -> Done:
+        """Return when to look again at a tag that is not deleted now."""
+        now = self._clock.now()
+        if verdict is Verdict.ABSENT:
+            self._metrics.delete_ended(case.key.replica, DeleteResult.ABSENT)
+            return Done(result=Result.DELETED, digest=None)
+        if verdict is Verdict.CANCEL:
+            await self._cancel(case.key)
+            return self._again(case, None)
+        if verdict in {Verdict.STOPPED, Verdict.TRIP}:
+            return self._again(case, now + STOPPED_FOR)
+        if verdict is Verdict.WAIT and now < pending.due_at:
+            return self._again(case, pending.due_at)
+        result = _LEFT.get(verdict, DeleteResult.UNPROVEN)
+        if pending.left != result:
+            self._metrics.delete_ended(case.key.replica, result)
+            _log.warning(ReplicationEvent.TAG_NOT_DELETED, reason=result)
+            await self._store.leave_deletion(case.key, result)
+        return self._again(case, now + LEFT_FOR)
+
+    async def _cancel(self, key: IntentKey) -> None:
+        await self._store.cancel_deletion(key)
+        self._metrics.delete_ended(key.replica, DeleteResult.CANCELLED)
+
+    def _again(self, case: Case, at: float | None) -> Done:
+        return Done(result=Result.GONE, digest=case.lease.have, look_at=at, looks=case.lease.looks)

@@ -1,0 +1,270 @@
+"""Tags that are to be deleted, inside the writer thread and for readers: each is a look at its row, kept until then.
+
+The look is leased as any other, so nobody puts a tag while somebody else deletes it.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, literal_column, null, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from replicator.deletion import Deletion, Pace
+from replicator.model import Digest, IntentKey
+from replicator.store.encoding import FIRST_TAG, pack_digest, pack_reference, unpack_reference
+from replicator.store.prepared import Prepared, Value
+from replicator.store.rows import DeletionSummary
+from replicator.store.session import Session
+from replicator.store.statements import later
+from replicator.store.tables import CLEAN, intent, lane, repository
+from replicator.store.tag_history import What, note, of_tag
+from replicator.store.tag_tables import deletion, tag_history
+
+HOUR = 3600.0
+_ZERO: ColumnElement[int] = literal_column("0")
+_ONE: ColumnElement[int] = literal_column("1")
+_row, _at = intent.c, deletion.c
+_THIS = and_(
+    _at.replica == bindparam("key_replica"),
+    _at.repository_id == bindparam("key_repository"),
+    _at.reference == bindparam("key_reference"),
+)
+_ITS_INTENT = and_(
+    _row.replica == bindparam("key_replica"),
+    _row.repository_id == bindparam("key_repository"),
+    _row.reference == bindparam("key_reference"),
+)
+_NAMES = (_at.replica, _at.repository_id, _at.reference, _at.found_at, _at.due_at)
+_ADD = Prepared(
+    insert(deletion)
+    .from_select(
+        _NAMES,
+        select(
+            _row.replica,
+            _row.repository_id,
+            _row.reference,
+            bindparam("new_found", type_=_at.found_at.type),
+            bindparam("new_due", type_=_at.due_at.type),
+        ).where(_ITS_INTENT, _row.have_digest.is_not(None)),
+    )
+    .on_conflict_do_nothing(index_elements=[_at.replica, _at.repository_id, _at.reference])
+)
+"""Have a tag deleted that the replica was given, unless it is known already."""
+_LOOK = Prepared(
+    update(intent)
+    .where(_ITS_INTENT)
+    .values(
+        verify_at=case(
+            (and_(CLEAN, _row.verify_at.is_(None)), bindparam("at")),
+            (and_(CLEAN, _row.verify_at > bindparam("at")), bindparam("at")),
+            else_=_row.verify_at,
+        ),
+        doubt_at=case(
+            (and_(CLEAN, _row.verify_at.is_(None)), _row.doubt_at),
+            (and_(CLEAN, _row.verify_at > bindparam("at")), later(_row.doubt_at, _row.verify_at)),
+            else_=later(_row.doubt_at, bindparam("at")),
+        ),
+    )
+)
+"""Have its row looked at then; a look that is to come anyway stays."""
+_NAMING = Prepared(
+    select(_row.reference).where(
+        _row.replica == bindparam("key_replica"),
+        _row.repository_id == bindparam("key_repository"),
+        _row.reference >= bindparam("first_tag"),
+        _row.have_digest == bindparam("digest"),
+    )
+)
+_CANCEL = Prepared(delete(deletion).where(_THIS))
+_LEAVE = Prepared(update(deletion).where(_THIS).values(left=bindparam("new_left"), approved=_ZERO))
+_PENDING = Prepared(
+    select(_at.found_at, _at.due_at, _at.approved, _at.left, _row.put, lane.c.deletes_stopped_since)
+    .select_from(
+        deletion.join(repository, repository.c.id == _at.repository_id)
+        .join(
+            intent,
+            and_(
+                _row.replica == _at.replica,
+                _row.repository_id == _at.repository_id,
+                _row.reference == _at.reference,
+            ),
+        )
+        .outerjoin(lane, lane.c.replica == _at.replica)
+    )
+    .where(
+        _at.replica == bindparam("replica"),
+        repository.c.name == bindparam("name"),
+        _at.reference == bindparam("reference"),
+    )
+)
+_DUE = Prepared(
+    select(func.count())
+    .select_from(deletion)
+    .where(
+        _at.replica == bindparam("replica"), _at.due_at <= bindparam("now"), _at.left.is_(None), _at.approved == _ZERO
+    )
+)
+_DONE = Prepared(
+    select(func.count())
+    .select_from(tag_history)
+    .where(
+        tag_history.c.replica == bindparam("replica"),
+        tag_history.c.at > bindparam("after"),
+        tag_history.c.what == literal_column("'deleted'"),
+    )
+)
+_TAGS = Prepared(
+    select(func.count()).where(
+        _row.replica == bindparam("replica"), _row.reference >= bindparam("first_tag"), _row.have_digest.is_not(None)
+    )
+)
+_stopped = insert(lane).values(replica=bindparam("replica"), deletes_stopped_since=bindparam("now"))
+_STOP = Prepared(
+    _stopped.on_conflict_do_update(
+        index_elements=[lane.c.replica],
+        set_={
+            "deletes_stopped_since": func.coalesce(
+                lane.c.deletes_stopped_since, _stopped.excluded.deletes_stopped_since
+            )
+        },
+    )
+)
+_GO_ON = Prepared(
+    update(lane)
+    .where(lane.c.replica == bindparam("replica"), lane.c.deletes_stopped_since.is_not(None))
+    .values(deletes_stopped_since=null())
+)
+_WAITING = Prepared(
+    select(repository.c.name, _at.reference)
+    .select_from(deletion.join(repository, repository.c.id == _at.repository_id))
+    .where(_at.replica == bindparam("replica"), _at.due_at <= bindparam("now"))
+)
+_APPROVE = Prepared(update(deletion).where(_THIS).values(approved=_ONE, left=null()))
+_COUNTS = Prepared(select(_at.replica, _at.left, func.count()).group_by(_at.replica, _at.left))
+_STOPPED = Prepared(
+    select(lane.c.replica, lane.c.deletes_stopped_since).where(lane.c.deletes_stopped_since.is_not(None))
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A tag that is to be deleted, as it stands: `left` is why it stayed so far, `put` whether we put what is there.
+
+    `approved` and `stopped` as in deletion.Doomed. Times are Unix seconds.
+    """
+
+    found_at: float
+    due_at: float
+    approved: bool
+    left: str | None
+    put: bool
+    stopped: bool
+
+
+def add(session: Session, deletions: Sequence[Deletion]) -> tuple[int, ...]:
+    """Have tags deleted that replicas were given; return for each how many of them were not known to be."""
+    return tuple(sum(_add(session, one, key) for key in _tags(session, one.key)) for one in deletions)
+
+
+def _tags(session: Session, key: IntentKey) -> list[IntentKey]:
+    if not isinstance(key.reference, Digest):
+        return [key]
+    values = {**session.key(key), "first_tag": FIRST_TAG, "digest": pack_digest(key.reference)}
+    found = _NAMING.run(session.connection, values).fetchall()
+    return [IntentKey(key.replica, key.repository, unpack_reference(packed)) for (packed,) in found]
+
+
+def _add(session: Session, one: Deletion, key: IntentKey) -> int:
+    values: dict[str, Value] = {**session.key(key), "new_found": one.found_at, "new_due": one.due_at}
+    if _ADD.run(session.connection, values).rowcount != 1:
+        return 0
+    look_again(session, key, one.due_at)
+    return 1
+
+
+def look_again(session: Session, key: IntentKey, at: float) -> None:
+    """Have the row of a tag looked at, at that time at the latest."""
+    _LOOK.run(session.connection, {**session.key(key), "at": at})
+    session.mark_changed([key])
+
+
+def cancel(session: Session, key: IntentKey) -> bool:
+    """Have a tag not deleted; return whether it was to be."""
+    return _CANCEL.run(session.connection, session.key(key)).rowcount == 1
+
+
+def leave(session: Session, key: IntentKey, why: str) -> None:
+    """Keep why a tag stays all the same."""
+    _LEAVE.run(session.connection, {**session.key(key), "new_left": why})
+
+
+def begin(session: Session, key: IntentKey, digest: Digest, *, approved: bool) -> None:
+    """Keep what a tag names that is about to be deleted."""
+    what = What.APPROVED if approved else What.DELETED
+    newest = next(iter(of_tag(session.connection, key)), None)
+    # One that is tried again is still one.
+    if newest is None or (newest.digest, newest.what) != (digest, what):
+        note(session, key, digest, what)
+
+
+def stop(session: Session, replica: str) -> None:
+    """Delete nothing more on a replica until `go_on`."""
+    _STOP.run(session.connection, {"replica": replica, "now": session.clock.now()})
+
+
+def go_on(session: Session, replica: str) -> bool:
+    """Let the deletes go on that are due by now, however many; return whether they were stopped."""
+    now = session.clock.now()
+    stopped = _GO_ON.run(session.connection, {"replica": replica}).rowcount == 1
+    for name, packed in _WAITING.run(session.connection, {"replica": replica, "now": now}).fetchall():
+        key = IntentKey(replica, name, unpack_reference(packed))
+        _APPROVE.run(session.connection, session.key(key))
+        look_again(session, key, now)
+    return stopped
+
+
+def pending(connection: sqlite3.Connection, key: IntentKey) -> Pending | None:
+    """Return how it stands with a tag that is to be deleted, None for any other."""
+    values: dict[str, Value] = {
+        "replica": key.replica,
+        "name": key.repository,
+        "reference": pack_reference(key.reference),
+    }
+    found = _PENDING.run(connection, values).fetchone()
+    if found is None:
+        return None
+    found_at, due_at, approved, left, put, stopped_since = found
+    return Pending(
+        found_at=found_at,
+        due_at=due_at,
+        approved=bool(approved),
+        left=left,
+        put=bool(put),
+        stopped=stopped_since is not None,
+    )
+
+
+def pace(connection: sqlite3.Connection, replica: str, now: float) -> Pace:
+    """Return how many tags the replica loses within an hour."""
+    done = _DONE.run(connection, {"replica": replica, "after": now - HOUR}).fetchone()[0]
+    due = _DUE.run(connection, {"replica": replica, "now": now}).fetchone()[0]
+    tags = _TAGS.run(connection, {"replica": replica, "first_tag": FIRST_TAG}).fetchone()[0]
+    return Pace(done=done, due=due, tags=tags)
+
+
+def summary(connection: sqlite3.Connection) -> dict[str, DeletionSummary]:
+    """Return how it stands with all deletes."""
+    waiting: Counter[str] = Counter()
+    left: dict[str, dict[str, int]] = {}
+    for replica, why, count in _COUNTS.run(connection, {}):
+        if why is None:
+            waiting[replica] = count
+        else:
+            left.setdefault(replica, {})[why] = count
+    stopped = dict(_STOPPED.run(connection, {}).fetchall())
+    return {
+        name: DeletionSummary(pending=waiting[name], left=left.get(name, {}), stopped_since=stopped.get(name))
+        for name in waiting.keys() | left.keys() | stopped.keys()
+    }
