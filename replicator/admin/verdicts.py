@@ -102,7 +102,9 @@ def _owed(row: Row, facts: Facts, now: float) -> Answer:
     turn += f", {facts.before} before it" if facts.before else ""
     if facts.lane is not None and facts.lane.state == LaneState.OPEN:
         turn += "; the replica is taken for down, and is probed"
-    return Answer(Where.PARKED if row.parked else Where.COMING, f"{describe(row)}; {turn}", row.due_at)
+    # The failure's own words stand in the queue's part of the answer.
+    state = row_state(row) if row.reason is None else f"{row_state(row)}: {row.reason}"
+    return Answer(Where.PARKED if row.parked else Where.COMING, f"{state}; {turn}", row.due_at)
 
 
 def _nothing_owed(facts: Facts) -> Answer:
