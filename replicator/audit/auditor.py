@@ -58,15 +58,21 @@ class Auditor:
         self._reached = _Reached()
 
     async def audit(self, repositories: AsyncIterator[Repository]) -> None:
-        """Compare all tags of each repository that a rule sends anywhere. Raises RegistryError of the list alone."""
+        """Compare all tags of each repository that a rule sends anywhere. Raises RegistryError of the list alone.
+
+        Ends early where the primary fails again and again and does not even answer.
+        """
         async for repository in repositories:
             await self._repository(repository)
+            if self._means.primary.name in self._reached.given_up:
+                return
 
     async def _repository(self, repository: Repository) -> None:
         primary = self._means.primary
         try:
             listing = await primary.all_tags(repository)
         except (RegistryError, ContentError) as error:
+            await self._note_failure(primary, error)
             await self._unread(repository, str(error))
             return
         if not listing.tags and not listing.whole and repository in self._means.named:
@@ -74,6 +80,8 @@ class Auditor:
         tags = [tag for tag in sorted(listing.tags) if self._chosen(repository, tag)]
         for start in range(0, len(tags), RANGE):
             await self._compare(repository, tags[start : start + RANGE], listing)
+            if primary.name in self._reached.given_up:
+                return
 
     def _chosen(self, repository: Repository, tag: Tag) -> list[str]:
         routed = self._means.rules.replicas_for(repository, tag)
@@ -130,7 +138,9 @@ class Auditor:
         try:
             expected = listed or await self._expected(repository, tag, [one for one in held.values() if one])
         except (RegistryError, ContentError) as error:
+            await self._note_failure(self._means.primary, error)
             return found | {name: _finding(name, repository, tag, str(error)) for name in held}
+        self._reached.failures[self._means.primary.name] = 0
         await together([partial(look, name, expected) for name in held])
         return {name: found[name] for name in chosen}
 
@@ -161,17 +171,24 @@ class Auditor:
         *,
         replica: str | None = None,
     ) -> Finding:
-        """Return what could not be read; a replica that fails again and again, and does not even answer, is left."""
+        """Return what could not be read."""
         name = replica or registry
-        if registry == name and error.temporary:
-            self._reached.failures[name] += 1
-            if self._reached.failures[name] >= _FAILURES and name not in self._reached.given_up:
-                self._reached.failures[name] = 0
-                try:
-                    await self._means.replicas[name].ping()
-                except RegistryError:
-                    self._reached.given_up[name] = str(error)
+        if registry == name:
+            await self._note_failure(self._means.replicas[name], error)
         return _finding(name, repository, tag, str(error))
+
+    async def _note_failure(self, registry: Registry, error: RegistryError | ContentError) -> None:
+        """Give up a registry that fails again and again, and does not even answer."""
+        name, reached = registry.name, self._reached
+        if not error.temporary or name in reached.given_up:
+            return
+        reached.failures[name] += 1
+        if reached.failures[name] >= _FAILURES:
+            reached.failures[name] = 0
+            try:
+                await registry.ping()
+            except RegistryError:
+                reached.given_up[name] = str(error)
 
     async def _unread(self, repository: Repository, problem: str) -> None:
         await self._means.report.found(_finding(self._means.primary.name, repository, None, problem))

@@ -77,14 +77,14 @@ class Holdings:
     async def named(self, repository: Repository, reference: Reference) -> Digest | None:
         """Return what `reference` of the primary's `repository` names here, None for nothing."""
         async with self._asking:
-            found = await self._replica.stat_manifest(self._target(repository), reference)
+            found = await self._replica.stat_manifest(self.target(repository), reference)
         return None if found is None else found.digest
 
     async def lacks(
         self, repository: Repository, top: Digest, platforms: Sequence[Platform] | None
     ) -> tuple[Lack, ...]:
         """Return what of the closure of `top`, which a tag names here, is not served as it should be."""
-        target, blobs, found = self._target(repository), dict[Digest, Descriptor](), list[Lack]()
+        target, blobs, found = self.target(repository), dict[Digest, Descriptor](), list[Lack]()
         seen: set[Digest] = {top}
         level: dict[Digest, Descriptor | None] = {top: None}
         while level:
@@ -111,7 +111,7 @@ class Holdings:
         self, repository: Repository, digest: Digest, child: Descriptor | None
     ) -> tuple[Manifest | None, Fault | None]:
         """Return a manifest and what is wrong with it here; no manifest where a child turns out to be a blob."""
-        target, typed = self._target(repository), child is None or manifests.is_manifest_type(child.media_type)
+        target, typed = self.target(repository), child is None or manifests.is_manifest_type(child.media_type)
         known = self._manifests.get(digest)
         fault = await self._parts.ask((target, digest), partial(self._ask_manifest, target, digest))
         if fault is Fault.ABSENT and not typed and known is None:
@@ -172,7 +172,8 @@ class Holdings:
                 intact = False  # the registry has just said that it has it: it is wrong about that
         return None if intact else Fault.BYTES
 
-    def _target(self, repository: Repository) -> Repository:
+    def target(self, repository: Repository) -> Repository:
+        """Return the name that the primary's `repository` has here."""
         return parse_repository(self._prefix + repository)
 
 

@@ -8,7 +8,7 @@ import click
 
 from replicator.admin.reference import ref_text
 from replicator.audit.findings import OWED, Drift, Finding
-from replicator.cli.output import bytes_text, print_json, print_table
+from replicator.cli.output import bytes_text, print_json, print_table, printable
 
 SHOWN = 10_000
 """Findings kept for the end; all others are counted."""
@@ -30,11 +30,16 @@ class AuditReport:
         self.references = 0
         self.bytes_read = 0
         self.differing = 0
+        self.problem = ""
 
     @property
     def equal(self) -> bool:
         """Whether nothing was found."""
-        return not self.differing
+        return not self.differing and not self.problem
+
+    def broke_off(self, problem: str) -> None:
+        """Note why the list of repositories could not be read to its end."""
+        self.problem = problem
 
     def compared(self, replica: str, finding: Finding | None) -> None:
         """Count one reference of one replica."""
@@ -72,6 +77,7 @@ class AuditReport:
         """Print all of it for programs."""
         document = {
             "equal": self.equal,
+            "problem": self.problem or None,
             "bytes_read": self.bytes_read,
             "replicas": [{"replica": name, **_counted(kinds)} for name, kinds in self._kinds.items()],
             "findings": [_document(finding, result) for finding, result in self._findings],
@@ -85,6 +91,8 @@ class AuditReport:
             headers = ("REPLICA", "REFERENCE", "FOUND", "STATE", "DETAIL")
             print_table(headers, [_row(finding, result) for finding, result in self._findings])
             click.echo()
+        if self.problem:
+            click.echo(f"Not all was looked at: {printable(self.problem)}")
         if self._left_off:
             click.echo(f"{self._left_off} more are not shown.")
         words = ["equal", *(str(kind) for kind in Drift)]

@@ -13,7 +13,7 @@ from replicator.cli.debts import Debts
 from replicator.cli.invocation import Exit, Invocation, chosen_replicas
 from replicator.cli.registries import open_registries
 from replicator.clock import SystemClock
-from replicator.errors import ReplicatorError
+from replicator.errors import RegistryError, ReplicatorError
 from replicator.model import Priority, Repository
 from replicator.registry.client import RegistryClient
 from replicator.registry.urgency import Urgency, urgent
@@ -80,10 +80,16 @@ async def _verify(
             clock=clock,
             named=frozenset(chosen.named if named else ()),
         )
-        with urgent(Urgency(Priority.LOW)):
-            async with shown_progress(report, clock):
-                await Auditor(means).audit(_repositories(clients[PRIMARY], chosen))
-            await report.settle()
+        try:
+            with urgent(Urgency(Priority.LOW)):
+                async with shown_progress(report, clock):
+                    await Auditor(means).audit(_repositories(clients[PRIMARY], chosen))
+        except* RegistryError as errors:
+            report.broke_off(str(errors.exceptions[0]))
+        finally:
+            # Also when somebody interrupts it: what was found is owed.
+            with anyio.CancelScope(shield=True):
+                await report.settle()
     return report
 
 

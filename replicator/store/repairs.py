@@ -43,7 +43,15 @@ _WANTED = Prepared(
         _at.reference == bindparam("reference"),
     )
 )
-_ANY = Prepared(select(_at.replica).limit(literal_column("1")).offset(literal_column("0")))
+_OF_AN_INTENT = and_(
+    _row.replica == _at.replica, _row.repository_id == _at.repository_id, _row.reference == _at.reference
+)
+_ANY = Prepared(
+    select(_at.replica)
+    .select_from(repair.join(intent, _OF_AN_INTENT))
+    .limit(literal_column("1"))
+    .offset(literal_column("0"))
+)
 _DONE = Prepared(
     delete(repair).where(
         and_(

@@ -120,6 +120,12 @@ async def test_what_cannot_be_read_is_told_and_nothing_is_owed_for_it(tmp_path: 
         assert result.exit_code == 1
         assert result.stdout.splitlines()[1].split()[:4] == ["primary", "team/none", "unread", "-"]
         assert (await command(site, "verify", "--replica", "none")).exit_code == 2
+        await site.primary.stop()
+        document = await verified(site, "--replica", "eu")
+        assert (document["equal"], document["findings"]) == (False, [])
+        assert document["problem"].startswith("primary: ")
+        document = await verified(site, APP, "--replica", "eu")
+        assert {(one["replica"], one["found"]) for one in document["findings"]} == {("primary", "unread")}
         assert await tag_digest(site.url("eu"), APP, "same") == IMAGES["same"].digest
 
 
