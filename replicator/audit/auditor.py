@@ -7,7 +7,7 @@ from functools import partial
 
 import anyio
 
-from replicator.audit.compare import Seen, compare
+from replicator.audit.compare import Seen, compare, surplus
 from replicator.audit.findings import Drift, Finding
 from replicator.audit.holdings import Holdings
 from replicator.audit.ports import Registry, Report, Rules
@@ -30,7 +30,8 @@ _FAILURES = 3
 class Means:
     """What an audit works with: the primary, each replica by its name, and what it holds.
 
-    `named` are repositories that somebody named, so that it is said where there are none.
+    `named` are repositories that somebody named, so that it is said where there are none; `propagating` are the
+    replicas that some rule has deletes propagate to.
     """
 
     primary: Registry
@@ -40,6 +41,7 @@ class Means:
     report: Report
     clock: Clock
     named: Collection[Repository] = ()
+    propagating: Collection[str] = ()
 
 
 @dataclass(slots=True)
@@ -82,10 +84,30 @@ class Auditor:
             await self._compare(repository, tags[start : start + RANGE], listing)
             if primary.name in self._reached.given_up:
                 return
+        for name in self._means.propagating:
+            await self._tell_extra(name, repository, listing)
 
     def _chosen(self, repository: Repository, tag: Tag) -> list[str]:
         routed = self._means.rules.replicas_for(repository, tag)
         return [name for name in routed if name in self._means.holdings]
+
+    async def _tell_extra(self, name: str, repository: Repository, listing: TagList) -> None:
+        """Tell which tags a replica holds that deletes should have reached; one that is given up is not asked."""
+        if name in self._reached.given_up:
+            return
+
+        def propagates(tag: Tag) -> bool:
+            return name in self._chosen(repository, tag) and self._means.rules.policy(name, repository, tag).deletes
+
+        try:
+            held = await self._means.replicas[name].all_tags(self._means.holdings[name].target(repository))
+            for tag in surplus(listing.tags, held.tags, whole=listing.whole, propagates=propagates):
+                if await self._means.primary.stat_manifest(repository, tag) is None:
+                    finding = Finding(kind=Drift.EXTRA, replica=name, repository=repository, reference=tag)
+                    self._means.report.compared(name, finding)
+                    await self._means.report.found(finding)
+        except (RegistryError, ContentError) as error:
+            await self._means.report.found(_finding(name, repository, None, str(error)))
 
     async def _compare(self, repository: Repository, tags: Sequence[Tag], listing: TagList) -> None:
         """Compare a range of tags; what differs is compared once more before it counts."""

@@ -1,9 +1,10 @@
 """What the primary names and what a replica holds -> what differs. Pure."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from replicator.audit.findings import Drift, Fault, Finding, Lack
-from replicator.model import Digest, Reference, Repository
+from replicator.model import Digest, Reference, Repository, Tag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,3 +48,15 @@ def _kind(seen: Seen) -> Drift | None:
     if any(lack.fault is Fault.BYTES for lack in seen.lacks):
         return Drift.DAMAGED
     return Drift.INCOMPLETE if seen.lacks else None
+
+
+def surplus(
+    named: Collection[Tag], held: Collection[Tag], *, whole: bool, propagates: Callable[[Tag], bool]
+) -> tuple[Tag, ...]:
+    """Return the tags that a replica holds and the primary's list does not name, where deletes propagate.
+
+    Of a list that is not `whole` nothing is concluded.
+    """
+    if not whole:
+        return ()
+    return tuple(sorted(tag for tag in held if tag not in named and propagates(tag)))

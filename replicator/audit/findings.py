@@ -13,11 +13,12 @@ class Drift(StrEnum):
     DIFFERENT = "different"  # it names another digest there
     INCOMPLETE = "incomplete"  # something that it needs is not there, or has another size
     DAMAGED = "damaged"  # something that it needs has bytes that are not those of its digest
+    EXTRA = "extra"  # the primary has no such tag, and the rule has deletes propagate
     UNREAD = "unread"  # a registry did not tell
 
 
 OWED = frozenset({Drift.MISSING, Drift.DIFFERENT, Drift.INCOMPLETE, Drift.DAMAGED})
-"""What is made owed."""
+"""What is made owed; an extra tag is only told of: a delete has its own way, and its grace."""
 
 
 class Part(StrEnum):

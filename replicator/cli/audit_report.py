@@ -34,7 +34,7 @@ class AuditReport:
 
     @property
     def equal(self) -> bool:
-        """Whether nothing was found."""
+        """Whether nothing was found but extra tags, which a delete that waits may explain."""
         return not self.differing and not self.problem
 
     def broke_off(self, problem: str) -> None:
@@ -52,7 +52,7 @@ class AuditReport:
 
     async def found(self, finding: Finding) -> None:
         """Take a finding; of what is owed a lot at a time is told."""
-        self.differing += 1
+        self.differing += finding.kind is not Drift.EXTRA
         if finding.kind not in OWED:
             self._keep(finding, "")
             return
@@ -126,8 +126,8 @@ def _row(finding: Finding, result: str) -> tuple[str, ...]:
 
 
 def _detail(finding: Finding) -> str:
-    if finding.problem:
-        return finding.problem
+    if finding.problem or finding.kind is Drift.EXTRA:
+        return finding.problem or "the primary has no such tag"
     if finding.lacks:
         first = finding.lacks[0]
         rest = f" and {len(finding.lacks) - 1} more" if finding.lacks[1:] else ""

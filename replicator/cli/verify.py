@@ -79,6 +79,7 @@ async def _verify(
             report=report,
             clock=clock,
             named=frozenset(chosen.named if named else ()),
+            propagating=[name for name in names if _propagates(settings, name)],
         )
         try:
             with urgent(Urgency(Priority.LOW)):
@@ -109,6 +110,11 @@ def _holdings(
         )
 
     return {one.name: of(one) for one in settings.replicas if one.name in names}
+
+
+def _propagates(settings: Settings, replica: str) -> bool:
+    named = (rule for rule in settings.rules if rule.replicas is None or replica in rule.replicas)
+    return any(rule.deletes == "propagate" for rule in named)
 
 
 async def _repositories(primary: RegistryClient, chosen: Chosen) -> AsyncIterator[Repository]:

@@ -129,6 +129,19 @@ async def test_what_cannot_be_read_is_told_and_nothing_is_owed_for_it(tmp_path: 
         assert await tag_digest(site.url("eu"), APP, "same") == IMAGES["same"].digest
 
 
+async def test_extra_tags_are_told_of_where_deletes_propagate(tmp_path: Path) -> None:
+    rules = [{"replicas": ["eu"], "tags": ["v*"], "deletes": "propagate"}, {"replicas": ["us"]}]
+    async with run_site(tmp_path, running=False, notifies=False, sections={"rules": rules}) as site:
+        for registry in (site.primary, *site.replicas.values()):
+            await push(registry.url, APP, "v1", OTHER)
+        for registry in site.replicas.values():
+            await push(registry.url, APP, "v2", OTHER)
+            await push(registry.url, APP, "their-own", OTHER)
+        document = await verified(site, code=0)
+        assert found(document) == {("eu", f"{APP}:v2", "extra")}
+        assert (document["equal"], document["findings"][0]["result"]) == (True, None)
+
+
 async def test_damage_is_found_and_mended_or_told_of_where_a_registry_keeps_it(tmp_path: Path) -> None:
     """Distribution keeps the file that it has, whatever is in it: the operator removes it, and then it is sent."""
     flipped, cut, child = IMAGES["same"].layers[1].digest, IMAGES["holed"].layers[1].digest, IMAGES["child"].digest
