@@ -66,9 +66,10 @@ def _replica(one: ReplicaStatus, now: float) -> str:
     failing = " ".join(f"{reason}:{count}" for reason, count in sorted(one["failing"].items()) if count)
     labels = " ".join(f"{name}={value}" for name, value in sorted(one["labels"].items()))
     success = one["last_success"]
+    stopped = ", deletes stopped" if one["deletes"]["stopped_since"] is not None else ""
     cells = (
         f'<th scope="row">{_text(one["name"])}<br><small>{_text(labels)}</small></th>',
-        _cell(one["state"], _CLASSES.get(one["state"], "")),
+        _cell(one["state"] + stopped, "bad" if stopped else _CLASSES.get(one["state"], "")),
         _cell(seconds_text(one["lag_seconds"]), "n"),
         _cell(str(one["owed"]), "n"),
         _cell(str(one["parked"]), "n bad" if one["parked"] else "n"),

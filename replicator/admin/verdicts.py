@@ -112,7 +112,7 @@ def _nothing_owed(facts: Facts) -> Answer:
     if facts.primary.problem:
         answer = Answer(Where.UNKNOWN, f"the primary does not tell what it names: {facts.primary.problem}")
     elif named is None:
-        answer = Answer(Where.GONE, "the primary has no such reference")
+        answer = _gone(row)
     elif row is not None and row.verify_at is not None:
         answer = Answer(Where.COMING, "it is looked at once more", row.verify_at)
     elif row is not None and row.have == named:
@@ -122,6 +122,15 @@ def _nothing_owed(facts: Facts) -> Answer:
     else:
         answer = _untold(facts)
     return answer
+
+
+def _gone(row: Row | None) -> Answer:
+    if row is None or row.have is None:
+        return Answer(Where.GONE, "the primary has no such reference")
+    again = ", which is looked at again" if row.verify_at is not None else ""
+    return Answer(
+        Where.GONE, f"the primary has no such reference; the replica was given {row.have}{again}", row.verify_at
+    )
 
 
 def _settled(look: Look | None) -> Answer:

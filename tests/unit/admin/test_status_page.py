@@ -118,6 +118,7 @@ def test_the_page_says_what_the_status_does() -> None:
         "plain:1",
         "10.0s ago",
         "plain:plain",
+        "plain, deletes stopped",
         "status --parked",
     ):
         assert words in text

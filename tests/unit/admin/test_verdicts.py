@@ -38,6 +38,7 @@ ROW = Row(
     fingerprint="",
 )
 WAITS = replace(ROW, generation=3, want=NEW, have=OLD, dirty_since=NOW - 60, due_at=NOW + 20)
+LOOKED = replace(ROW, verify_at=NOW + 3)
 FAILS = replace(WAITS, attempts=3, failing_since=NOW - 50, reason=Reason.NETWORK, message="no route")
 COMPLETE = Look(shown=NEW, asked=4)
 LACKING = Look(shown=NEW, asked=4, absent=(Absent(Part.BLOB, OLD, 7),))
@@ -80,7 +81,9 @@ def facts(**more: Any) -> Facts:
         (facts(row=replace(ROW, have=OLD), compared=SWEPT), Where.MISSING, NOW + 5000, "names now; the next"),
         (facts(row=None, look=SILENT), Where.UNKNOWN, None, "connection refused"),
         (facts(row=None, primary=AtPrimary(problem="down"), look=None), Where.UNKNOWN, None, "down"),
-        (facts(row=ROW, primary=AtPrimary(), look=None), Where.GONE, None, "no such reference"),
+        (facts(row=None, primary=AtPrimary(), look=None), Where.GONE, None, "no such reference"),
+        (facts(row=ROW, primary=AtPrimary(), look=None), Where.GONE, None, f"was given {NEW}"),
+        (facts(row=LOOKED, primary=AtPrimary(), look=None), Where.GONE, NOW + 3, "which is looked at again"),
         (facts(reasons=Reasons(None), look=None), Where.NO_RULE, None, "no rule sends it there"),
         (facts(reasons=Reasons(None), row=WAITS, look=None), Where.NO_RULE, None, "by rules of before"),
     ],
