@@ -182,7 +182,7 @@ class Worker:
         delivered = await self._delivery.deliver(order, top, damaged)
         if not keeps:
             await self._conflicts.overwritten(lease.key, held, top.digest)
-        return self._done(lease, Result.COPIED, top, delivered.covered)
+        return replace(self._done(lease, Result.COPIED, top, delivered.covered), put=job.wrote)
 
     async def _complete(self, job: Job, order: Order, top: RawManifest) -> Outcome:
         """Settle what the replica has already, once it also has what belongs to it."""

@@ -26,6 +26,8 @@ def record(session: Session, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
 
 def _record(session: Session, intent: Intent) -> Recorded:
     key = session.key(intent.key)
+    # Whoever pushes a tag wants it to stay.
+    deletions.cancel(session, key)
     if ignored.covers(session, key, intent.digest):
         return Recorded.KNOWN
     values: dict[str, Value] = {
@@ -38,8 +40,6 @@ def _record(session: Session, intent: Intent) -> Recorded:
         "new_delivery": pack_delivery(intent.delivery),
         "new_backfill": 1 if intent.backfill else None,
     }
-    # Whoever pushes a tag wants it to stay.
-    deletions.cancel(session, intent.key)
     # All rows of a statement that returns some must be read: only then is it finished.
     answer = statements.RECORD.run(session.connection, values).fetchall()
     if not answer:

@@ -27,7 +27,7 @@ class DeletionRows(Handle):
 
     async def cancel_deletion(self, key: IntentKey) -> None:
         """Have a tag not deleted."""
-        await self._writer.submit(partial(deletions.cancel, key=key))
+        await self._writer.submit(partial(deletions.cancel_one, key=key))
 
     async def leave_deletion(self, key: IntentKey, why: str) -> None:
         """Keep why a tag stays all the same."""

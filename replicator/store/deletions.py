@@ -5,7 +5,7 @@ The look is leased as any other, so nobody puts a tag while somebody else delete
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, literal_column, null, select, update
@@ -77,6 +77,7 @@ _NAMING = Prepared(
         _row.have_digest == bindparam("digest"),
     )
 )
+_ANY = Prepared(select(_at.replica).limit(_ONE).offset(_ZERO))
 _CANCEL = Prepared(delete(deletion).where(_THIS))
 _LEAVE = Prepared(update(deletion).where(_THIS).values(left=bindparam("new_left"), approved=_ZERO))
 _PENDING = Prepared(
@@ -180,6 +181,7 @@ def _add(session: Session, one: Deletion, key: IntentKey) -> int:
     values: dict[str, Value] = {**session.key(key), "new_found": one.found_at, "new_due": one.due_at}
     if _ADD.run(session.connection, values).rowcount != 1:
         return 0
+    session.dooming = True
     look_again(session, key, one.due_at)
     return 1
 
@@ -190,9 +192,17 @@ def look_again(session: Session, key: IntentKey, at: float) -> None:
     session.mark_changed([key])
 
 
-def cancel(session: Session, key: IntentKey) -> bool:
-    """Have a tag not deleted; return whether it was to be."""
-    return _CANCEL.run(session.connection, session.key(key)).rowcount == 1
+def cancel(session: Session, key: Mapping[str, Value]) -> None:
+    """Have a tag not deleted, if it was to be: mostly none is, and then no push needs to be held against that."""
+    if session.dooming is None:
+        session.dooming = bool(_ANY.run(session.connection, {}).fetchall())
+    if session.dooming and _CANCEL.run(session.connection, key).rowcount:
+        session.dooming = None
+
+
+def cancel_one(session: Session, key: IntentKey) -> None:
+    """Have a tag not deleted."""
+    cancel(session, session.key(key))
 
 
 def leave(session: Session, key: IntentKey, why: str) -> None:

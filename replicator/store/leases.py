@@ -162,6 +162,7 @@ def _done(session: Session, lease: Lease, outcome: Done, held: dict[str, Value])
         ignored.arrived(session, held, outcome.digest)
     if answer[0] == (None, None) and (isinstance(lease.key.reference, Digest) or outcome.result is Result.DELETED):
         statements.DROP.run(session.connection, held)
+        session.dooming = None
     _drop_covered(session, lease.key, outcome.covered)
     return True
 

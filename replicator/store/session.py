@@ -18,8 +18,8 @@ class Session:
     """The writer thread's own state; nothing else touches it while the thread runs.
 
     `delivery` is the id of one that the commit under way keeps, "" while there is none; `ignoring` whether anything
-    is ignored by decision, None while that is not known. `audience` is told of what happens, `posted` names those of
-    it to whom the commit under way may have something to send.
+    is ignored by decision, `dooming` whether a tag is to be deleted, None while that is not known. `audience` is told
+    of what happens, `posted` names those of it to whom the commit under way may have something to send.
     """
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock, owner: str) -> None:
@@ -29,6 +29,7 @@ class Session:
         self.changed: list[IntentKey] = []
         self.delivery = ""
         self.ignoring: bool | None = None
+        self.dooming: bool | None = None
         self.audience = NOBODY
         self.posted: set[str] = set()
         self._numbers: dict[tuple[str, str], int] = {}
@@ -37,6 +38,7 @@ class Session:
         """Drop what may have been rolled back: numbers just given, and all changed keys from the `changed`-th on."""
         del self.changed[changed:]
         self.ignoring = None
+        self.dooming = None
         self._numbers.clear()
 
     def repository(self, name: str) -> int:

@@ -65,6 +65,14 @@ async def test_a_push_cancels_it_even_of_the_same_image(given: Store, life: Life
     assert await given.add_deletions([doomed(life)]) == (1,), "and it may be deleted anew"
 
 
+async def test_a_push_cancels_it_also_where_the_push_itself_is_ignored_by_decision(given: Store, life: Life) -> None:
+    await given.record([life.intent(TAG, B)])
+    assert await given.ignore([TAG], B) == (TAG,)
+    assert await given.add_deletions([doomed(life)]) == (1,), "the replica holds what it was given before"
+    await given.record([life.intent(TAG, B)])
+    assert await given.deletion(TAG) is None
+
+
 async def test_a_digest_dooms_all_tags_that_name_it(given: Store, life: Life) -> None:
     await put(given, life, OTHER)
     await put(given, life, IntentKey("eu", REPOSITORY, Tag("v3")), B)

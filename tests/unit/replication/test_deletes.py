@@ -202,6 +202,17 @@ async def test_what_was_there_before_us_is_not_ours(bench: Bench) -> None:
     assert ended(bench) == {"not_ours": 1}
 
 
+async def test_what_was_mended_after_an_audit_is_ours(bench: Bench) -> None:
+    await given(bench)
+    bench.rig.source.hold(REPO, OTHER, TAG)
+    push = Change(kind=ChangeKind.PUSH, repository=REPO, reference=TAG, digest=OTHER.digest)
+    await bench.rig.store.repair(Router(bench.rig.settings).route(push, bench.rig.clock.now()))
+    assert isinstance(await bench.work(), Done)
+    assert held(bench) == OTHER.digest
+    await lost(bench)
+    assert await bench.work() == Done(result=Result.DELETED, digest=None)
+
+
 async def test_what_somebody_deleted_there_already_is_done(bench: Bench) -> None:
     await given(bench)
     await lost(bench)
