@@ -49,13 +49,11 @@ class Listing:
         know: some say so of what may not be seen.
         """
         pages = self._pages(repository)
-        found: dict[Tag, Digest | None] = {}
         try:
-            async for tag in self._parsed(pages, parse_tag):
-                found[tag] = None
+            found = [tag async for tag in self._parsed(pages, parse_tag)]
         except NotFound:
             return TagList({}, whole=False)
-        return TagList(found, whole=not pages.was_cut)
+        return TagList({tag: pages.digests.get(tag) for tag in found}, whole=not pages.was_cut)
 
     async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
         """Return all tags, none where there is no such repository; None where `most` are not all, or not listed.

@@ -10,13 +10,14 @@ from http import HTTPStatus
 
 from replicator import strict_json
 from replicator.errors import RegistryError
-from replicator.model import Operation
+from replicator.model import Digest, Operation
 from replicator.registry.answers import Reply
 from replicator.registry.capabilities import Capabilities
 from replicator.registry.endpoint import quoted
 from replicator.registry.exchange import Exchange
 from replicator.registry.http import Request
 from replicator.registry.link import next_page
+from replicator.registry.listed_digests import told_digests
 from replicator.registry.origin import Target
 from replicator.registry.scope import Scope
 
@@ -76,6 +77,8 @@ class Pages:
         self._known: set[str] = set()
         self.was_cut = False
         """Whether a page was full and its registry did not say whether more follows."""
+        self.digests: dict[str, Digest | None] = {}
+        """What the names read so far stand for, where the registry told it."""
 
     async def read(self) -> AsyncIterator[Page]:
         """Yield the pages, each without the names of those before it where one had to be asked for again."""
@@ -164,6 +167,7 @@ class Pages:
             document = strict_json.loads(reply.body, limit=_PAGE)
         except strict_json.Invalid as error:
             raise self._exchange.unexpected(request, reply, f"but {error}") from error
+        self.digests.update(told_digests(document))
         names = document.get(self._list.key) if isinstance(document, dict) else document
         if names is None and isinstance(document, dict):
             return []

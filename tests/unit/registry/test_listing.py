@@ -9,11 +9,13 @@ import pytest
 from aiohttp import web
 
 from replicator.errors import NotFound, RegistryError
+from replicator.model import Digest
 from replicator.registry.client import RegistryClient
 from replicator.settings.registries import CapabilitiesSettings
 from tests.unit.registry.scripted import TEAM, Say, Script, bearer, client_for, demand, error, say_json
 
 TAGS = "/v2/team/app/tags/list"
+ONE, TWO = Digest.of(b"one"), Digest.of(b"two")
 
 
 def page(*tags: str, following: str = "") -> Say:
@@ -135,6 +137,27 @@ async def test_l1_s9_a_registry_that_always_finds_more_comes_to_an_end(script: S
 async def test_l1_no_tags_is_an_empty_list(script: Script, client: RegistryClient, body: bytes) -> None:
     script.on("GET", TAGS, Say(200, {}, body))
     assert await listed(client) == []
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        ({str(ONE): {"tag": ["v1", "latest"]}, str(TWO): {"tag": []}}, {"v1": ONE, "latest": ONE, "v2": None}),
+        ({str(ONE): {"tag": ["v1", "v2"]}, str(TWO): {"tag": ["v1"]}}, {"v1": None, "latest": None, "v2": ONE}),
+        ({str(ONE): {"tag": ["elsewhere"]}}, dict.fromkeys(("v1", "latest", "v2"))),
+        ({"sha256:short": {"tag": ["v1"]}, str(TWO): {"tag": "v1"}}, dict.fromkeys(("v1", "latest", "v2"))),
+        ({str(ONE): ["v1"], str(TWO): {"tag": [1]}}, dict.fromkeys(("v1", "latest", "v2"))),
+        ([str(ONE)], dict.fromkeys(("v1", "latest", "v2"))),
+    ],
+    ids=["told", "claimed-twice", "not-listed", "no-digest", "no-tags", "no-map"],
+)
+async def test_digests_that_a_list_of_tags_tells_are_taken_where_they_are_clear(
+    script: Script, client: RegistryClient, manifest: object, told: dict[str, Digest | None]
+) -> None:
+    script.on("GET", TAGS, say_json({"name": TEAM, "tags": ["v1", "latest", "v2"], "manifest": manifest}))
+    found = await client.all_tags(TEAM)
+    assert found.whole
+    assert dict(found.tags) == told
 
 
 async def test_l1_a_page_size_that_is_refused_is_left_away(script: Script, client: RegistryClient) -> None:
