@@ -178,8 +178,8 @@ class Auditor:
     ) -> Finding | None:
         seen = Seen(expected=expected, held=held)
         if held is not None and held == expected:
-            platforms = self._means.rules.policy(name, repository, tag).platforms
-            lacks = await self._means.holdings[name].lacks(repository, held, platforms)
+            policy = self._means.rules.policy(name, repository, tag)
+            lacks = await self._means.holdings[name].lacks(repository, held, policy)
             seen = Seen(expected=expected, held=held, lacks=lacks)
         self._reached.failures[name] = 0
         return compare(name, repository, tag, seen)

@@ -22,10 +22,11 @@ OWED = frozenset({Drift.MISSING, Drift.DIFFERENT, Drift.INCOMPLETE, Drift.DAMAGE
 
 
 class Part(StrEnum):
-    """What a closure consists of."""
+    """What an image consists of."""
 
     MANIFEST = "manifest"
     BLOB = "blob"
+    REFERRER = "referrer"  # not part of the closure: it belongs to the image, and a rule has it travel along
 
 
 class Fault(StrEnum):

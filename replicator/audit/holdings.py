@@ -5,7 +5,7 @@ those that the replica does not serve, so that what they need is looked at all t
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import anyio
@@ -17,8 +17,9 @@ from replicator.audit.ports import Holder
 from replicator.audit.side_by_side import together
 from replicator.errors import ContentError, NotFound, Reason
 from replicator.manifest import Manifest
-from replicator.model import Descriptor, Digest, Platform, RawManifest, Reference, Repository, parse_repository
+from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, parse_repository
 from replicator.platforms import choose
+from replicator.policy import Policy
 from replicator.registry.read_back import is_blob_intact
 
 MOST_MANIFESTS = 10_000
@@ -80,10 +81,11 @@ class Holdings:
             found = await self._replica.stat_manifest(self.target(repository), reference)
         return None if found is None else found.digest
 
-    async def lacks(
-        self, repository: Repository, top: Digest, platforms: Sequence[Platform] | None
-    ) -> tuple[Lack, ...]:
-        """Return what of the closure of `top`, which a tag names here, is not served as it should be."""
+    async def lacks(self, repository: Repository, top: Digest, policy: Policy) -> tuple[Lack, ...]:
+        """Return what of the closure of `top`, which a tag names here, is not served as it should be.
+
+        Where the policy has referrers travel along, what the primary's API lists for each manifest is looked for too.
+        """
         target, blobs, found = self.target(repository), dict[Digest, Descriptor](), list[Lack]()
         seen: set[Digest] = {top}
         level: dict[Digest, Descriptor | None] = {top: None}
@@ -98,14 +100,32 @@ class Holdings:
                 if manifest is None:
                     blobs |= {} if child is None else {digest: child}
                     continue
-                chosen = choose(manifest, platforms)
+                chosen = choose(manifest, policy.platforms)
                 blobs |= {blob.digest: blob for blob in chosen.blobs}
                 below |= {one.digest: one for one in chosen.children if one.digest not in seen}
             seen |= below.keys()
             level = below
         faults = await together([partial(self._blob, target, blob) for blob in blobs.values()])
         found += [Lack(digest, Part.BLOB, fault) for digest, fault in zip(blobs, faults, strict=True) if fault]
+        if policy.referrers:
+            found += await self._lacking_referrers(repository, seen - blobs.keys())
         return tuple(found)
+
+    async def _lacking_referrers(self, repository: Repository, subjects: Iterable[Digest]) -> list[Lack]:
+        """Return the referrers that are not here; those of a primary without the API go by tags, as others do."""
+        target, listed = self.target(repository), set[Digest]()
+
+        async def add(subject: Digest) -> None:
+            async with self._asking:
+                listed.update(one.digest for one in await self._primary.referrers(repository, subject) or ())
+
+        async def ask(referrer: Digest) -> Fault | None:
+            return await self._parts.ask((target, referrer), partial(self._ask_manifest, target, referrer))
+
+        await together([partial(add, subject) for subject in subjects])
+        wanted = sorted(listed, key=str)
+        faults = await together([partial(ask, referrer) for referrer in wanted])
+        return [Lack(one, Part.REFERRER, fault) for one, fault in zip(wanted, faults, strict=True) if fault]
 
     async def _manifest(
         self, repository: Repository, digest: Digest, child: Descriptor | None

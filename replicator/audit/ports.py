@@ -43,6 +43,10 @@ class Holder(Protocol):
         """Return verified raw bytes. Raises NotFound, ContentError."""
         ...
 
+    async def referrers(self, repository: Repository, subject: Digest) -> tuple[Descriptor, ...] | None:
+        """Return what refers to `subject`, None where the registry has no API for that."""
+        ...
+
     async def has_blob(self, repository: Repository, descriptor: Descriptor) -> bool:
         """Say whether the repository holds the blob. Raises ContentError for another size."""
         ...

@@ -206,8 +206,8 @@ class ReplicaTurns:
             held = await holdings.named(repository, tag)
             seen = Seen(expected=row.have, held=held)
             if held == row.have:
-                platforms = self._means.routes.policy(name, repository, tag).platforms
-                seen = replace(seen, lacks=await holdings.lacks(repository, held, platforms))
+                policy = self._means.routes.policy(name, repository, tag)
+                seen = replace(seen, lacks=await holdings.lacks(repository, held, policy))
         except (RegistryError, ContentError) as error:
             return Finding(kind=Drift.UNREAD, replica=name, repository=repository, reference=tag, problem=str(error))
         return compare(name, repository, tag, seen)

@@ -128,6 +128,27 @@ async def test_signatures_travel_whenever_they_are_pushed(tmp_path: Path, primar
         assert await listed(target, app) == {str(one.digest) for one in (own, before, later)}
 
 
+async def test_a_referrer_that_nobody_told_of_is_found_by_looking_at_the_replica(tmp_path: Path) -> None:
+    """No tag changes with it where there is the API, so that no sweep sees it."""
+    child = make_image("arm", platform="linux/arm64")
+    app = make_index([make_image("amd"), child])
+    told, untold = about(app, "signature"), about(child, "sbom")
+    kinds: dict[str, Kind] = {"primary": "oci", "eu": "oci"}
+    async with run_site(tmp_path, replicas=("eu",), kinds=kinds, notifies=False, sections=EVERYTHING) as site:
+        await push(site.primary.url, REPO, "v1", app)
+        await attach(site.primary.url, app, told)
+        assert await post_push(site.hook_url, REPO, "v1", app.digest) == 202
+        await site.arrived(REPO, "v1", app.digest)
+        equal = await command(site, "verify", REPO, "--json")
+        assert equal.exit_code == 0, equal.output
+        await attach(site.primary.url, child, untold)
+        found = await command(site, "verify", REPO, "--json")
+        assert found.exit_code == 1, found.output
+        (finding,) = json.loads(found.stdout)["findings"]
+        assert finding["lacks"] == [{"digest": str(untold.digest), "part": "referrer", "fault": "absent"}]
+        await arrives(site, child, untold)
+
+
 @pytest.mark.parametrize(("primary", "replica"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
 async def test_the_command_copy_brings_what_belongs_to_an_image_where_its_rule_says_so(
     tmp_path: Path, primary: Kind, replica: Kind
