@@ -8,8 +8,9 @@ from replicator.audit.compare import Seen, compare
 from replicator.audit.findings import OWED, Drift, Fault, Lack, Part
 from replicator.audit.holdings import Holdings, Manifests
 from replicator.model import Digest, Repository, Tag
+from replicator.policy import Policy
 from tests.property.test_plan import CONTENTS
-from tests.support.content import Content
+from tests.support.content import Content, make_image
 from tests.unit.replication.support import ModelRegistry
 
 APP, MIRROR, V1 = Repository("team/app"), Repository("mirror/team/app"), Tag("v1")
@@ -33,10 +34,22 @@ def test_a_reference_is_equal_or_differs_in_one_way(
     assert found.lacks == (lacks if held == expected else ())
 
 
+def referrer_of(content: Content) -> Content:
+    entry = {"mediaType": content.media_type, "digest": str(content.digest), "size": len(content.body)}
+    return make_image("signature", [300], extra={"subject": entry})
+
+
 @settings(max_examples=50)
-@given(CONTENTS, st.data(), st.booleans())
-def test_exactly_what_is_lost_or_damaged_is_found(content: Content, data: st.DataObject, deep: bool) -> None:
-    replica, primary = ModelRegistry("eu"), ModelRegistry("primary")
+@given(CONTENTS, st.data(), st.booleans(), st.booleans())
+def test_exactly_what_is_lost_or_damaged_is_found(
+    content: Content, data: st.DataObject, deep: bool, referrers: bool
+) -> None:
+    replica, primary = ModelRegistry("eu"), ModelRegistry("primary", has_referrers_api=True)
+    signature = referrer_of(content)
+    primary.hold(APP, signature)
+    unsigned = data.draw(st.booleans())
+    if not unsigned:
+        replica.hold(MIRROR, signature)
     primary.hold(APP, content, V1)
     replica.hold(MIRROR, content, V1)
     manifests = [one.digest for one in content.manifests()]
@@ -58,8 +71,9 @@ def test_exactly_what_is_lost_or_damaged_is_found(content: Content, data: st.Dat
     )
     # Twice: what was asked once is remembered, and remembered well.
     for _ in range(2):
-        found = anyio.run(holdings.lacks, APP, content.digest, None)
-        assert {lack.digest: lack.fault for lack in found} == dict.fromkeys(lost, Fault.ABSENT) | (
-            dict.fromkeys(turned, Fault.BYTES) if deep else {}
-        )
+        found = anyio.run(holdings.lacks, APP, content.digest, Policy(referrers=referrers))
+        expected = dict.fromkeys(lost, Fault.ABSENT) | (dict.fromkeys(turned, Fault.BYTES) if deep else {})
+        if referrers and unsigned:
+            expected[signature.digest] = Fault.ABSENT
+        assert {lack.digest: lack.fault for lack in found} == expected
         assert len(found) == len({lack.digest for lack in found})
