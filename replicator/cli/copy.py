@@ -1,5 +1,6 @@
 """`replicator copy`: one reference now, in the foreground, without the store."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from replicator.cli.registries import open_registries
 from replicator.clock import SystemClock
 from replicator.errors import NameInvalid, ReplicatorError
 from replicator.model import Reference, Repository, parse_tag
+from replicator.observability.logs import configure_logs
 from replicator.observability.metrics import Metrics, Scope
 from replicator.replication.one_shot import CopyReport, Order, copy_reference
 from replicator.replication.shared_reads import SharedReads
@@ -55,6 +57,7 @@ def copy(invocation: Invocation, ref: str, replicas: tuple[str, ...], tag: str |
     if not names:
         raise ReplicatorError(f"no rule sends {ref_text(repository, reference)} anywhere; name a --replica")
     job = _Job(repository=repository, reference=reference, published=published, replicas=names)
+    configure_logs(settings.log, sys.stderr, clock=SystemClock())
     results = anyio.run(_copy_to_all, settings, job)
     if as_json:
         print_json({"copies": [_document(name, results[name]) for name in names]})
