@@ -84,11 +84,11 @@ MUTATIONS = (
         "if False:",
     ),
     Mutation(
-        "whoever waits for another's upload believes that it succeeded",
+        "a blob is taken for present before its upload has ended",
         "replication/bring.py",
-        "        if self._tools.presence.proven(self._target, digest):\n            how",
-        "        if read is not None and shared is None or self._tools.presence.proven(self._target, digest):\n"
-        "            how",
+        "            how = await self._bring_alone(step, shared)",
+        "            self._tools.presence.learn(self._target, digest)\n"
+        "            how = await self._bring_alone(step, shared)",
     ),
     Mutation(
         "a failed update is never tried again",
