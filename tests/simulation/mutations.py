@@ -116,6 +116,20 @@ MUTATIONS = (
         tests=("tests/contract/store", "tests/property/test_store_machine.py"),
     ),
     Mutation(
+        "a tag that somebody else put may be deleted",
+        "deletion.py",
+        "(not tag.put or tag.held != tag.have, Verdict.NOT_OURS),",
+        "(not tag.put, Verdict.NOT_OURS),",
+        tests=("tests/unit/test_deletion.py",),
+    ),
+    Mutation(
+        "a tag is deleted although the primary told nothing",
+        "deletion.py",
+        "(tag.at_primary is None or tag.now < tag.due_at, Verdict.WAIT),",
+        "(tag.now < tag.due_at, Verdict.WAIT),",
+        tests=("tests/unit/test_deletion.py",),
+    ),
+    Mutation(
         "an older signature is put over a newer one",
         "replication/tag_put.py",
         "if await self._origin.names(tag) != self._companion.raw.digest:",

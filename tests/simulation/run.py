@@ -2,12 +2,14 @@
 
 Connections break before and after a request was done, answers are lost, bytes turn, replicas are down; events are
 early, late, doubled, in the wrong order or lost; the daemon is stopped and killed between any two requests, or
-another takes over while it still runs. Tags move and are deleted throughout.
+another takes over while it still runs. Tags move and are deleted throughout, and somebody else puts tags on replicas.
 
 Invariants: an acknowledged event is never lost (G1), no reference of a careless replica ever names incomplete or
 wrong content (G2, G3), and when the weather clears each tag is what was pushed last, on every replica (G4), also
-where no event told (G5). In every second run rules say `referrers: true`: images are signed over and over by
-cosign's tags, and others refer to them. In two of four there are sweeps, and events are lost.
+where no event told (G5); what somebody else put is as it was, and nothing is deleted where no rule says so (G8).
+
+In every second run rules say `referrers: true`: images are signed over and over by cosign's tags, and others refer to
+them. In two of four there are sweeps, and events are lost; in every third deletes propagate.
 """
 
 import asyncio
@@ -17,7 +19,18 @@ from pathlib import Path
 from structlog.testing import capture_logs
 
 from replicator import referrers
-from replicator.model import Digest, RawManifest, Reference, Repository, Tag, parse_repository, parse_tag
+from replicator.model import (
+    Change,
+    ChangeKind,
+    Digest,
+    RawManifest,
+    Reference,
+    Repository,
+    Tag,
+    parse_repository,
+    parse_tag,
+)
+from replicator.routing import Router
 from tests.simulation.sweeping import Sweeping
 from tests.simulation.weather import Blow, Weather
 from tests.support.content import Content, make_blob, make_image, make_index
@@ -28,6 +41,8 @@ STEPS = 60
 NAMES = ("eu", "us", "ap")
 REPOSITORIES = [parse_repository(f"team/app-{n}") for n in range(3)]
 TAGS = [parse_tag(name) for name in ("latest", "v1")]
+OWN_TAGS = [parse_tag(name) for name in ("own", "local")]
+DELETES = {"grace": "20s", "breaker": {"count": 1_000, "percent": 100}}
 # The last is no small one: its reads are shared and can be cut.
 LAYERS = [make_blob(f"layer {n}", size) for n, size in enumerate((0, 3_000, 6_000, 9_000, 12_000, 70_000))]
 IMAGES = [make_image(f"image {n}", [LAYERS[n % 6], LAYERS[(n * 2) % 6], 500 + n]) for n in range(8)]
@@ -52,11 +67,14 @@ class Run:
         self.late: list[tuple[Repository, Tag, Content]] = []
         self.untold: list[tuple[Repository, Reference, Digest | None, float]] = []
         self.zombies: list[asyncio.Task[None]] = []
+        self.own: dict[tuple[str, Repository, Tag], Digest] = {}
+        for one in self.weather:
+            one.may_delete = any(rule.deletes == "propagate" for rule in rig.settings.rules)
         self.referring: set[tuple[Repository, Digest, Digest]] = set()
         self.contents = CONTENTS
-        self.choices = ["push"] * 6 + ["early", "twice", "tag", "delete", "weather", "weather"]
+        self.choices = ["push"] * 6 + ["early", "twice", "delete", "delete", "somebody", "weather", "weather"]
         self.choices += ["crash", "kill", "blow", "takeover"]
-        if rig.settings.rules:
+        if seed % 2:
             self.choices += ["sign"] * 5 + ["attach"]
             # Few, so that what is signed anew is often on its way just then.
             self.contents = self.rng.sample(CONTENTS, 2)
@@ -78,6 +96,8 @@ class Run:
             await self._push(early=what == "early", times=3 if what == "twice" else 1)
         elif what == "delete":
             await self._delete()
+        elif what == "somebody":
+            self._somebody_else()
         elif what == "sign":
             await self._sign(early=self.rng.random() < 0.3)
         elif what == "attach":
@@ -161,8 +181,17 @@ class Run:
     async def _delete(self) -> None:
         """Delete a tag from the primary."""
         repository, tag = self.rng.choice(REPOSITORIES), self.rng.choice(TAGS)
-        if self.rig.source.tags.pop((repository, tag), None) is not None:
-            await self._hear(repository, tag, None)
+        if self.rig.source.tags.pop((repository, tag), None) is None or self.rng.random() < 0.1:
+            return
+        change = Change(kind=ChangeKind.DELETE, repository=repository, reference=tag)
+        await self.rig.store.add_deletions(Router(self.rig.settings).doomed(change, self.rig.clock.now()))
+
+    def _somebody_else(self) -> None:
+        """Have somebody else put a tag of their own on a replica; nothing of ours may touch it."""
+        replica, tag = self.rng.choice([*self.rig.replicas.values()]), self.rng.choice(OWN_TAGS)
+        repository, content = self.rng.choice(REPOSITORIES), self.rng.choice(IMAGES)
+        replica.hold(repository, content, tag)
+        self.own[replica.name, repository, tag] = content.digest
 
     def _write_late_tags(self) -> None:
         # Within a minute: later than the last look nobody but a sweep could find it.
@@ -234,12 +263,20 @@ class Run:
 
     async def _settled(self) -> bool:
         summary = await self.rig.store.summary()
-        looks = sum(summary.replica(name).looks for name in NAMES)
-        return not looks and await self.rig.is_quiet()
+        replicas = [summary.replica(name) for name in NAMES]
+        # What was left though it was to be deleted is looked at again in a day.
+        left = sum(sum(one.deletes.left.values()) for one in replicas)
+        waiting = sum(one.deletes.pending for one in replicas)
+        return not waiting and sum(one.looks for one in replicas) == left and await self.rig.is_quiet()
 
     def differences(self) -> list[str]:
         """Return where a replica is not what the primary is, and what was ever incomplete."""
         found = [broken for one in self.weather for broken in one.broken]
+        found += [
+            f"{name} {repository}:{tag} was somebody else's and is not what it was"
+            for (name, repository, tag), digest in self.own.items()
+            if self.rig.replicas[name].tags.get((repository, tag)) != digest
+        ]
         for name, replica in self.rig.replicas.items():
             for (repository, tag), digest in self.rig.source.tags.items():
                 if referrers.is_fallback_tag(tag):
@@ -272,8 +309,10 @@ async def simulate(seed: int, folder: Path) -> None:
 
 
 async def _simulate(seed: int, folder: Path) -> None:
-    rules = [{"referrers": True}] if seed % 2 else []
-    async with running_rig(folder, NAMES, workers=4, rules=rules) as rig:
+    rules: list[dict[str, object]] = [{"referrers": True}] if seed % 2 else []
+    if seed % 3 == 0:
+        rules = [{"referrers": bool(rules), "deletes": "propagate"}]
+    async with running_rig(folder, NAMES, workers=4, rules=rules, deletes=DELETES) as rig:
         run = Run(rig, seed)
         try:
             run.start()
@@ -290,7 +329,7 @@ async def _simulate(seed: int, folder: Path) -> None:
         wrong += [
             f"a row of {one} is left"
             for one in left
-            if not rules or isinstance(one, Digest) or not one.startswith("sha256-")
+            if not seed % 2 or isinstance(one, Digest) or not one.startswith("sha256-")
         ]
         if wrong or not rig.source.tags:
             raise AssertionError("; ".join(wrong) or "nothing was pushed")

@@ -34,6 +34,7 @@ class Sweeping:
             primary=ModelCatalog(rig.source),
             sweeps=Sweeps(rig.store),
             sink=rig.store,
+            deletions=rig.store,
             routes=router,
             scope=router.scope,
             replicas=tuple(rig.replicas),

@@ -45,6 +45,7 @@ class Weather:
         self.blow = blow
         self.down = False
         self.faults = 0.0
+        self.may_delete = False
         self.broken: list[str] = []
         registry.hook = self
         registry.tamper = self.tamper
@@ -55,6 +56,8 @@ class Weather:
         await asyncio.sleep(0)
         if call.op is Op.WROTE and not self.registry.complete(call.repository, call.reference):
             self.broken.append(f"{self.registry.name} {call.repository} {call.reference}")
+        if call.op is Op.DELETE and not self.may_delete:
+            self.broken.append(f"{self.registry.name} {call.repository} {call.reference} was deleted")
         await self.blow.pass_by(self.registry.name)
         if call.op not in _FAULTY:
             return
