@@ -107,6 +107,7 @@ MUTATIONS = (
         "sweep/compare.py",
         "    if row is None:\n        # One event",
         "    if row is None:\n        return None\n        # One event",
+        tests=("tests/unit/sweep/test_compare.py",),
     ),
     Mutation(
         "leases of a process that was killed are never given out again",

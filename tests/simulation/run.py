@@ -68,8 +68,8 @@ class Run:
         self.untold: list[tuple[Repository, Reference, Digest | None, float]] = []
         self.zombies: list[asyncio.Task[None]] = []
         self.own: dict[tuple[str, Repository, Tag], Digest] = {}
-        for one in self.weather:
-            one.may_delete = any(rule.deletes == "propagate" for rule in rig.settings.rules)
+        for weather in self.weather:
+            weather.may_delete = any(rule.deletes == "propagate" for rule in rig.settings.rules)
         self.referring: set[tuple[Repository, Digest, Digest]] = set()
         self.contents = CONTENTS
         self.choices = ["push"] * 6 + ["early", "twice", "delete", "delete", "somebody", "weather", "weather"]
