@@ -53,7 +53,7 @@ imports: $(READY) ## import-linter: imports point downwards only
 .PHONY: test
 test: $(READY) tools ## what every change must pass
 	@$(MAKE) -j2 lint types imports
-	@$(PY) -m pytest -m "not prove" --numprocesses=3 --dist=loadfile --no-loadscope-reorder --durations=15 $(ARGS)
+	@$(PY) -m pytest -m "not prove" --numprocesses=2 --dist=loadfile --durations=15 $(ARGS)
 
 .PHONY: prove
 prove: $(READY) tools ## the long proof; prints what it showed

@@ -21,12 +21,6 @@ hypothesis.settings.register_profile("prove", deadline=None, print_blob=True, ma
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that processes that share the tests come to their end together."""
-    items.sort(key=lambda item: not {"faults", "integration", "monitoring"} & set(item.path.parts))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

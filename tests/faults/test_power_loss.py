@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+import pytest
 
 from tests.integration.test_store_durability import sender, stored
 from tests.support.processes import require_tool
 
+pytestmark = pytest.mark.prove
 _ROOT = Path(__file__).parents[2]
 _EVENTS = 20
 _CALL = re.compile(r"^(?P<pid>\d+) +(?:<\.\.\. )?(?P<name>\w+)(?P<resumed> resumed>)?(?P<rest>.*)$")

@@ -30,7 +30,9 @@ def receivers(folder: Path, arrivals: Arrivals, **events: list[str]) -> list[dic
 
 
 async def test_an_image_can_be_pulled_when_its_arrival_is_told_and_who_hangs_delays_nobody(tmp_path: Path) -> None:
-    image, second = make_image("app", (50_000,)), make_image("second")
+    # Each another image: Distribution on a file system answers 500 to a reader of a manifest that is put anew.
+    images = [make_image(f"app {number}", (50_000,)) for number in range(6)]
+    image = images[0]
     async with run_arrivals() as arrivals:
         notify = receivers(tmp_path, arrivals, deploy=["replicated"], hangs=["replicated"])
         async with run_site(tmp_path, replicas=("eu",), sections={"notify": notify}) as site:
@@ -42,10 +44,10 @@ async def test_an_image_can_be_pulled_when_its_arrival_is_told_and_who_hangs_del
                     pulled.append(await tag_digest(site.url("eu"), "team/app", arrival.data["reference"]))
 
             arrivals.on_arrival = pull
-            for number in range(6):
-                await push(site.primary.url, "team/app", f"v{number}", second if number else image)
+            for number, one in enumerate(images):
+                await push(site.primary.url, "team/app", f"v{number}", one)
             await eventually(lambda: len(pulled) == 6, within=20, what="all are told, and pulled by their digest")
-            assert sorted(map(str, pulled)) == sorted(map(str, [image.digest, *[second.digest] * 5]))
+            assert sorted(map(str, pulled)) == sorted(str(one.digest) for one in images)
             (first,) = (one for one in arrivals.at("/deploy") if one.data["reference"] == "v0")
             assert (first.kind, first.signed_by) == ("replicated", (KEY,))
             assert first.headers["content-type"] == "application/json"

@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.run import simulate
 
-SEEDS = range(12)
+SEEDS = range(8)
 MANY_SEEDS = range(1_000, 1_200)
 
 
