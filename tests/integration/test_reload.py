@@ -7,9 +7,11 @@ from typing import Any
 
 import anyio
 
+from replicator.worlds import FORMER_MAX
 from tests.integration.events import post_push
 from tests.integration.site import Site, arrival, run_site
 from tests.support.eventually import eventually
+from tests.support.faults import Hang
 from tests.support.images import fetch_closure, make_image, push, tag_digest
 from tests.support.ports import Port
 from tests.support.registries import run_registry
@@ -21,6 +23,12 @@ _LOADED_AT = "replicator_config_last_reload_success_timestamp_seconds"
 
 def _changed(site: Site, **sections: Any) -> None:
     site.daemon.write_config(deepcopy(site.config) | sections)
+
+
+def _settled(site: Site) -> float:
+    """Return the references that are equal now, by copies or because they were found there."""
+    results = ("copied", "already_present")
+    return sum(site.daemon.metric("replicator_updates_completed_total", result=result) for result in results)
 
 
 def _replicas(site: Site) -> list[dict[str, Any]]:
@@ -68,12 +76,32 @@ async def test_every_push_made_while_it_reloads_arrives(tmp_path: Path) -> None:
         for number, image in enumerate(images):
             await site.arrived("team/app", f"v{number}", image.digest, within=20.0)
         assert site.daemon.metric("replicator_objective_lag_seconds") == 360
-        # A tag is seen a moment before its copy is settled.
+        # A tag is seen a moment before its copy is settled; one given back in that moment is found there by the next.
         await eventually(
-            lambda: site.daemon.metric("replicator_updates_completed_total", result="copied") >= 80,
-            what="all copies are counted, by whichever world made them",
+            lambda: _settled(site) >= 80,
+            what="all copies are counted, by whichever world made or found them",
         )
         assert site.daemon.events("reference_failed") == []
+
+
+async def test_a_copy_given_back_while_its_tag_is_being_answered_is_found_there_and_counted_once(
+    tmp_path: Path,
+) -> None:
+    """Of too many worlds with copies under way the oldest gives its own back: here between a put and its answer."""
+    images = [make_image(f"image {number}") for number in range(FORMER_MAX + 1)]
+    async with run_site(tmp_path, replicas=("eu",), proxied=("eu",)) as site:
+        site.lines["eu"].add(Hang(method="PUT", path="/manifests/v[0-9]$", times=len(images)))
+        for number, image in enumerate(images):
+            assert _settled(site) == 0, "nobody told the daemon that they are there"
+            await push(site.primary.url, "team/app", f"v{number}", image)
+            await site.arrived("team/app", f"v{number}", image.digest)
+            _changed(site, objective={"lag": f"{number + 1}m"})
+            assert (await site.daemon.reload())["event"] == "config_reloaded"
+        await eventually(lambda: _settled(site) == 1, what="the oldest copy is settled by the world in use")
+        assert site.daemon.metric("replicator_updates_completed_total", result="already_present") == 1
+        assert site.daemon.metric("replicator_leases_held") == FORMER_MAX
+        assert site.daemon.events("reference_failed") == []
+        await fetch_closure(site.url("eu"), "team/app", "v0", deep=True)
 
 
 async def test_f42_a_bad_file_keeps_the_old_configuration_and_every_mistake_is_told(tmp_path: Path) -> None:
