@@ -16,11 +16,12 @@ from replicator.model import Digest
 from tests.integration.events import post_push
 from tests.integration.site import Site, arrival, run_site
 from tests.support.eventually import eventually
-from tests.support.images import fetch_closure, make_image, push
+from tests.support.images import fetch_closure, make_image, push, push_blob
 from tests.support.permissive import PermissiveRegistry, run_permissive
 
 _SENDERS = 8
 _REPOSITORY = "team/app"
+_BASE = make_image("shared base", (400_000,)).layers[0]
 
 
 @dataclass(slots=True)
@@ -35,13 +36,12 @@ class _Ledger:
 
 async def _send(site: Site, ledger: _Ledger, sender: int) -> None:
     """Push images of one sender, each under a tag of its own, and announce each until the daemon takes it or dies."""
-    base = make_image("shared base", (400_000,)).layers[0]
     async with aiohttp.ClientSession() as session:
         number = 0
         while not ledger.stopping:
             number += 1
             tag = f"s{sender}-{number}"
-            image = make_image(tag, (base, 30_000, 2_000))
+            image = make_image(tag, (_BASE, 30_000, 2_000))
             await push(site.primary.url, _REPOSITORY, tag, image)
             try:
                 status = await post_push(site.hook_url, _REPOSITORY, tag, image.digest, session=session)
@@ -91,6 +91,8 @@ async def _run(tmp_path: Path, rounds: int) -> _Ledger:
         site = await stack.enter_async_context(
             run_site(tmp_path, replicas=("strict",), through={"lenient": lenient.url}, notifies=False, running=False)
         )
+        # Distribution 2.8 refuses a manifest for a moment whenever one of its blobs is pushed a second time.
+        await push_blob(site.primary.url, _REPOSITORY, _BASE)
         async with anyio.create_task_group() as group:
             for sender in range(_SENDERS):
                 group.start_soon(_send, site, ledger, sender)
