@@ -20,6 +20,7 @@ from tests.support.processes import require_tool
 
 _ROOT = Path(__file__).parents[2]
 _CALL = re.compile(r"^(?P<pid>\d+) +(?:<\.\.\. )?(?P<name>\w+)(?: resumed>|\()(?P<rest>.*)$")
+_ACK = re.compile(r'1<.*?>, "ack ')
 _EVENTS = 60
 
 
@@ -32,7 +33,8 @@ def sender(database: Path, prefix: str, senders: int, events: int, *more: str) -
 def acknowledged_without_sync(trace: str) -> tuple[int, int]:
     """Return how many acknowledgements a trace shows, and how many of them no sync of the log came before.
 
-    A sync counts when it has returned 0, for one acknowledgement, the next; the sender is serial.
+    An acknowledgement is a line on standard output. A sync counts when it has returned 0, for one acknowledgement,
+    the next; the sender is serial.
     """
     acknowledged = unsynced = 0
     synced = False
@@ -51,7 +53,7 @@ def acknowledged_without_sync(trace: str) -> tuple[int, int]:
                 continue  # it counted when it began
         if call["name"] in {"fdatasync", "fsync"}:
             synced = synced or ("replicator.db-wal>" in rest and rest.endswith("= 0"))
-        elif '"ack ' in rest:
+        elif _ACK.match(rest):
             acknowledged += 1
             unsynced += not synced
             synced = False
