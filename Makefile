@@ -63,8 +63,8 @@ prove: $(READY) tools ## the long proof; prints what it showed
 	@$(PY) -m pytest -m prove -s -v -o timeout=0 --durations=0 $(ARGS)
 
 .PHONY: soak
-soak: $(READY) ## whole simulated runs, SEEDS=20000 of them from FIRST=1 on
-	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) $(ARGS)
+soak: $(READY) ## whole simulated runs, SEEDS=20000 of them from FIRST=1 on (JOBS=1: on one processor)
+	@$(PY) -m tests.simulation --seeds $(or $(SEEDS),1000) --first $(or $(FIRST),1) $(if $(JOBS),--jobs $(JOBS)) $(ARGS)
 
 .PHONY: demo
 demo: $(READY) ## a primary, two replicas and the daemon, to push into (ONCE=1: check and leave)

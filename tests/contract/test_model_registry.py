@@ -2,20 +2,23 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import pytest
 
 from replicator.clock import SystemClock
-from replicator.errors import ContentError, NotFound
+from replicator.errors import ContentError, NotFound, RegistryError
 from replicator.model import Descriptor, RawManifest, Repository, parse_repository, parse_tag
 from replicator.registry.capabilities import Capability
 from replicator.registry.client import RegistryClient, open_registry
+from replicator.registry.upload_requests import UploadSession
 from replicator.replication.ports import Replica, Source
 from replicator.settings.registries import ReplicaSettings
 from tests.support.content import Blob, make_blob, make_image
 from tests.support.permissive import run_permissive
-from tests.unit.replication.support import ModelRegistry, descriptor
+from tests.unit.replication.model_uploads import ModelUploads
+from tests.unit.replication.support import ModelRegistry, descriptor, network_error
 
 HERE, THERE = parse_repository("team/here"), parse_repository("team/there")
 TAG = parse_tag("v1")
@@ -39,7 +42,7 @@ async def over_http() -> AsyncIterator[RegistryClient]:
 @pytest.fixture(params=["memory", "http"])
 async def registry(request: pytest.FixtureRequest) -> AsyncIterator[Both]:
     if request.param == "memory":
-        yield ModelRegistry("eu")
+        yield ModelRegistry("eu", uploads=ModelUploads(SystemClock()))
         return
     async with over_http() as client:
         yield client
@@ -201,6 +204,68 @@ async def test_an_upload_is_found_again_at_the_place_that_was_kept(registry: Bot
     again = registry.reopen_upload(HERE, session.target.text)
     await registry.send_blob(HERE, descriptor(SMALL), Body(SMALL.read()), again)
     assert await received(registry, HERE, descriptor(SMALL)) == SMALL.read()
+
+
+@dataclass
+class Going:
+    """Keeps where an upload goes on, and from which bytes it did; `again`: how often it began anew instead."""
+
+    data: bytes
+    place: UploadSession | None = None
+    offsets: list[int] = field(default_factory=list)
+    again: int = 0
+
+    @property
+    def sent(self) -> int:
+        return len(self.data)
+
+    async def kept(self) -> UploadSession | None:
+        return self.place
+
+    async def keep(self, session: UploadSession, position: int) -> None:
+        del position
+        self.place = session
+
+    async def forget(self) -> None:
+        self.place = None
+
+    def can_verify(self, offset: int) -> bool:
+        return offset >= 0
+
+    async def from_offset(self, offset: int) -> AsyncIterator[bytes]:
+        self.offsets.append(offset)
+        yield self.data[offset:]
+
+    def went_on(self) -> None:
+        pass
+
+    def started_again(self) -> None:
+        self.again += 1
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+async def test_an_upload_that_was_cut_goes_on_where_it_stopped(registry: Both, forgotten: bool) -> None:
+    """Unless the registry knows nothing of it any more."""
+    going, error = Going(BIG.read()), network_error("primary")
+    with pytest.raises(RegistryError) as caught:
+        await registry.send_blob(HERE, descriptor(BIG), Body(BIG.read()[:1_000_000], error), resumption=going)
+    assert caught.value is error
+    assert going.place is not None
+    if forgotten:
+        await registry.cancel_upload(going.place)
+    body = Body(BIG.read())
+    await registry.send_blob(HERE, descriptor(BIG), body, resumption=going)
+    assert (body.calls, going.again, len(going.offsets)) == ((1, 1, 0) if forgotten else (0, 0, 1))
+    assert all(0 < offset <= 1_000_000 for offset in going.offsets)
+    assert await received(registry, HERE, descriptor(BIG)) == BIG.read()
+    assert going.place is None
+
+
+async def test_nothing_goes_on_with_wrong_bytes(registry: Both) -> None:
+    going, wrong = Going(BIG.read()), ContentError("hurt on the way", registry="primary")
+    with pytest.raises(ContentError):
+        await registry.send_blob(HERE, descriptor(BIG), Body(BIG.read()[:1_000_000], wrong), resumption=going)
+    assert going.place is None
 
 
 async def test_it_says_what_it_checks_and_that_is_kept(registry: Both) -> None:

@@ -1,4 +1,7 @@
-"""Runs many seeds on all processors: `make soak SEEDS=20000`. Exit 1, and how to run each again, if any failed."""
+"""Runs many seeds on all processors, or on JOBS of them: `make soak SEEDS=20000 JOBS=2`.
+
+Exit 1, and how to run each again, if any failed.
+"""
 
 import argparse
 import asyncio
@@ -21,14 +24,14 @@ def failure(seed: int) -> str | None:
         try:
             asyncio.run(simulate(seed, Path(folder)))
         except Exception as error:  # noqa: BLE001 -- the edge of the soak: whatever it is, the other seeds go on
-            return f"{type(error).__name__}: {error}"
+            return f"seed {seed}: {type(error).__name__}: {error}"
     return None
 
 
-def soak(seeds: range, *, first_only: bool) -> Iterator[str]:
-    """Yield what failed, as it is found; with `first_only` end after that."""
+def soak(seeds: range, *, jobs: int | None, first_only: bool) -> Iterator[str]:
+    """Yield what failed, as it is found, in so many processes; with `first_only` end after that."""
     with ExitStack() as stack:
-        pool = stack.enter_context(ProcessPoolExecutor(os.cpu_count()))
+        pool = stack.enter_context(ProcessPoolExecutor(jobs or os.cpu_count()))
         stack.callback(pool.shutdown, wait=True, cancel_futures=True)
         running: dict[Future[str | None], int] = {pool.submit(failure, seed): seed for seed in seeds}
         for done, future in enumerate(as_completed(running), 1):
@@ -46,11 +49,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1_000, help="how many")
     parser.add_argument("--first", type=int, default=1, help="the first of them")
+    parser.add_argument("--jobs", type=int, help="in so many processes; all processors unless given")
     parser.add_argument("--until-one-fails", action="store_true", help="end with the first that fails")
     asked = parser.parse_args()
     failed = 0
     seeds = range(asked.first, asked.first + asked.seeds)
-    for found in soak(seeds, first_only=asked.until_one_fails):
+    for found in soak(seeds, jobs=asked.jobs, first_only=asked.until_one_fails):
         print(found, flush=True)
         failed += 1
     print(f"{failed} of {len(seeds)} seeds failed, from {seeds.start} to {seeds.stop - 1}")

@@ -6,15 +6,22 @@ another takes over while it still runs. Tags move and are deleted throughout, an
 
 Invariants: an acknowledged event is never lost (G1), no reference of a careless replica ever names incomplete or
 wrong content (G2, G3), and when the weather clears each tag is what was pushed last, on every replica (G4), also
-where no event told (G5); what somebody else put is as it was, and nothing is deleted where no rule says so (G8).
+where no event told (G5); what somebody else put is as it was, and nothing is deleted where no rule says so, nor
+before the grace period is over (G8); uploads that are cut go on, and no byte is sent twice without need (G10,
+uploading.py).
 
 In every second run rules say `referrers: true`: images are signed over and over by cosign's tags, and others refer to
-them. In two of four there are sweeps, and events are lost; in every third deletes propagate.
+them. In two of four there are sweeps, and events are lost; in every third deletes propagate. In four of eight
+registries keep the bytes of uploads that were cut.
 """
 
 import asyncio
 import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 from structlog.testing import capture_logs
 
@@ -30,8 +37,11 @@ from replicator.model import (
     parse_repository,
     parse_tag,
 )
+from replicator.replication import hash_trail, kept_uploads
 from replicator.routing import Router
+from replicator.store import connections
 from tests.simulation.sweeping import Sweeping
+from tests.simulation.uploading import LARGE_IMAGES, WORTH_KEEPING, Uploading
 from tests.simulation.weather import Blow, Weather
 from tests.support.content import Content, make_blob, make_image, make_index
 from tests.unit.replication.rig import Rig, running_rig
@@ -52,6 +62,11 @@ CONTENTS: list[Content] = [
     make_index([IMAGES[2], make_index(IMAGES[1:4])]),
     make_index([*IMAGES[5:7], make_image("own", [LAYERS[1], 99], docker=True)]),
 ]
+SMALL_SCALE: tuple[tuple[ModuleType, str, object], ...] = (
+    (kept_uploads, "WORTH_KEEPING", WORTH_KEEPING),
+    (hash_trail, "_EVERY", WORTH_KEEPING // 10),
+    (connections, "WRITER_PRAGMAS", (*connections.WRITER_PRAGMAS, "PRAGMA synchronous=OFF")),
+)
 SIGNATURES = [make_image(f"signature {n}", [700 + n]) for n in range(4)]
 
 
@@ -64,12 +79,15 @@ class Run:
         self.blow = Blow()
         self.weather = [Weather(rig, one, self.rng, self.blow) for one in (rig.source, *rig.replicas.values())]
         self.sweeping = Sweeping(rig, self.rng) if seed // 2 % 2 else None
+        self.uploading = Uploading(rig) if seed // 4 % 2 else None
         self.late: list[tuple[Repository, Tag, Content]] = []
         self.untold: list[tuple[Repository, Reference, Digest | None, float]] = []
         self.zombies: list[asyncio.Task[None]] = []
         self.own: dict[tuple[str, Repository, Tag], Digest] = {}
-        for weather in self.weather:
-            weather.may_delete = any(rule.deletes == "propagate" for rule in rig.settings.rules)
+        self.doomed: dict[tuple[Repository, Reference], float] = {}
+        if any(rule.deletes == "propagate" for rule in rig.settings.rules):
+            for weather in self.weather:
+                weather.doomed = self.doomed
         self.referring: set[tuple[Repository, Digest, Digest]] = set()
         self.contents = CONTENTS
         self.choices = ["push"] * 6 + ["early", "twice", "delete", "delete", "somebody", "weather", "weather"]
@@ -80,6 +98,8 @@ class Run:
             self.contents = self.rng.sample(CONTENTS, 2)
             for one in (rig.source, *rig.replicas.values()):
                 one.has_referrers_api = self.rng.random() < 0.5
+        if self.uploading is not None:
+            self.contents = [*self.contents[:4], *LARGE_IMAGES]
 
     def start(self) -> None:
         """Start the daemon over what is on the disk."""
@@ -181,7 +201,11 @@ class Run:
     async def _delete(self) -> None:
         """Delete a tag from the primary."""
         repository, tag = self.rng.choice(REPOSITORIES), self.rng.choice(TAGS)
-        if self.rig.source.tags.pop((repository, tag), None) is None or self.rng.random() < 0.1:
+        if self.rig.source.tags.pop((repository, tag), None) is None:
+            return
+        # A push in between cancels it only where it is seen, so what counts is the first delete.
+        self.doomed.setdefault((repository, tag), self.rig.clock.now() + self.rig.settings.deletes.grace)
+        if self.rng.random() < 0.1:
             return
         change = Change(kind=ChangeKind.DELETE, repository=repository, reference=tag)
         await self.rig.store.add_deletions(Router(self.rig.settings).doomed(change, self.rig.clock.now()))
@@ -272,6 +296,8 @@ class Run:
     def differences(self) -> list[str]:
         """Return where a replica is not what the primary is, and what was ever incomplete."""
         found = [broken for one in self.weather for broken in one.broken]
+        if self.uploading is not None:
+            found += self.uploading.sent_again(sum((one.wrong for one in self.weather), Counter()))
         found += [
             f"{name} {repository}:{tag} was somebody else's and is not what it was"
             for (name, repository, tag), digest in self.own.items()
@@ -299,10 +325,23 @@ def lists(replica: ModelRegistry, repository: Repository, subject: Digest, refer
     return replica.has_referrers_api or (listed is not None and str(referrer).encode() in listed.body)
 
 
+@contextmanager
+def on_a_small_scale() -> Iterator[None]:
+    """Let small uploads go on, and wait for no disk: how the power is cut is tried elsewhere."""
+    kept = [(module, name, getattr(module, name)) for module, name, _ in SMALL_SCALE]
+    for module, name, value in SMALL_SCALE:
+        setattr(module, name, value)
+    try:
+        yield
+    finally:
+        for module, name, value in kept:
+            setattr(module, name, value)
+
+
 async def simulate(seed: int, folder: Path) -> None:
     """Run one seed over a store in `folder`. Raises AssertionError that names the command which runs it again."""
     try:
-        with capture_logs():
+        with capture_logs(), on_a_small_scale():
             await _simulate(seed, folder)
     except AssertionError as error:
         raise AssertionError(f"seed {seed}: {error}\nto run it again: make soak SEEDS=1 FIRST={seed}") from error

@@ -2,13 +2,20 @@
 
 import asyncio
 import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from replicator.errors import Reason
+from replicator.model import Reference, Repository
 from tests.unit.replication.rig import Rig
 from tests.unit.replication.support import Call, ModelRegistry, Op, network_error
 
 _FAULTY = frozenset(Op) - {Op.END, Op.START, Op.CANCEL, Op.GOT}
+_OF_UPLOADS = frozenset({Op.SEND, Op.GOT, Op.SENT, Op.STATUS})
+_CUTS = (Reason.NETWORK,)
+_ERRORS = (Reason.NETWORK, Reason.SERVER_ERROR)
 _STALLS = 0.3
 
 
@@ -36,7 +43,11 @@ class Blow:
 
 
 class Weather:
-    """What happens to one registry's requests; changed by the run."""
+    """What happens to one registry's requests; changed by the run.
+
+    `doomed` says from when on a tag may be deleted, `broken` which guarantees were seen broken, `wrong` how often
+    bytes of a blob were read wrong.
+    """
 
     def __init__(self, rig: Rig, registry: ModelRegistry, rng: random.Random, blow: Blow) -> None:
         self.rig = rig
@@ -45,8 +56,10 @@ class Weather:
         self.blow = blow
         self.down = False
         self.faults = 0.0
-        self.may_delete = False
+        self.doomed: Mapping[tuple[Repository, Reference], float] = {}
         self.broken: list[str] = []
+        self.wrong: Counter[Reference] = Counter()
+        self._reading: Reference | None = None
         registry.hook = self
         registry.tamper = self.tamper
         registry.chunk = 3_500
@@ -56,21 +69,29 @@ class Weather:
         await asyncio.sleep(0)
         if call.op is Op.WROTE and not self.registry.complete(call.repository, call.reference):
             self.broken.append(f"{self.registry.name} {call.repository} {call.reference}")
-        if call.op is Op.DELETE and not self.may_delete:
+        if call.op is Op.DELETE and self.rig.clock.now() < self.doomed.get((call.repository, call.reference), inf):
             self.broken.append(f"{self.registry.name} {call.repository} {call.reference} was deleted")
         await self.blow.pass_by(self.registry.name)
-        if call.op not in _FAULTY:
-            return
+        goes_on = self.registry.uploads is not None and call.op in _OF_UPLOADS
+        if call.op in _FAULTY or goes_on:
+            # Uploads that go on are cut, and never refused with an error: then they might start again.
+            await self._trouble(self.faults / (3 if call.op is Op.GOT else 1), _CUTS if goes_on else _ERRORS)
+        if call.op is Op.CHUNK:
+            self._reading = call.reference
+
+    async def _trouble(self, chance: float, errors: Sequence[Reason]) -> None:
         if self.down:
             raise network_error(self.registry.name)
-        if self.rng.random() < self.faults:
+        if self.rng.random() < chance:
             if self.rng.random() < _STALLS:
                 await self.rig.clock.sleep(self.rng.uniform(0.1, 90.0))
             else:
-                raise network_error(self.registry.name, self.rng.choice([Reason.NETWORK, Reason.SERVER_ERROR]))
+                raise network_error(self.registry.name, self.rng.choice(errors))
 
     def tamper(self, piece: bytes) -> bytes:
-        """Hurt a byte now and then."""
+        """Hurt a byte now and then; `wrong` counts how often, by blob."""
         if self.rng.random() >= self.faults / 3:
             return piece
+        if self._reading is not None:
+            self.wrong[self._reading] += 1
         return bytes([piece[0] ^ 1]) + piece[1:]

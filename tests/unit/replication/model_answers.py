@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from replicator.errors import ManifestBlobUnknown
+from replicator.errors import ManifestBlobUnknown, Reason, RegistryError
 from replicator.manifest import parse
 from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, Tag
 
@@ -31,3 +31,8 @@ def incomplete(registry: str, manifest: RawManifest, missing: Iterable[Digest]) 
     error = ManifestBlobUnknown(f"{registry}: content of {manifest.digest} is missing", registry=registry, status=404)
     error.missing = frozenset(map(str, missing))
     return error
+
+
+def network_error(registry: str, reason: Reason = Reason.NETWORK) -> RegistryError:
+    """Return what the client raises when a registry cannot be reached or a connection breaks."""
+    return RegistryError(f"{registry}: connection lost", registry=registry, reason=reason, temporary=True)

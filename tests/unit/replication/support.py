@@ -5,10 +5,9 @@ It passes the contract that the real client passes over HTTP (tests/contract/tes
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from replicator.clock import SystemClock
 from replicator.errors import ContentError, NotFound, Reason, RegistryError
@@ -19,47 +18,13 @@ from replicator.registry.origin import parse_url
 from replicator.registry.resumption import Resumption
 from replicator.registry.upload_requests import UploadSession
 from tests.support.content import Blob, Content
-from tests.unit.replication.model_answers import few, incomplete, referrers_of
+from tests.unit.replication.model_answers import few, incomplete, network_error, referrers_of
+from tests.unit.replication.model_calls import Call, Hook, Op
+from tests.unit.replication.model_uploads import Held, ModelUploads
 
+__all__ = ["CHUNK", "Call", "Hook", "ModelRegistry", "Op", "descriptor", "network_error"]
 CHUNK = 256 * 1024
 _ANY = Digest.of(b"")  # what an upload session is for is not said when it is opened
-
-
-class Op(StrEnum):
-    """The moments at which a test may step in; `WROTE` and `SENT` come when it is done but not yet answered."""
-
-    STAT = "stat"
-    READ = "read"
-    REFERRERS = "referrers"
-    TAGS = "tags"
-    OPEN = "open"
-    CHUNK = "chunk"
-    END = "end"
-    WRITE = "write"
-    WROTE = "wrote"
-    HAS = "has"
-    MOUNT = "mount"
-    START = "start"
-    CANCEL = "cancel"
-    SEND = "send"
-    GOT = "got"
-    SENT = "sent"
-    DELETE = "delete"
-    DELETED = "deleted"
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One such moment; `offset` counts the bytes of a blob that passed before it."""
-
-    registry: str
-    op: Op
-    repository: Repository
-    reference: Reference
-    offset: int = 0
-
-
-Hook = Callable[[Call], Awaitable[None]]
 
 
 async def _nothing(_call: Call) -> None:
@@ -73,7 +38,7 @@ class ModelRegistry:
     `strict`: a manifest whose content is missing is refused. `mounts`: it mounts blobs, `mounts_unreferenced`: also
     those that no manifest of the other repository names, `mounts_anonymously`: also without being told from where.
     `chunk`: bytes a read gives at a time; `empty_pieces` come between them, and `tamper` may change them. Without
-    `tells_of_short_bodies` a read ends in peace however few bytes it gave.
+    `tells_of_short_bodies` a read ends in peace however few bytes it gave. Without `uploads` those that are cut end.
     """
 
     name: str
@@ -92,6 +57,7 @@ class ModelRegistry:
     deletes_tags: bool | None = True
     wants_foreign_layers: bool = False
     tells_of_short_bodies: bool = True
+    uploads: ModelUploads | None = None
     hook: Hook = _nothing
     tamper: Callable[[bytes], bytes] | None = None
     data: dict[Digest, bytes] = field(default_factory=dict, repr=False)
@@ -120,8 +86,12 @@ class ModelRegistry:
 
     def hold_blob(self, repository: Repository, blob: Blob) -> None:
         """Hold one blob."""
-        self.data[blob.digest] = blob.read()
-        self.links.add((repository, blob.digest))
+        self.keep_blob(repository, blob.digest, blob.read())
+
+    def keep_blob(self, repository: Repository, digest: Digest, data: bytes) -> None:
+        """Hold these bytes as a blob."""
+        self.data[digest] = data
+        self.links.add((repository, digest))
 
     def lose(self, repository: Repository, digest: Digest) -> None:
         """Forget a blob or manifest, as garbage collection or an operator would."""
@@ -266,6 +236,8 @@ class ModelRegistry:
         """Give a session up."""
         await self._at(Op.CANCEL, session.repository, _ANY)
         self.cancelled += 1
+        if self.uploads is not None:
+            self.uploads.held.pop(session.target.path, None)
 
     async def send_blob(
         self,
@@ -276,7 +248,9 @@ class ModelRegistry:
         resumption: Resumption | None = None,
     ) -> None:
         """Take a blob; one that is not what its digest says is refused and noted."""
-        del resumption
+        if self.uploads is not None and resumption is not None:
+            await self.uploads.send(self, self._at, repository, descriptor, body, session, resumption)
+            return
         opened = session or self._session(repository)
         if opened.repository != repository:
             raise AssertionError("an upload session belongs to one repository")
@@ -288,8 +262,7 @@ class ModelRegistry:
         if len(got) != descriptor.size or Digest.of(bytes(got), descriptor.digest.algorithm) != descriptor.digest:
             self.corrupt.append(descriptor.digest)
             raise RegistryError(f"{self.name}: wrong bytes", registry=self.name, status=400, code="DIGEST_INVALID")
-        self.data[descriptor.digest] = bytes(got)
-        self.links.add((repository, descriptor.digest))
+        self.keep_blob(repository, descriptor.digest, bytes(got))
         await self._at(Op.SENT, repository, descriptor.digest, len(got))
 
     def reopen_upload(self, repository: Repository, location: str) -> UploadSession:
@@ -336,9 +309,11 @@ class ModelRegistry:
 
     def _session(self, repository: Repository) -> UploadSession:
         self.sessions += 1
-        place = parse_url(f"http://{self.name}.example.com/v2/{repository}/blobs/uploads/1")
+        place = parse_url(f"http://{self.name}.example.com/v2/{repository}/blobs/uploads/{self.sessions}")
         if place is None:
             raise AssertionError(repository)
+        if self.uploads is not None:
+            self.uploads.held[place.path] = Held()
         return UploadSession(repository, place)
 
     def _not_found(self, what: str, code: str = "") -> NotFound:
@@ -381,11 +356,6 @@ class ModelReader:
         await registry._at(Op.END, repository, digest, len(data))  # noqa: SLF001 -- two halves of one fake
         if len(data) < self._end and registry.tells_of_short_bodies:
             raise network_error(registry.name)
-
-
-def network_error(registry: str, reason: Reason = Reason.NETWORK) -> RegistryError:
-    """Return what the client raises when a registry cannot be reached or a connection breaks."""
-    return RegistryError(f"{registry}: connection lost", registry=registry, reason=reason, temporary=True)
 
 
 def descriptor(blob: Blob) -> Descriptor:
