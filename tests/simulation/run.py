@@ -277,7 +277,12 @@ class Run:
         async def settled() -> bool:
             return (self.sweeping is None or await self.sweeping.saw_all_since(cleared_at)) and await self._settled()
 
-        await self.rig.until(settled, what="all is done", step=7.0)
+        try:
+            await self.rig.until(settled, what="all is done", step=7.0)
+        except AssertionError as error:
+            rows = [row for row in await self.rig.store.rows(limit=1000) if row.owed or row.leased or row.verify_at]
+            lanes = self.rig.engine.lanes()
+            raise AssertionError(f"{error}; now is {self.rig.clock.now()}, {lanes}, {rows[:3]}") from error
 
     async def end(self) -> None:
         """End what runs beside the rig."""
