@@ -40,19 +40,27 @@ class Mismatch(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A rule by its place (1 is the first, 0 stands for what holds without rules), and what of it does not match."""
+    """A rule by its place (1 is the first, 0 stands for what holds without rules), and what of it does not match.
+
+    `line` is where it stands in the file, None where that is not known.
+    """
 
     rule: int
     mismatch: Mismatch
     patterns: tuple[str, ...] = ()
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """The place of the `rule` that sends a reference to a replica (None: none does), and why those before do not."""
+    """The place of the `rule` that sends a reference to a replica (None: none does), and why those before do not.
+
+    `line` is where it stands in the file, None where that is not known.
+    """
 
     rule: int | None
     refused: tuple[Refused, ...] = ()
+    line: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ class Router:
         """Compile the rules; none means everything to every replica."""
         rules = self._rules = settings.rules or (_EVERYTHING,)
         self._first = 1 if settings.rules else 0
+        self._lines = [settings.rule_line(position) for position in range(len(rules))]
         self._matchers = tuple(
             _Matcher(Patterns(rule.repositories, versions=False), Patterns(rule.tags, versions=True))
             for rule in rules
@@ -176,8 +185,9 @@ class Router:
             if rule.replicas is not None and replica not in rule.replicas:
                 mismatch = Mismatch.REPLICAS
             if mismatch is None and (reference is not None or rule.referrers):
-                return Reasons(position + self._first, tuple(refused))
-            refused.append(Refused(position + self._first, mismatch or Mismatch.REFERRERS, _patterns(rule, mismatch)))
+                return Reasons(position + self._first, tuple(refused), self._lines[position])
+            why = mismatch or Mismatch.REFERRERS
+            refused.append(Refused(position + self._first, why, _patterns(rule, mismatch), self._lines[position]))
             if mismatch is None:
                 break  # whether referrers travel is decided by the first rule that matches
         return Reasons(None, tuple(refused))

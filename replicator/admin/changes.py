@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from replicator.admin.ports import Routes, StoreReads, UpdateCount
 from replicator.clock import Clock
+from replicator.heard import Heard
 from replicator.model import Change, ChangeKind, Digest, Priority, Recorded, Reference, Repository
 from replicator.observability.labels import UpdateKind
 
@@ -43,8 +44,8 @@ class Changes:
             for intent in self.routes.route(change, now)
             if intent.key.replica in replicas
         ]
-        store = self.store
-        recorded = await (store.record(intents) if damaged is None else store.repair(intents, damaged))
+        store, heard = self.store, Heard(change=change, endpoint="", at=now, made=len(intents))
+        recorded = await (store.record(intents, [heard]) if damaged is None else store.repair(intents, damaged))
         kind = UpdateKind.DIGEST if isinstance(reference, Digest) else UpdateKind.TAG
         results = {intent.key.replica: result for intent, result in zip(intents, recorded, strict=True)}
         for replica, result in results.items():

@@ -4,9 +4,13 @@ from typing import TypedDict
 
 
 class RefusedRule(TypedDict):
-    """One rule, by its place among the rules, and the first reason why it does not send it: see Mismatch."""
+    """One rule, by its place among the rules, and the first reason why it does not send it: see Mismatch.
+
+    `line` is where it stands in the configuration file as it was read last.
+    """
 
     rule: int
+    line: int | None
     reason: str
     patterns: list[str]
 
@@ -68,6 +72,7 @@ class ExplainedReplica(TypedDict):
     message: str
     next_at: float | None
     rule: int | None
+    rule_line: int | None
     refused: list[RefusedRule]
     lane: str
     paused_since: float | None
@@ -91,8 +96,29 @@ class UnreadDelivery(TypedDict):
     received_at: float
 
 
+class HeardEvent(TypedDict):
+    """One event about the reference, and on how many replicas it was then owed, owed before, or known.
+
+    `endpoint` is empty where an operator told of it; `unheeded` is why nothing came of it (see Unheeded).
+    """
+
+    received_at: float
+    happened_at: float | None
+    endpoint: str
+    delivery: str
+    kind: str
+    digest: str | None
+    owed: int
+    merged: int
+    known: int
+    unheeded: str | None
+
+
 class ExplainDocument(TypedDict):
-    """The answer of `/api/v1/explain`; `ok` says that it is, or will be, wherever it is to go."""
+    """The answer of `/api/v1/explain`; `ok` says that it is, or will be, wherever it is to go.
+
+    Of its `events` the newest ones, newest first.
+    """
 
     version: str
     daemon: bool
@@ -101,4 +127,5 @@ class ExplainDocument(TypedDict):
     ok: bool
     primary: NamedByPrimary
     replicas: list[ExplainedReplica]
+    events: list[HeardEvent]
     unread: list[UnreadDelivery]

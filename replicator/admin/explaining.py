@@ -5,18 +5,20 @@ from dataclasses import dataclass
 import anyio
 
 from replicator import __version__
-from replicator.admin.explain_documents import ExplainDocument, ExplainedReplica, UnreadDelivery
+from replicator.admin.explain_documents import ExplainDocument, ExplainedReplica, HeardEvent, UnreadDelivery
 from replicator.admin.ports import Comparisons, Explainable, LaneViews, Looks, Routes, Source
 from replicator.admin.reference import ref_text
 from replicator.admin.verdicts import DONE, AtPrimary, Facts, explained, named_by
 from replicator.clock import Clock
 from replicator.errors import ContentError, RegistryError
+from replicator.heard import Event
 from replicator.model import IntentKey, Reference, Repository
 
 AT_ONCE = 32
 """Replicas looked at at a time, and questions answered at a time."""
 _PRIMARY_WITHIN = 5.0
 _UNREAD_SHOWN = 3
+_EVENTS_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ class Explainer:
             ok=bool(counted) and all(one["verdict"] in DONE for one in counted),
             primary=named_by(primary),
             replicas=replicas,
+            events=await self._events(question),
             unread=await self._unread(question.repository),
         )
 
@@ -105,6 +108,10 @@ class Explainer:
             compared=await parts.comparisons.one(repository),
         )
 
+    async def _events(self, question: Question) -> list[HeardEvent]:
+        events = await self._parts.store.events(question.repository, question.reference, _EVENTS_SHOWN)
+        return [_heard(one) for one in events]
+
     async def _unread(self, repository: Repository) -> list[UnreadDelivery]:
         """Return kept deliveries that nobody understood and that name the repository: the event may be among them."""
         mentioned = [one for one in await self._parts.store.unreadable() if repository.encode() in one.body]
@@ -112,3 +119,18 @@ class Explainer:
             UnreadDelivery(endpoint=one.endpoint, reason=one.reason, received_at=one.received_at)
             for one in mentioned[:_UNREAD_SHOWN]
         ]
+
+
+def _heard(event: Event) -> HeardEvent:
+    return HeardEvent(
+        received_at=event.received_at,
+        happened_at=event.happened_at,
+        endpoint=event.endpoint,
+        delivery=event.delivery,
+        kind=str(event.kind),
+        digest=None if event.digest is None else str(event.digest),
+        owed=event.owed,
+        merged=event.merged,
+        known=event.known,
+        unheeded=None if event.unheeded is None else str(event.unheeded),
+    )

@@ -6,6 +6,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from replicator.heard import Event, Heard
 from replicator.lacks import Look
 from replicator.model import Change, Descriptor, Digest, Intent, IntentKey, Recorded, Reference, Repository
 from replicator.policy import Policy
@@ -40,8 +41,8 @@ class StoreReads(Protocol):
         """
         ...
 
-    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
-        """Keep `intents`; returns once they are on disk."""
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
+        """Keep `intents` and what told of them; returns once they are on disk."""
         ...
 
     async def repair(self, intents: Sequence[Intent], damaged: Collection[Digest] = ()) -> tuple[Recorded, ...]:
@@ -118,6 +119,10 @@ class Explainable(Protocol):
 
     async def paused_since(self, replica: str) -> float | None:
         """Return since when a replica is paused (Unix seconds), None when it is not."""
+        ...
+
+    async def events(self, repository: Repository, reference: Reference, limit: int) -> tuple[Event, ...]:
+        """Return the newest events of a reference, newest first."""
         ...
 
     async def unreadable(self) -> tuple[Unreadable, ...]:

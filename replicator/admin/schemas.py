@@ -7,6 +7,7 @@ COUNT: Final = {"type": "integer", "minimum": 0}
 TEXT: Final = {"type": "string"}
 FLAG: Final = {"type": "boolean"}
 TEXT_OR_NULL: Final = {"type": ["string", "null"]}
+LINE_OR_NULL: Final = {"type": ["integer", "null"], "minimum": 1, "description": "Of the configuration file"}
 SECONDS_OR_NULL: Final = {"type": ["number", "null"], "description": "Unix seconds"}
 
 
@@ -100,6 +101,7 @@ SCHEMAS: Final[dict[str, Any]] = {
     "RefusedRule": record(
         {
             "rule": COUNT,
+            "line": LINE_OR_NULL,
             "reason": {"enum": ["replicas", "repositories", "tags", "referrers"]},
             "patterns": {"type": "array", "items": TEXT},
         }
@@ -154,6 +156,7 @@ SCHEMAS: Final[dict[str, Any]] = {
             "message": TEXT,
             "next_at": SECONDS_OR_NULL,
             "rule": {"type": ["integer", "null"], "minimum": 0},
+            "rule_line": LINE_OR_NULL,
             "refused": list_of("RefusedRule"),
             "lane": {"enum": ["running", "paused", "open", "seeding", "stopped"]},
             "paused_since": SECONDS_OR_NULL,
@@ -163,6 +166,20 @@ SCHEMAS: Final[dict[str, Any]] = {
         }
     ),
     "Named": record({"digest": TEXT_OR_NULL, "error": TEXT}),
+    "Heard": record(
+        {
+            "received_at": NUMBER,
+            "happened_at": SECONDS_OR_NULL,
+            "endpoint": TEXT,
+            "delivery": TEXT,
+            "kind": {"enum": ["push", "delete"]},
+            "digest": TEXT_OR_NULL,
+            "owed": COUNT,
+            "merged": COUNT,
+            "known": COUNT,
+            "unheeded": {"enum": ["no_rule", "other_host", None]},
+        }
+    ),
     "Unread": record({"endpoint": TEXT, "reason": TEXT, "received_at": NUMBER}),
     "Explained": record(
         {
@@ -173,6 +190,7 @@ SCHEMAS: Final[dict[str, Any]] = {
             "ok": FLAG,
             "primary": schema("Named"),
             "replicas": list_of("ExplainedReplica"),
+            "events": list_of("Heard"),
             "unread": list_of("Unread"),
         }
     ),

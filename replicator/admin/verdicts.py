@@ -162,8 +162,9 @@ def explained(facts: Facts, now: float) -> ExplainedReplica:
         message=answer.message,
         next_at=answer.next_at,
         rule=facts.reasons.rule,
+        rule_line=facts.reasons.line,
         refused=[
-            RefusedRule(rule=one.rule, reason=str(one.mismatch), patterns=list(one.patterns))
+            RefusedRule(rule=one.rule, line=one.line, reason=str(one.mismatch), patterns=list(one.patterns))
             for one in facts.reasons.refused
         ],
         lane="stopped" if facts.lane is None else facts.lane.state,

@@ -1,19 +1,29 @@
 """`replicator explain`: one answer to where a reference is, and why it is not there yet."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import anyio
 import click
 
 from replicator.admin.client import AdminClient
-from replicator.admin.explain_documents import ExplainDocument, ExplainedReplica, QueuedRow, RefusedRule, ReplicaLook
+from replicator.admin.explain_documents import (
+    ExplainDocument,
+    ExplainedReplica,
+    HeardEvent,
+    QueuedRow,
+    RefusedRule,
+    ReplicaLook,
+)
 from replicator.admin.explaining import Explainer, Parts, Question
 from replicator.admin.reference import ref_text
 from replicator.cli.invocation import Exit, Invocation, chosen_replicas, ref_argument
-from replicator.cli.output import print_json, printable, seconds_text
+from replicator.cli.output import print_json, print_table, printable, seconds_text
 from replicator.cli.registries import open_registries
 from replicator.cli.store_access import ask_daemon_or_store
 from replicator.clock import SystemClock
+from replicator.heard import Unheeded
+from replicator.model import ChangeKind
 from replicator.replication.inspection import open_inspector
 from replicator.routing import Mismatch, Router
 from replicator.settings.schema import PRIMARY, Settings
@@ -26,6 +36,10 @@ _WHY = {
     Mismatch.TAGS: "is for other tags",
     Mismatch.REFERRERS: "sends no referrers along",
 }
+_UNHEEDED = {
+    Unheeded.NO_RULE: "nothing: no rule wants it",
+    Unheeded.OTHER_HOST: "nothing: it names another host",
+}
 
 
 @click.command("explain", short_help="Say where REF is, and why it is not there yet.")
@@ -36,8 +50,8 @@ _WHY = {
 def explain(invocation: Invocation, ref: str, replicas: tuple[str, ...], *, as_json: bool) -> None:
     """Say for each replica where REF is, and why it is not there yet. Changes nothing.
 
-    Which rule sends it (or of each rule why not), its place in the queue, what told of it, the last error, what is
-    missing on the replica now, and when it is tried next.
+    Which rule sends it (or of each rule why not), its place in the queue, the last error, what is missing on the
+    replica now, when it is tried next; and the last ten events about it, with what came of each.
 
     Asks the running daemon. Where none runs, reads the store and asks the registries itself. Exit code 1 when it is
     not there and will not be by itself: no rule sends it, it is parked, paused, ignored, missing, or nobody can tell.
@@ -95,6 +109,15 @@ def _show(document: ExplainDocument) -> None:
         _say(f"\n{replica['replica']}: {replica['verdict'].replace('_', ' ')}: {replica['message']}")
         for label, text in _lines(replica, now):
             _say(f"  {label:<9}{text}")
+    _show_events(document["events"], now)
+
+
+def _show_events(events: Sequence[HeardEvent], now: float) -> None:
+    if not events:
+        _say("\nNo event about it is kept.")
+        return
+    _say("\nEvents about it, the newest first:")
+    print_table(("RECEIVED", "BY", "SAID", "MADE IT", "DELIVERY"), [_event(one, now) for one in events])
 
 
 def _say(text: str) -> None:
@@ -103,7 +126,7 @@ def _say(text: str) -> None:
 
 
 def _lines(replica: ExplainedReplica, now: float) -> list[tuple[str, str]]:
-    lines = [("rule", _rule(replica["rule"]))] if replica["rule"] is not None else []
+    lines = [] if replica["rule"] is None else [("rule", _rule(replica["rule"], replica["rule_line"]))]
     lines += [("not by", _refused(one)) for one in replica["refused"]]
     queue, look = replica["queue"], replica["look"]
     if queue is not None:
@@ -117,13 +140,16 @@ def _lines(replica: ExplainedReplica, now: float) -> list[tuple[str, str]]:
     return lines
 
 
-def _rule(number: int) -> str:
-    return str(number) if number else "none is configured: everything goes everywhere"
+def _rule(number: int, line: int | None) -> str:
+    if not number:
+        return "none is configured: everything goes everywhere"
+    return str(number) if line is None else f"{number}, on line {line} of the configuration"
 
 
 def _refused(one: RefusedRule) -> str:
     patterns = f": {', '.join(one['patterns'])}" if one["patterns"] else ""
-    return f"rule {one['rule']} {_WHY[Mismatch(one['reason'])]}{patterns}"
+    place = f"rule {one['rule']}" if one["line"] is None else f"rule {one['rule']} (line {one['line']})"
+    return f"{place} {_WHY[Mismatch(one['reason'])]}{patterns}"
 
 
 def _queue(queue: QueuedRow, now: float) -> list[tuple[str, str]]:
@@ -158,6 +184,23 @@ def _look(look: ReplicaLook) -> list[tuple[str, str]]:
         more = f", {look['unasked']} more were not asked for" if look["unasked"] else ""
         lines.append(("missing", f"nothing of {look['asked']} parts{more}"))
     return lines
+
+
+def _event(one: HeardEvent, now: float) -> tuple[str, ...]:
+    received = f"{seconds_text(max(0.0, now - one['received_at']))} ago"
+    late = 0.0 if one["happened_at"] is None else one["received_at"] - one["happened_at"]
+    if late >= 1:
+        received += f", {seconds_text(late)} late"
+    said = one["kind"] if one["digest"] is None else f"{one['kind']} {one['digest']}"
+    return (received, one["endpoint"] or "an operator", said, _made(one), one["delivery"])
+
+
+def _made(one: HeardEvent) -> str:
+    if one["unheeded"] is not None:
+        return _UNHEEDED[Unheeded(one["unheeded"])]
+    owed = "to be deleted" if one["kind"] == ChangeKind.DELETE else "owed"
+    counts = ((owed, one["owed"]), ("owed still", one["merged"]), ("known", one["known"]))
+    return ", ".join(f"{word} on {count}" for word, count in counts if count) or "nothing"
 
 
 def _when(at: float, now: float) -> str:

@@ -11,6 +11,7 @@ from anyio import to_thread
 from replicator.clock import Clock
 from replicator.correlation import delivery_id
 from replicator.errors import StoreError
+from replicator.heard import Heard, Unheeded
 from replicator.intake.fetching import Fetch, fetch
 from replicator.intake.formats.decoded import Decoded, Reply
 from replicator.intake.formats.reading import Decoder
@@ -78,7 +79,7 @@ class Deliveries:
         changes = [replace(change, delivery=delivery) for change in decoded.changes]
         routed = [(change, self._route(change, now)) for change in changes]
         try:
-            recorded = await self._record([intent for _, intents in routed for intent in intents])
+            recorded = await self._record(routed, now)
             doomed = [await self._doom(change, now) for change in changes]
             if decoded.unreadable:
                 await self._means.sink.keep_unreadable(self._endpoint, decoded.unreadable[0].reason, body)
@@ -106,19 +107,36 @@ class Deliveries:
 
     async def _doom(self, change: Change, now: float) -> WebhookResult | None:
         """Have deleted on replicas what the primary deleted; None where that is nothing."""
-        if change.kind is not ChangeKind.DELETE or self._means.deletions is None or not self._is_ours(change):
+        if change.kind is not ChangeKind.DELETE:
             return None
-        doomed = self._means.router.doomed(change, now)
-        if not doomed:
+        deletions, sink = self._means.deletions, self._means.sink
+        doomed = self._means.router.doomed(change, now) if self._is_ours(change) else ()
+        heard = [self._heard(change, now, len(doomed))]
+        if deletions is None or not doomed:
+            sink.overhear(heard)
             return None
-        added = await self._means.deletions.add_deletions(doomed)
+        added = await deletions.add_deletions(doomed, heard)
         for deletion, count in zip(doomed, added, strict=True):
             for _ in range(count):
                 self._means.metrics.update_owed(deletion.key.replica, UpdateKind.DELETE)
         return WebhookResult.ACCEPTED if any(added) else WebhookResult.COALESCED
 
-    async def _record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
-        return await self._means.sink.record(intents) if intents else ()
+    async def _record(self, routed: Sequence[tuple[Change, tuple[Intent, ...]]], now: float) -> tuple[Recorded, ...]:
+        heard = [
+            self._heard(change, now, len(made)) for change, made in routed if change.kind is not ChangeKind.DELETE
+        ]
+        intents = [intent for _, made in routed for intent in made]
+        if intents:
+            return await self._means.sink.record(intents, heard)
+        if heard:
+            self._means.sink.overhear(heard)
+        return ()
+
+    def _heard(self, change: Change, now: float, made: int) -> Heard:
+        unheeded = None
+        if not made:
+            unheeded = Unheeded.NO_RULE if self._is_ours(change) else Unheeded.OTHER_HOST
+        return Heard(change=change, endpoint=self._endpoint, at=now, made=made, unheeded=unheeded)
 
     def _counted(
         self,

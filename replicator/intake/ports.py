@@ -4,14 +4,22 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from replicator.deletion import Deletion
+from replicator.heard import Heard
 from replicator.model import Change, Intent, Recorded
 
 
 class IntentSink(Protocol):
     """Where intents are kept; replicator.store provides it."""
 
-    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
-        """Return what became of each intent, after all are on disk. Raises StoreError: nothing was kept."""
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
+        """Return what became of each intent, after all are on disk, and what told of them (`heard`) with them.
+
+        Raises StoreError: nothing was kept.
+        """
+        ...
+
+    def overhear(self, heard: Sequence[Heard]) -> None:
+        """Remember events of which nothing came; the disk may wait."""
         ...
 
     async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
@@ -22,8 +30,11 @@ class IntentSink(Protocol):
 class DeletionSink(Protocol):
     """Where it is kept what is to be deleted on replicas; replicator.store provides it."""
 
-    async def add_deletions(self, found: Sequence[Deletion]) -> tuple[int, ...]:
-        """Return for each how many tags were not known to be deleted, after all are on disk. Raises StoreError."""
+    async def add_deletions(self, found: Sequence[Deletion], heard: Sequence[Heard] = ()) -> tuple[int, ...]:
+        """Return for each how many tags were not known to be deleted, after all are on disk. Raises StoreError.
+
+        `heard` is what told of them.
+        """
         ...
 
 

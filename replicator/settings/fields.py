@@ -18,6 +18,7 @@ from replicator.model import parse_repository, shown
 from replicator.settings import addresses, units
 from replicator.settings.addresses import HOST_PORT, MAX_PORT
 from replicator.settings.patterns import compile_pattern
+from replicator.settings.places import NOWHERE, Places
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class Surroundings:
 
     directory: Path
     environ: Mapping[str, str]
+    places: Places = NOWHERE
 
 
 def refuse(wrong: str, right: str) -> NoReturn:

@@ -1,6 +1,7 @@
 """From a file to settings, or to one error that lists every mistake in it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,6 +11,7 @@ from replicator.settings.document import Document, read_document
 from replicator.settings.explain import explain, may_be_named
 from replicator.settings.fields import Surroundings
 from replicator.settings.mistakes import KeyPath, Mistake, settings_error
+from replicator.settings.places import Places
 from replicator.settings.schema import Settings
 from replicator.settings.unsupported import refuse_unsupported
 
@@ -44,10 +46,16 @@ def _settings(document: Document, surroundings: Surroundings) -> tuple[Settings 
     written = [mistake for mistake in document.mistakes if may_be_named(mistake.path)]
     mistakes = [*written, *check_together(document.data), *unsupported]
     try:
-        return Settings.model_validate(data, context=surroundings), mistakes
+        return Settings.model_validate(data, context=replace(surroundings, places=_places(document))), mistakes
     except ValidationError as error:
         # The cause is dropped on purpose: pydantic's error keeps the values.
         return None, [*mistakes, *(_as_written(mistake, document.lines) for mistake in explain(error))]
+
+
+def _places(document: Document) -> Places:
+    rules = document.data.get("rules")
+    count = len(rules) if isinstance(rules, list) else 0
+    return Places(tuple(document.lines.get(("rules", position), 1) for position in range(count)))
 
 
 def _as_written(mistake: Mistake, lines: Mapping[KeyPath, int]) -> Mistake:

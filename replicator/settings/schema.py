@@ -5,9 +5,9 @@ ties several values together is checked there (`checks`), and so is what is not 
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from replicator.settings.credentials import BasicAuth, Credentials, EndpointAuth, HeaderAuth
 from replicator.settings.fields import (
@@ -18,10 +18,12 @@ from replicator.settings.fields import (
     PlatformName,
     ReplicaName,
     RepositoryPattern,
+    Surroundings,
     TagPattern,
 )
 from replicator.settings.files import SecretFile, SecretVariable, StoreUrl, Word
 from replicator.settings.notify import Notification
+from replicator.settings.places import Places
 from replicator.settings.registries import PRIMARY, PrimarySettings, RegistrySettings, ReplicaSettings, Tls
 from replicator.settings.secrets import Secret
 from replicator.settings.section import Section
@@ -233,6 +235,17 @@ class Settings(Section):
     shutdown: Shutdown = Field(default_factory=Shutdown, description="How the daemon stops.")
     notify: Many[Notification] = Field((), description="Whom to tell of what happened on the replicas.")
     log: Log = Field(default_factory=Log, description="The daemon's log.")
+
+    _places: Places = PrivateAttr(default_factory=Places)
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Keep where things stand in the file that is read."""
+        if isinstance(context, Surroundings):
+            self._places = context.places
+
+    def rule_line(self, position: int) -> int | None:
+        """Return the line of the file on which a rule stands, 0 being the first; None where no file says it."""
+        return self._places.rules[position] if position < len(self._places.rules) else None
 
     def replica(self, name: str) -> ReplicaSettings | None:
         """Return the replica of that name."""

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from replicator.correlation import pack_delivery
+from replicator.heard import Heard
 from replicator.model import Intent, Priority, Recorded
-from replicator.store import deletions, ignored, news, statements
+from replicator.store import deletions, event_log, ignored, news, statements
 from replicator.store.encoding import pack_digest
 from replicator.store.prepared import Value
 from replicator.store.session import Session
@@ -14,13 +15,15 @@ PAGE = 1000
 """Rows changed at most in one operation, so that acknowledgements never wait long behind a large one."""
 
 
-def record(session: Session, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
-    """Merge the changes into their rows, in order."""
+def record(session: Session, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
+    """Merge the changes into their rows, in order; `heard` is what told of them, in the same order."""
     session.delivery = intents[-1].delivery if intents else ""
     recorded = tuple(_record(session, intent) for intent in intents)
     session.mark_changed(
         intent.key for intent, what in zip(intents, recorded, strict=True) if what is not Recorded.KNOWN
     )
+    if heard:
+        event_log.keep(session, heard, recorded)
     return recorded
 
 

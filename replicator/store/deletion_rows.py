@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from replicator.deletion import Deletion, Pace
+from replicator.heard import Heard
 from replicator.model import Digest, IntentKey
 from replicator.store import deletions
 from replicator.store.deletions import Pending
@@ -13,9 +14,12 @@ from replicator.store.handle import Handle
 class DeletionRows(Handle):
     """Keeps deletes until they are done, left or cancelled. All methods raise StoreError."""
 
-    async def add_deletions(self, found: Sequence[Deletion]) -> tuple[int, ...]:
-        """Have tags deleted that replicas were given; return for each how many of them were not known to be."""
-        return await self._writer.submit(partial(deletions.add, deletions=found))
+    async def add_deletions(self, found: Sequence[Deletion], heard: Sequence[Heard] = ()) -> tuple[int, ...]:
+        """Have tags deleted that replicas were given; return for each how many of them were not known to be.
+
+        `heard` is what told of them, in the same order, and kept with them.
+        """
+        return await self._writer.submit(partial(deletions.add, deletions=found, heard=heard))
 
     async def deletion(self, key: IntentKey) -> Pending | None:
         """Return how it stands with a tag that is to be deleted, None for any other."""

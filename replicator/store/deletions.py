@@ -12,7 +12,9 @@ from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, liter
 from sqlalchemy.dialects.sqlite import insert
 
 from replicator.deletion import Deletion, Pace
-from replicator.model import Digest, IntentKey
+from replicator.heard import Heard
+from replicator.model import Digest, IntentKey, Recorded
+from replicator.store import event_log
 from replicator.store.encoding import FIRST_TAG, pack_digest, pack_reference, unpack_reference
 from replicator.store.prepared import Prepared, Value
 from replicator.store.rows import DeletionSummary
@@ -164,9 +166,15 @@ class Pending:
     stopped: bool
 
 
-def add(session: Session, deletions: Sequence[Deletion]) -> tuple[int, ...]:
-    """Have tags deleted that replicas were given; return for each how many of them were not known to be."""
-    return tuple(sum(_add(session, one, key) for key in _tags(session, one.key)) for one in deletions)
+def add(session: Session, deletions: Sequence[Deletion], heard: Sequence[Heard] = ()) -> tuple[int, ...]:
+    """Have tags deleted that replicas were given; return for each how many of them were not known to be.
+
+    `heard` is what told of them, in the same order.
+    """
+    added = tuple(sum(_add(session, one, key) for key in _tags(session, one.key)) for one in deletions)
+    if heard:
+        event_log.keep(session, heard, (Recorded.ACCEPTED if count else Recorded.KNOWN for count in added))
+    return added
 
 
 def _tags(session: Session, key: IntentKey) -> list[IntentKey]:

@@ -21,6 +21,7 @@ class Handle:
         self._clock = session.clock
         self._reader = reader
         self._reading = anyio.CapacityLimiter(1)
+        self._unwritten = session.unwritten  # appending to a deque and taking from it need no lock
         self._writer = Writer(session, observer)
         self._open = True
 

@@ -1,6 +1,7 @@
 """What operations of the writer thread share: its connection, the numbers of names, and which keys they changed."""
 
 import sqlite3
+from collections import deque
 from collections.abc import Iterable
 
 from replicator.clock import Clock
@@ -12,6 +13,7 @@ from replicator.store.name_statements import ADD_POLICY, ADD_REPOSITORY, FIND_PO
 from replicator.store.prepared import Prepared, Value
 
 _REMEMBERED = 20_000
+_UNWRITTEN = 1000
 
 
 class Session:
@@ -19,7 +21,8 @@ class Session:
 
     `delivery` is the id of one that the commit under way keeps, "" while there is none; `ignoring` whether anything
     is ignored by decision, `dooming` whether a tag is to be deleted, None while that is not known. `audience` is told
-    of what happens, `posted` names those of it to whom the commit under way may have something to send.
+    of what happens, `posted` names those of it to whom the commit under way may have something to send. `unwritten`
+    are events that wait for a commit that is made anyway (event_log.py), which also counts down `until_trim`.
     """
 
     def __init__(self, connection: sqlite3.Connection, clock: Clock, owner: str) -> None:
@@ -32,6 +35,8 @@ class Session:
         self.dooming: bool | None = None
         self.audience = NOBODY
         self.posted: set[str] = set()
+        self.unwritten: deque[dict[str, Value]] = deque(maxlen=_UNWRITTEN)
+        self.until_trim = 0
         self._numbers: dict[tuple[str, str], int] = {}
 
     def forget_after_rollback(self, changed: int = 0) -> None:

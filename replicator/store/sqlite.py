@@ -11,11 +11,13 @@ import anyio.to_thread
 
 from replicator.clock import Clock
 from replicator.errors import StoreError
+from replicator.heard import Heard
 from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Recorded, Repository
 from replicator.store import beside, changes, hints, leases, places, queries, summaries, uploads
 from replicator.store.connections import open_reader, open_writer
 from replicator.store.decisions import Decisions
 from replicator.store.deletion_rows import DeletionRows
+from replicator.store.event_log import EventLog
 from replicator.store.lock import StateLock, make_private
 from replicator.store.migrate import migrate
 from replicator.store.outcome import Outcome
@@ -26,7 +28,7 @@ from replicator.store.tag_memory import TagMemory
 from replicator.store.writer import BACKLOG, Listener, StoreObserver
 
 
-class SqliteStore(Decisions, Repairs, TagMemory, DeletionRows):
+class SqliteStore(Decisions, Repairs, TagMemory, DeletionRows, EventLog):
     """Keeps intents durably. All methods raise StoreError when the database or its writer thread fails.
 
     Times are Unix seconds by the clock's `now`, leases run by its `monotonic`. What a method changed is on disk
@@ -64,11 +66,14 @@ class SqliteStore(Decisions, Repairs, TagMemory, DeletionRows):
         """Call `callback` no longer."""
         self._writer.unlisten(callback)
 
-    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
-        """Merge changes into their rows, all or none. On return they are committed and synced (G1)."""
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
+        """Merge changes into their rows, all or none. On return they are committed and synced (G1).
+
+        `heard` is what told of them, in the same order, and kept with them.
+        """
         if self._writer.backlog >= BACKLOG:
             raise StoreError(f"{BACKLOG} operations wait for the disk already")
-        return await self._writer.submit(partial(changes.record, intents=intents))
+        return await self._writer.submit(partial(changes.record, intents=intents, heard=heard))
 
     async def lease(
         self,

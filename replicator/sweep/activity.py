@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from replicator.clock import Clock
 from replicator.errors import StoreError
+from replicator.heard import Heard
 from replicator.model import Intent, Recorded, Repository
 from replicator.sweep.ports import Deliveries
 
@@ -53,10 +54,10 @@ class WatchedSink:
         self._activity = activity
         self._clock = clock
 
-    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
-        """Keep intents, durably. Raises StoreError."""
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
+        """Keep intents and what told of them, durably. Raises StoreError."""
         try:
-            recorded = await self._sink.record(intents)
+            recorded = await self._sink.record(intents, heard)
         except StoreError:
             self._activity.refused(self._clock.now())
             raise
@@ -66,6 +67,10 @@ class WatchedSink:
             if what is not Recorded.KNOWN:
                 self._activity.changed(intent.key.repository, now)
         return recorded
+
+    def overhear(self, heard: Sequence[Heard]) -> None:
+        """Remember events of which nothing came."""
+        self._sink.overhear(heard)
 
     async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
         """Keep a body nobody understood. Raises StoreError."""

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from replicator.deletion import Deletion
+from replicator.heard import Heard
 from replicator.model import Digest, Intent, Recorded, Reference, Repository, Tag
 from replicator.registry.listing import TagList
 from replicator.store.sweep_rows import KnownTag
@@ -56,8 +57,16 @@ class DeletionSink(Protocol):
         ...
 
 
-class Deliveries(Sink, Protocol):
+class Deliveries(Protocol):
     """Where webhooks go."""
+
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
+        """Keep intents and what told of them, durably. Raises StoreError."""
+        ...
+
+    def overhear(self, heard: Sequence[Heard]) -> None:
+        """Remember events of which nothing came."""
+        ...
 
     async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
         """Keep a body nobody understood. Raises StoreError."""

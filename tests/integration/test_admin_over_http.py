@@ -18,6 +18,7 @@ from replicator.admin.verdicts import Where
 from replicator.admin.wait import WaitLimits
 from replicator.clock import SystemClock
 from replicator.errors import Reason, RegistryError, SettingsError, StoreError
+from replicator.heard import Unheeded
 from replicator.model import Digest, IntentKey, Priority, Recorded, Tag
 from replicator.observability.metrics import Metrics, Scope
 from replicator.settings.secrets import Secret
@@ -387,12 +388,17 @@ async def test_an_explanation_has_every_field_that_the_document_promises(listene
     scene, schemas = listener.scene, DOCUMENT["components"]["schemas"]
     scene.primary.names[V1] = NEW
     await scene.event(V1, NEW)
+    await listener.tell({"ref": "team/app:v1"})
     await scene.end("eu", V1, Parked(at=4e9, reason=Reason.QUOTA, message="full"))
     await scene.store.keep_unreadable("primary", "not JSON", b'{"repository": "team/app"')
     await scene.store.keep_unreadable("primary", "not JSON", b'{"repository": "team/other"')
     scene.holdings.held = {("us", NEW)}
     status, document = await listener.ask("/api/v1/explain?ref=team/app:v1")
     assert (status, set(document)) == (200, set(schemas["Explained"]["properties"]))
+    (told,) = document["events"]
+    assert set(told) == set(schemas["Heard"]["properties"])
+    assert (told["endpoint"], told["kind"], told["owed"], told["merged"]) == ("", "push", 0, 2)
+    assert set(schemas["Heard"]["properties"]["unheeded"]["enum"]) == {*Unheeded, None}
     assert document["primary"] == {"digest": str(NEW), "error": ""}
     assert [(one["endpoint"], one["reason"]) for one in document["unread"]] == [("primary", "not JSON")]
     eu, us = document["replicas"]

@@ -23,6 +23,11 @@ async def explained(site: Site, ref: str, *more: str, code: int) -> dict[str, An
     return {one["replica"]: one for one in document["replicas"]}
 
 
+def line_of_rules(site: Site) -> int:
+    """Return the line on which the first rule stands in the daemon's file."""
+    return site.daemon.config.read_text().splitlines().index("rules:") + 2
+
+
 async def test_where_a_reference_is_and_why_not(tmp_path: Path) -> None:
     async with run_site(tmp_path, sections={"rules": RULES}) as site:
         before = await explained(site, "team/app:v1", code=1)
@@ -39,6 +44,7 @@ async def test_where_a_reference_is_and_why_not(tmp_path: Path) -> None:
         await eventually(failed, what="it is settled on eu and has failed on us")
         eu, us = found["eu"], found["us"]
         assert (eu["verdict"], eu["rule"], eu["queue"]["have"]) == ("there", 1, str(IMAGE.digest))
+        assert eu["rule_line"] == line_of_rules(site)
         assert (eu["look"]["digest"], eu["look"]["asked"], eu["look"]["lacking"]) == (str(IMAGE.digest), 4, 0)
         assert (us["verdict"], us["queue"]["reason"]) == ("coming", "network")
         assert us["queue"]["wanted"] == str(IMAGE.digest)
@@ -50,11 +56,26 @@ async def test_where_a_reference_is_and_why_not(tmp_path: Path) -> None:
         for text in (
             f"team/app:v1 is {IMAGE.digest} on the primary.",
             "us: coming: failing: network",
-            "  rule     1\n",
+            f"  rule     1, on line {line_of_rules(site)} of the configuration\n",
+            "Events about it, the newest first:\n",
         ):
             assert text in shown.stdout
+        await told_of(site, us["queue"]["told_by"])
         await not_sent_by_rules(site)
         await without_a_daemon(site)
+
+
+async def told_of(site: Site, delivery: str) -> None:
+    """Ask for the events of the push, as text and as JSON."""
+    before = (await command(site, "explain", "team/app:v1")).stdout.splitlines()
+    (row,) = [line for line in before if f"push {IMAGE.digest}" in line]
+    assert "  primary  " in row
+    assert "  owed on 2  " in row
+    assert row.endswith(f"  {delivery}")
+    document = json.loads((await command(site, "explain", "team/app:v1", "--json")).stdout)
+    events = [(one["endpoint"], one["kind"], one["digest"], one["owed"]) for one in document["events"]]
+    assert events[-1] == ("primary", "push", str(IMAGE.digest), 2)
+    assert 0 <= document["events"][-1]["received_at"] - document["events"][-1]["happened_at"] < 60
 
 
 async def not_sent_by_rules(site: Site) -> None:
@@ -68,7 +89,8 @@ async def not_sent_by_rules(site: Site) -> None:
     tools = await explained(site, "team/tools:latest", code=1)
     assert [(one["verdict"], one["rule"]) for one in tools.values()] == [("gone", 2), ("no_rule", None)]
     shown = (await command(site, "explain", "team/tools:latest")).stdout
-    assert "not by   rule 1 is for other tags: v*" in shown
+    assert f"not by   rule 1 (line {line_of_rules(site)}) is for other tags: v*" in shown
+    assert "No event about it is kept." in shown
     assert "us: no rule: no rule sends it there" in shown
 
 

@@ -16,6 +16,7 @@ import pytest
 from replicator.clock import SystemClock
 from replicator.correlation import delivery_id
 from replicator.errors import SettingsError, StoreError
+from replicator.heard import Heard, Unheeded
 from replicator.intake.listener import listening
 from replicator.intake.receiver import build_receiver
 from replicator.model import Digest, Intent, IntentKey, Recorded, Tag, parse_repository
@@ -29,6 +30,7 @@ from tests.support.logging_state import logging_as_before
 
 CANARY = "canary-4b1d5a7e90"
 MAX_BODY = 64 << 10
+APP = parse_repository("team/app")
 BEARER = {"Authorization": f"Bearer {CANARY}"}
 
 
@@ -39,9 +41,12 @@ class Out:
         self._store = store
         self.full = True
 
-    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
         self._check()
-        return await self._store.record(intents)
+        return await self._store.record(intents, heard)
+
+    def overhear(self, heard: Sequence[Heard]) -> None:
+        self._store.overhear(heard)
 
     async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
         self._check()
@@ -60,10 +65,13 @@ class Slow:
         self.entered = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
         self.entered.set()
         await self.go_on.wait()
-        return await self._store.record(intents)
+        return await self._store.record(intents, heard)
+
+    def overhear(self, heard: Sequence[Heard]) -> None:
+        self._store.overhear(heard)
 
     async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
         await self._store.keep_unreadable(endpoint, reason, body)
@@ -77,8 +85,11 @@ def refused(port: int) -> bool:
 class Buggy:
     """A sink with a mistake in it."""
 
-    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
-        raise ZeroDivisionError(f"{len(intents)} intents and {CANARY}")
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
+        raise ZeroDivisionError(f"{len(intents)} intents of {len(heard)} events and {CANARY}")
+
+    def overhear(self, heard: Sequence[Heard]) -> None:
+        raise NotImplementedError
 
     async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
         raise NotImplementedError
@@ -226,6 +237,21 @@ async def test_events_that_name_another_host_are_ignored_and_counted(intake: Run
     assert (answer.status, answer.json()["ignored"]) == (200, 1)
     assert intake.events("hosted") == {"ignored": 1}
     assert await intake.store.rows() == ()
+    (told,) = await intake.store.events(APP, Tag("v1"), 10)
+    assert (told.endpoint, told.unheeded, told.owed) == ("hosted", Unheeded.OTHER_HOST, 0)
+
+
+async def test_what_told_of_a_reference_is_remembered_with_what_came_of_it(intake: Running) -> None:
+    other = push(repository="other/app")
+    await intake.send(body_of(push(id="e-1"), other), "/open")
+    await intake.send(body_of(push(id="e-2", action="delete"), push(id="e-3")), "/open")
+    told = await intake.store.events(APP, Tag("v1"), 10)
+    kinds = [(one.kind.value, one.owed, one.merged, one.unheeded) for one in told]
+    assert kinds == [("delete", 0, 0, Unheeded.NO_RULE), ("push", 0, 2, None), ("push", 2, 0, None)]
+    assert [one.delivery for one in told] == [delivery_id("e-2"), delivery_id("e-2"), delivery_id("e-1")]
+    assert {(one.digest, one.endpoint) for one in told if one.owed or one.merged} == {(Digest.parse(DIGEST), "open")}
+    (elsewhere,) = await intake.store.events(parse_repository("other/app"), Tag("v1"), 10)
+    assert (elsewhere.delivery, elsewhere.unheeded) == (delivery_id("e-1"), Unheeded.NO_RULE)
 
 
 @pytest.mark.parametrize(

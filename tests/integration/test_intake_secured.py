@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from replicator.errors import SettingsError, StoreError
+from replicator.heard import Heard
 from replicator.intake.server_tls import ServerTls
 from replicator.model import Intent, Recorded
 from replicator.settings.credentials import EndpointAuth, HmacSha256Auth, QueryAuth, StandardWebhooksAuth
@@ -52,10 +53,13 @@ class Full:
         self._store = store
         self.has_room = False
 
-    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
         if not self.has_room:
             raise StoreError("no space left on device")
-        return await self._store.record(intents)
+        return await self._store.record(intents, heard)
+
+    def overhear(self, heard: Sequence[Heard]) -> None:
+        self._store.overhear(heard)
 
     async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
         await self._store.keep_unreadable(endpoint, reason, body)

@@ -14,6 +14,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, ConsumerInfo
 
 from replicator.errors import StoreError
+from replicator.heard import Heard
 from replicator.intake import nats_feed
 from replicator.model import Intent, Recorded
 from replicator.store.sqlite import SqliteStore
@@ -47,10 +48,13 @@ class Out:
         self._store = store
         self.full = True
 
-    async def record(self, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
         if self.full:
             raise StoreError("no space left on device")
-        return await self._store.record(intents)
+        return await self._store.record(intents, heard)
+
+    def overhear(self, heard: Sequence[Heard]) -> None:
+        self._store.overhear(heard)
 
     async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
         await self._store.keep_unreadable(endpoint, reason, body)

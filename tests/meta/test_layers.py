@@ -51,6 +51,7 @@ PURE = (
     "retry",
     "model",
     "news",
+    "heard",
     "errors",
     "strict_json",
     "intake.formats",

@@ -1,6 +1,7 @@
 """Routing: which replicas a change concerns, when, how urgently, and under which policy."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from replicator.model import (
 )
 from replicator.policy import Policy
 from replicator.routing import Mismatch, Reasons, Refused, Router
+from replicator.settings.load import load
 from replicator.settings.schema import PrimarySettings, ReplicaSettings, Rule, Settings, Webhooks
 
 NOW = 1_700_000_000.0
@@ -236,3 +238,15 @@ def test_reasons_name_the_first_thing_of_each_rule_that_does_not_match() -> None
         Refused(3, Mismatch.REPOSITORIES, ("team/**",)),
     )
     assert router().reasons("a", app, parse_reference("v1")) == Reasons(0)
+
+
+def test_reasons_name_the_lines_of_the_rules(tmp_path: Path) -> None:
+    path = tmp_path / "replicator.yaml"
+    path.write_text(
+        "version: 1\nprimary: {url: https://p.test}\nreplicas: [{name: a, url: https://a.test}]\nrules:\n"
+        "- repositories: [other/**]\n- tags: [v*]\n"
+    )
+    routes, app = Router(load(path, {})), parse_repository("team/app")
+    found = routes.reasons("a", app, parse_reference("v1"))
+    assert (found.rule, found.line, [one.line for one in found.refused]) == (2, 6, [5])
+    assert [one.line for one in routes.reasons("a", app, parse_reference("latest")).refused] == [5, 6]

@@ -6,7 +6,7 @@ Logging stays as the daemon has set it up.
 from alembic import context
 from sqlalchemy import Connection
 
-from replicator.store.tag_tables import metadata
+from replicator.store.event_tables import metadata
 
 connection: Connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, transactional_ddl=True)

@@ -95,10 +95,11 @@ def test_an_answer_follows_from_what_is_known(known: Facts, where: Where, next_a
 
 
 def test_a_document_says_all_that_is_known() -> None:
-    reasons = Reasons(2, (Refused(1, Mismatch.TAGS, ("v*",)),))
+    reasons = Reasons(2, (Refused(1, Mismatch.TAGS, ("v*",), 7),), 9)
     look = Look(asked=30, absent=tuple(Absent(Part.BLOB, Digest.of(bytes([n])), n) for n in range(25)))
     document = explained(facts(row=FAILS, before=4, reasons=reasons, look=look, lane=Lane()), NOW)
-    assert (document["rule"], document["refused"]) == (2, [{"rule": 1, "reason": "tags", "patterns": ["v*"]}])
+    assert (document["rule"], document["rule_line"]) == (2, 9)
+    assert document["refused"] == [{"rule": 1, "line": 7, "reason": "tags", "patterns": ["v*"]}]
     assert document["queue"] is not None
     queue = document["queue"]
     assert (queue["state"], queue["before"], queue["changes"], queue["priority"]) == ("failing", 4, 1, "normal")

@@ -192,3 +192,15 @@ def test_in_code_values_are_taken_as_they_are() -> None:
     assert Admin(listen=ListenAddress("::1", 0)).listen == ListenAddress("::1", 0)
     assert Tls.model_validate({"ca_file": "x/ca.pem"}).ca_file == Path("x/ca.pem")
     assert Admin.model_validate({"token_file": "x/token"}).token == Secret.of_file(Path("x/token"))
+
+
+def test_rules_are_known_by_their_lines_too(tmp_path: Path) -> None:
+    lines = BASE.count("\n")
+    loaded = settings(tmp_path, f"{BASE}rules:\n\n- tags: [v*]\n\n  # theirs\n- repositories: [team/**]\n")
+    assert [loaded.rule_line(position) for position in range(3)] == [lines + 3, lines + 6, None]
+    assert loaded.model_copy(update={"notify": ()}).rule_line(1) == lines + 6, "as a reload makes them"
+    alone = settings(tmp_path, f"{BASE}rules: [{{tags: [v*]}}]\n")
+    assert alone.rule_line(0) == lines + 1
+    below = settings(tmp_path, f"{BASE}rules:\n- tags: [v*]\n")
+    assert (below.rule_line(0), below == alone) == (lines + 2, True), "where it stands is not what it says"
+    assert settings(tmp_path, BASE).rule_line(0) is None

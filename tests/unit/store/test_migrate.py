@@ -14,9 +14,9 @@ from sqlalchemy.pool import StaticPool
 
 from replicator.errors import StoreError
 from replicator.store.connections import open_writer
+from replicator.store.event_tables import metadata
 from replicator.store.lock import make_private
 from replicator.store.migrate import migrate
-from replicator.store.tag_tables import metadata
 
 
 @pytest.fixture

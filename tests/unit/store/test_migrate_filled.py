@@ -85,11 +85,11 @@ def rows(revision: str) -> dict[str, list[dict[str, Any]]]:
         filled["repair"] = [place | {"digest": pack_digest(APP), "generation": 3}]
     if revision >= "0010":
         filled["verification"] = [{"replica": "us", "repository_id": 7, "reference": b"v1", "whole_repository_id": 0}]
-    _fill_deletions(revision, filled)
+    _fill_newer(revision, filled)
     return filled
 
 
-def _fill_deletions(revision: str, filled: dict[str, list[dict[str, Any]]]) -> None:
+def _fill_newer(revision: str, filled: dict[str, list[dict[str, Any]]]) -> None:
     if revision >= "0011":
         filled["intent"][2]["put"] = 1
         filled["lane"][0]["deletes_stopped_since"] = 78.5
@@ -104,6 +104,8 @@ def _fill_deletions(revision: str, filled: dict[str, list[dict[str, Any]]]) -> N
                 "left": "unsupported",
             }
         ]
+    if revision >= "0012":
+        filled["event"] = [{"id": 9, "repository": "team/app", "reference": b"v1", "told": bytes(64)}]
 
 
 @pytest.fixture
