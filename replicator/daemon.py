@@ -32,7 +32,6 @@ from replicator.observability.logs import configure_logs
 from replicator.observability.metrics import Metrics
 from replicator.observability.repeats import tell_held_back
 from replicator.reload import Reloader
-from replicator.replication.together import first_error
 from replicator.secret_watch import SecretWatch
 from replicator.service import Service
 from replicator.settings.schema import Settings
@@ -41,6 +40,7 @@ from replicator.store.sqlite import SqliteStore
 from replicator.store.sweeps import Sweeps
 from replicator.sweep.activity import Activity
 from replicator.sync.syncs import Syncs
+from replicator.together import first_error
 from replicator.world import Ground, build_world, scope_of
 from replicator.worlds import Worlds
 

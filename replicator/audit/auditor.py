@@ -11,11 +11,11 @@ from replicator.audit.compare import Seen, compare, surplus
 from replicator.audit.findings import Drift, Finding
 from replicator.audit.holdings import Holdings
 from replicator.audit.ports import Registry, Report, Rules
-from replicator.audit.side_by_side import together
 from replicator.clock import Clock
 from replicator.errors import ContentError, RegistryError
 from replicator.model import Digest, Repository, Tag
 from replicator.registry.listing import TagList
+from replicator.together import together
 
 RANGE = 500
 """Tags compared before what differs is looked at again."""

@@ -14,13 +14,13 @@ from replicator import manifest as manifests
 from replicator.audit.findings import Fault, Lack, Part
 from replicator.audit.once import Once
 from replicator.audit.ports import Holder
-from replicator.audit.side_by_side import together
 from replicator.errors import ContentError, NotFound, Reason
 from replicator.manifest import Manifest
 from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, parse_repository
 from replicator.platforms import choose
 from replicator.policy import Policy
 from replicator.registry.read_back import is_blob_intact
+from replicator.together import together
 
 MOST_MANIFESTS = 10_000
 """Most manifests under one reference, as for a copy."""

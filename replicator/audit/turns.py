@@ -18,7 +18,6 @@ from replicator.audit.findings import Drift, Finding
 from replicator.audit.holdings import Holdings
 from replicator.audit.pace import MOST, Pace, pace
 from replicator.audit.ports import Counts, Lane, Routes, Sink, Updates
-from replicator.audit.side_by_side import together
 from replicator.clock import Clock
 from replicator.errors import ContentError, RegistryError, StoreError
 from replicator.model import (
@@ -32,6 +31,7 @@ from replicator.model import (
 )
 from replicator.observability.labels import LaneState, UpdateKind, VerifyResult
 from replicator.store.verifications import CleanTag, Place, Places, Verifications
+from replicator.together import together
 
 DOWN_FOR = 300.0
 """Seconds for which a replica must have been taken for down, for all of it to be looked at afterwards."""

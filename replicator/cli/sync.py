@@ -19,7 +19,6 @@ from replicator.cli.repositories import selected
 from replicator.cli.sync_display import Display, display
 from replicator.clock import SystemClock
 from replicator.observability.metrics import Metrics, Scope
-from replicator.replication.together import first_error
 from replicator.routing import Router
 from replicator.settings.schema import Settings
 from replicator.store.sqlite import SqliteStore
@@ -27,6 +26,7 @@ from replicator.sweep.selection import Selection, UnknownRepository
 from replicator.sync.document import document
 from replicator.sync.foreground import sync_with_own_lanes
 from replicator.sync.sync import Sync
+from replicator.together import first_error
 
 SHOWN_EVERY = 0.5
 """Seconds between two looks at how far it is."""

@@ -16,8 +16,8 @@ from replicator.referrers import is_fallback_tag
 from replicator.replication.companions import Found, find_companions, find_listed
 from replicator.replication.held import held_digest, is_absent
 from replicator.replication.survey import ManifestCache, read_closure
-from replicator.replication.together import together
 from replicator.sweep.compare import Difference
+from replicator.together import together
 
 
 class Estimator:

@@ -9,7 +9,7 @@ from replicator.manifest import Closure
 from replicator.model import Descriptor, Digest, Reference, Repository
 from replicator.plan import Facts, make_plan
 from replicator.replication.mounts import Mounts
-from replicator.replication.together import together
+from replicator.together import together
 
 
 class Ledger:

@@ -12,10 +12,10 @@ from replicator.errors import ContentError, RegistryError
 from replicator.forecast.ports import ReadReplica
 from replicator.model import Change, ChangeKind, Digest, Repository, Tag, parse_repository
 from replicator.replication.held import held_digest
-from replicator.replication.together import together
 from replicator.store.sweep_rows import KnownTag
 from replicator.sweep.compare import Routes
 from replicator.sweep.ports import KnownTags
+from replicator.together import together
 
 AT_ONCE = 8
 """Tags asked for at once at one replica."""

@@ -16,8 +16,8 @@ from replicator.replication.companions import Companion, Found
 from replicator.replication.held import held_digest
 from replicator.replication.referrer_lists import ReferrerLists
 from replicator.replication.tag_put import TRIES, Moved, Origin, TagPut, moves_too_often
-from replicator.replication.together import together
 from replicator.replication.tools import Tools
+from replicator.together import together
 
 PATIENCE = 2
 """Failed attempts for which an image waits for companions whose trouble may pass; then it goes on without them."""

@@ -20,9 +20,9 @@ from replicator.replication.mounting import LEADER_LIMIT, Mounting
 from replicator.replication.ports import Source
 from replicator.replication.slots import Slots
 from replicator.replication.subscription import Subscription
-from replicator.replication.together import together
 from replicator.replication.tools import Tools
 from replicator.replication.waiting import wait_within
+from replicator.together import together
 
 
 @dataclass(slots=True)

@@ -20,8 +20,8 @@ from replicator.replication.mending import check_manifests
 from replicator.replication.ports import Source
 from replicator.replication.strictness import Strictness
 from replicator.replication.survey import recall
-from replicator.replication.together import together
 from replicator.replication.tools import Tools
+from replicator.together import together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

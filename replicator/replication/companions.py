@@ -16,7 +16,7 @@ from replicator.manifest import Closure
 from replicator.model import Digest, RawManifest, Reference, Repository, Tag
 from replicator.replication.ports import Source
 from replicator.replication.survey import MAX_MANIFESTS, ManifestCache, read_closure
-from replicator.replication.together import together
+from replicator.together import together
 
 MOST_TAGS = 1000
 """Tags of a repository up to which they are listed: what comes in one answer."""

@@ -8,8 +8,8 @@ from replicator.observability.labels import BlobResult
 from replicator.plan import ManifestStep, Plan
 from replicator.replication.bring import Bringer, Tally
 from replicator.replication.ports import Source
-from replicator.replication.together import together
 from replicator.replication.tools import Tools
+from replicator.together import together
 
 
 class Copy:

@@ -13,8 +13,8 @@ from replicator.model import Descriptor, Digest, RawManifest, Reference, Reposit
 from replicator.policy import Policy
 from replicator.replication.ports import Holder, Source
 from replicator.replication.survey import ManifestCache, read_closure
-from replicator.replication.together import together
 from replicator.settings.schema import Settings
+from replicator.together import together
 
 PARTS_MAX = 500
 """Manifests and blobs asked for of one replica."""

@@ -19,7 +19,7 @@ from replicator.model import Digest, RawManifest, Repository
 from replicator.registry.capabilities import Capability
 from replicator.replication.held import is_absent
 from replicator.replication.ports import Replica
-from replicator.replication.together import together
+from replicator.together import together
 
 TRIES = 5
 """Writes of one list until we give up for now."""

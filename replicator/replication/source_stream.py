@@ -15,7 +15,7 @@ from replicator.registry.capabilities import Capability
 from replicator.replication.parallel_ranges import WORTH_SPLITTING, Piece, Reorder, piece_size
 from replicator.replication.ports import Source
 from replicator.replication.source_line import SourceLine
-from replicator.replication.together import first_error
+from replicator.together import first_error
 
 RECONNECTS = 4
 """Failures in a row, with hardly a byte between them, that end a read."""

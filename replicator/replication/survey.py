@@ -15,8 +15,8 @@ from replicator.plan import Facts
 from replicator.platforms import check_chosen, choose
 from replicator.registry.capabilities import Capability
 from replicator.replication.ports import Source
-from replicator.replication.together import together
 from replicator.replication.tools import Tools
+from replicator.together import together
 
 MAX_MANIFESTS = 10_000
 """Most manifests under one reference."""

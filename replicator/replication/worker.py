@@ -22,10 +22,10 @@ from replicator.replication.events import ReplicationEvent
 from replicator.replication.held import Held, held_digest
 from replicator.replication.ports import IntentStore, Policies, Source
 from replicator.replication.tag_reads import TagReads
-from replicator.replication.together import first_error, together
 from replicator.replication.tools import Tools
 from replicator.retry import Failure, RetryPolicy, after_failure, look_delay
 from replicator.store.outcome import Done, Outcome, Parked, Result, Retry
+from replicator.together import first_error, together
 
 _log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from replicator.model import Digest, Tag, parse_repository
 from replicator.policy import Policy
 from replicator.replication import inspection
 from replicator.replication.inspection import Inspector
-from replicator.replication.together import together
+from replicator.together import together
 from tests.support.content import make_image, make_index
 from tests.unit.replication.steps import faults
 from tests.unit.replication.support import Call, ModelRegistry, Op

@@ -20,8 +20,8 @@ from replicator.replication.presence import KNOWN_FOR, PROVEN_FOR, Presence
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.slots import Slots
 from replicator.replication.survey import ManifestCache, read_closure, recall
-from replicator.replication.together import together
 from replicator.replication.tools import Tools
+from replicator.together import together
 from tests.support.content import Content, Index, blob_of, closure_of, make_blob, make_image, make_index
 from tests.support.fake_clock import FakeClock
 from tests.unit.replication.steps import Gate, faults

@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from replicator.errors import RegistryError
-from replicator.replication.together import together
 from replicator.replication.waiting import wait_within
+from replicator.together import together
 from tests.support.fake_clock import FakeClock
 
 
