@@ -7,6 +7,7 @@ from enum import StrEnum
 import anyio.to_thread
 import structlog
 
+from replicator.admin.wording import counted
 from replicator.errors import SettingsError, StoreError
 from replicator.observability.logs import configure_logs
 from replicator.service import Service
@@ -50,7 +51,7 @@ class Reloader:
             mistakes = str(error).splitlines()
             _log.error(ReloadEvent.CONFIG_REFUSED, mistakes=mistakes)
             metrics.config_loaded(valid=False)
-            told = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+            told = counted(len(mistakes), "mistake")
             self._service.reloaded(f"the new configuration has {told} (see the log), the old one is used")
             return
         self._worlds.use(world)

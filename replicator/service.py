@@ -93,6 +93,8 @@ def status_text(summary: StoreSummary, replicas: tuple[str, ...]) -> str:
     filled = sum(one.backfill for one in found.values())
     if not since and filled:
         return f"{filled} owed to fill replicas"
+    if not since and len(replicas) == 1:
+        return f"{replicas[0]} is up to date"
     if not since:
         return f"all {len(replicas)} replicas are up to date"
     worst = min(since, key=lambda name: since[name])

@@ -14,6 +14,7 @@ from replicator.admin.explain_documents import (
 from replicator.admin.ports import LaneView
 from replicator.admin.standing import describe
 from replicator.admin.status import row_state
+from replicator.admin.wording import counted
 from replicator.lacks import Look
 from replicator.model import Digest
 from replicator.observability.labels import LaneState
@@ -84,7 +85,8 @@ def judge(facts: Facts, now: float) -> Answer:
         left = "; it is owed still, by rules of before" if row is not None and row.owed else ""
         return Answer(Where.NO_RULE, f"no rule sends it there{left}")
     if look is not None and look.complete and look.shown == facts.primary.digest:
-        rest = f", as far as asked: {look.unasked} parts were too many" if look.unasked else ""
+        too_many = counted(look.unasked, "part was", "parts were")
+        rest = f", as far as asked: {too_many} too many" if look.unasked else ""
         return Answer(Where.THERE, f"complete there{rest}")
     if row is not None and row.ignored_at is not None:
         return Answer(Where.IGNORED, describe(row))

@@ -1,4 +1,4 @@
-"""How text from outside, and lengths of time, are shown to people."""
+"""How text from outside, numbers of things, and lengths of time are shown to people."""
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
@@ -6,6 +6,11 @@ _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 def printable(text: str) -> str:
     """Return `text` on one line, with a question mark for each character that is not plainly printable."""
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return so many of something: `1 tag`, `2 tags`; `many` where the plural is not `one` with an s."""
+    return f"1 {one}" if count == 1 else f"{count} {many or one + 's'}"
 
 
 def seconds_text(seconds: float) -> str:

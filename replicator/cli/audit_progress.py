@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from replicator.cli.audit_report import AuditReport
-from replicator.cli.output import bytes_text
+from replicator.cli.output import bytes_text, counted
 from replicator.clock import Clock
 
 _REDRAWN_EVERY = 0.5
@@ -60,7 +60,8 @@ class _Rate:
 
 
 def _text(report: AuditReport, rate: _Rate) -> str:
-    text = f"{report.references} references compared, {report.differing} differ"
+    differing = counted(report.differing, "differs", "differ")
+    text = f"{counted(report.references, 'reference')} compared, {differing}"
     moved = rate.since(report.bytes_read)
     if report.bytes_read:
         text += f", {bytes_text(report.bytes_read)} read ({bytes_text(int(moved))}/s)"

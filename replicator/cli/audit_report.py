@@ -8,7 +8,7 @@ import click
 
 from replicator.admin.reference import ref_text
 from replicator.audit.findings import OWED, Drift, Finding
-from replicator.cli.output import bytes_text, print_json, print_table, printable
+from replicator.cli.output import bytes_text, counted, print_json, print_table, printable
 
 SHOWN = 10_000
 """Findings kept for the end; all others are counted."""
@@ -94,7 +94,7 @@ class AuditReport:
         if self.problem:
             click.echo(f"Not all was looked at: {printable(self.problem)}")
         if self._left_off:
-            click.echo(f"{self._left_off} more are not shown.")
+            click.echo(f"{counted(self._left_off, 'more is', 'more are')} not shown.")
         words = ["equal", *(str(kind) for kind in Drift)]
         rows = [(name, *(str(kinds[word]) for word in words)) for name, kinds in self._kinds.items()]
         print_table(("REPLICA", *(word.upper() for word in words)), rows)

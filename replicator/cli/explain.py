@@ -18,7 +18,7 @@ from replicator.admin.explain_documents import (
 from replicator.admin.explaining import Explainer, Parts, Question
 from replicator.admin.reference import ref_text
 from replicator.cli.invocation import Exit, Invocation, chosen_replicas, ref_argument
-from replicator.cli.output import print_json, print_table, printable, seconds_text
+from replicator.cli.output import counted, print_json, print_table, printable, seconds_text
 from replicator.cli.registries import open_registries
 from replicator.cli.store_access import ask_daemon_or_store
 from replicator.clock import SystemClock
@@ -155,8 +155,8 @@ def _refused(one: RefusedRule) -> str:
 def _queue(queue: QueuedRow, now: float) -> list[tuple[str, str]]:
     state = f"{queue['state']}, {queue['priority']} priority"
     if queue["owed_since"] is not None:
-        changes = "1 change" if queue["changes"] == 1 else f"{queue['changes']} changes"
-        state += f", owed for {seconds_text(max(0.0, now - queue['owed_since']))} ({changes})"
+        state += f", owed for {seconds_text(max(0.0, now - queue['owed_since']))}"
+        state += f" ({counted(queue['changes'], 'change')})"
     state += f", {queue['before']} due before it" if queue["before"] else ""
     lines = [("queue", state)]
     if queue["wanted"] is not None:
@@ -166,7 +166,7 @@ def _queue(queue: QueuedRow, now: float) -> list[tuple[str, str]]:
     if queue["told_by"]:
         lines.append(("told by", f"delivery {queue['told_by']}"))
     if queue["reason"] is not None:
-        tries = "1 try" if queue["attempts"] == 1 else f"{queue['attempts']} tries"
+        tries = counted(queue["attempts"], "try", "tries")
         if queue["failing_since"] is not None:
             tries += f" in {seconds_text(max(0.0, now - queue['failing_since']))}"
         lines.append(("error", f"{queue['reason']} after {tries}: {queue['message']}"))
@@ -178,11 +178,11 @@ def _look(look: ReplicaLook) -> list[tuple[str, str]]:
         return [("replica", look["error"])]
     lines = [("replica", f"names {look['digest']}" if look["digest"] else "names nothing")]
     if look["lacking"]:
-        lines.append(("missing", f"{look['lacking']} of {look['asked']} parts"))
-        lines += [("", f"{one['part']} {one['digest']} ({one['size']} bytes)") for one in look["missing"]]
+        lines.append(("missing", f"{look['lacking']} of {counted(look['asked'], 'part')}"))
+        lines += [("", f"{one['part']} {one['digest']} ({counted(one['size'], 'byte')})") for one in look["missing"]]
     else:
-        more = f", {look['unasked']} more were not asked for" if look["unasked"] else ""
-        lines.append(("missing", f"nothing of {look['asked']} parts{more}"))
+        more = f", {counted(look['unasked'], 'more was', 'more were')} not asked for" if look["unasked"] else ""
+        lines.append(("missing", f"nothing of {counted(look['asked'], 'part')}{more}"))
     return lines
 
 

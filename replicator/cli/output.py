@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from replicator.admin.wording import printable, seconds_text
+from replicator.admin.wording import counted, printable, seconds_text
 
-__all__ = ["bytes_text", "print_json", "print_table", "printable", "seconds_text"]
+__all__ = ["bytes_text", "counted", "print_json", "print_table", "printable", "seconds_text"]
 _KIB = 1024
 
 

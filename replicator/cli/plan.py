@@ -7,7 +7,7 @@ import anyio
 import click
 
 from replicator.cli.invocation import Exit, Invocation, chosen_replicas
-from replicator.cli.output import bytes_text, print_json, print_table
+from replicator.cli.output import bytes_text, counted, print_json, print_table
 from replicator.cli.registries import open_registries
 from replicator.cli.repositories import selected
 from replicator.clock import SystemClock
@@ -139,7 +139,7 @@ def _show(forecast: Forecast) -> None:
         )
     for name in forecast.replicas:
         if forecast.total(name).to_put == 0 and not any(one.replica in {name, None} for one in forecast.problems):
-            click.echo(f"{name}: nothing to do in {forecast.repositories} repositories")
+            click.echo(f"{name}: nothing to do in {counted(forecast.repositories, 'repository', 'repositories')}")
     for problem in forecast.problems:
         click.echo(f"{_where(problem)}: {problem.error}", err=True)
 

@@ -6,7 +6,7 @@ import click
 from replicator.admin.documents import DeletesStatus, ReplicaStatus, RowStatus, StatusDocument
 from replicator.admin.status import Listing, StatusQuery, read_status
 from replicator.cli.invocation import Invocation, chosen_replicas
-from replicator.cli.output import print_json, print_table, seconds_text
+from replicator.cli.output import counted, print_json, print_table, seconds_text
 from replicator.cli.store_access import ask_daemon, ask_daemon_or_store
 from replicator.clock import SystemClock
 from replicator.settings.schema import Settings
@@ -96,9 +96,10 @@ def _show(document: StatusDocument, *, as_json: bool, compact: bool = False) -> 
 def _show_deletes(name: str, deletes: DeletesStatus) -> None:
     """Tell of tags that the primary lost, where there are any."""
     if deletes["stopped_since"] is not None:
-        click.echo(f"{name}: deletes are stopped, {deletes['pending']} wait; replicator resume {name} --deletes")
+        waiting = counted(deletes["pending"], "waits", "wait")
+        click.echo(f"{name}: deletes are stopped, {waiting}; replicator resume {name} --deletes")
     elif deletes["pending"]:
-        click.echo(f"{name}: {deletes['pending']} tags are to be deleted")
+        click.echo(f"{name}: {counted(deletes['pending'], 'tag is', 'tags are')} to be deleted")
     if deletes["left"]:
         why = ", ".join(f"{reason}: {count}" for reason, count in sorted(deletes["left"].items()))
         click.echo(f"{name}: tags that the primary lost stay ({why})")

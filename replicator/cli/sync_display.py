@@ -18,6 +18,7 @@ from rich.progress import (
 )
 
 from replicator.admin.documents import SyncDocument, SyncedReplica
+from replicator.admin.wording import counted
 from replicator.clock import Clock
 from replicator.observability.logs import configure_logs
 from replicator.settings.schema import Log
@@ -107,4 +108,5 @@ class _Lines:
 
 def _references(one: SyncedReplica, *, searched: bool) -> str:
     failed = f", {one['failed']} failed" if one["failed"] else ""
-    return f"{one['settled']} of {one['found']}{'' if searched else '+'} references{failed}"
+    found = counted(one["found"], "reference") if searched else f"{one['found']}+ references"
+    return f"{one['settled']} of {found}{failed}"

@@ -75,7 +75,7 @@ async def test_a_daemon_that_cannot_start_never_says_ready(tmp_path: Path) -> No
 async def test_the_status_tells_lag_and_what_is_owed(tmp_path: Path) -> None:
     image = make_image("image")
     async with _served(tmp_path, abstract=True) as (site, manager):
-        await eventually(lambda: manager.status == "all 1 replicas are up to date", what="nothing is owed")
+        await eventually(lambda: manager.status == "eu is up to date", what="nothing is owed")
         await site.replicas["eu"].stop()
         await push(site.primary.url, "team/app", "v1", image)
         await eventually(lambda: "1 owed, eu lags" in manager.status, within=15.0, what="the lag is told")

@@ -77,4 +77,4 @@ async def test_progress_is_a_line_now_and_then_where_there_is_no_terminal(capsys
         report.read(20 << 20)
         clock.advance(10)
         await anyio.wait_all_tasks_blocked()
-    assert capsys.readouterr().err == "1 references compared, 0 differ, 20.0MiB read (2.0MiB/s)\n"
+    assert capsys.readouterr().err == "1 reference compared, 0 differ, 20.0MiB read (2.0MiB/s)\n"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from replicator.cli.output import bytes_text, print_json, print_table, printable, seconds_text
+from replicator.cli.output import bytes_text, counted, print_json, print_table, printable, seconds_text
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,11 @@ def test_lengths_of_time(seconds: float, text: str) -> None:
 )
 def test_bytes(count: int, text: str) -> None:
     assert bytes_text(count) == text
+
+
+def test_one_is_not_many() -> None:
+    assert [counted(count, "tag") for count in (0, 1, 2)] == ["0 tags", "1 tag", "2 tags"]
+    assert [counted(count, "try", "tries") for count in (0, 1, 2)] == ["0 tries", "1 try", "2 tries"]
 
 
 def test_a_table_for_pipes_is_aligned_and_keeps_long_cells(capsys: pytest.CaptureFixture[str]) -> None:
