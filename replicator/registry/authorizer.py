@@ -1,7 +1,7 @@
 """Which Authorization a request to the registry carries, learned from the challenges it sends (A1, A5-A9)."""
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from replicator.clock import Clock
@@ -9,6 +9,7 @@ from replicator.errors import AccessDenied
 from replicator.registry import challenge as challenges
 from replicator.registry import scope as scope_rules
 from replicator.registry.answers import Reply
+from replicator.registry.http import LogIn
 from replicator.registry.login import Login, Logins
 from replicator.registry.origin import Target
 from replicator.registry.reach import Reach
@@ -19,6 +20,7 @@ _REMEMBERED = 1024
 _DENIED_FOR = 5.0
 _BASIC = "Basic "
 _BEARER = "Bearer "
+_OAUTH_USER = "$oauthtoken"
 _V = TypeVar("_V")
 
 
@@ -26,6 +28,18 @@ _V = TypeVar("_V")
 class _Realm:
     target: Target
     service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Challenged:
+    """How a registry has asked for a login so far, as far as that tells what it is.
+
+    `path` and `service` are those of a token server that is at the registry itself, `basic` the realm of Basic.
+    """
+
+    path: str = ""
+    service: str = ""
+    basic: str = ""
 
 
 class Authorizer:
@@ -37,6 +51,7 @@ class Authorizer:
         self._tokens = tokens
         self._clock = clock
         self._asked: _Realm | str | None = None
+        self.challenged = Challenged()
         self._widened: OrderedDict[tuple[Scope, ...], tuple[Scope, ...]] = OrderedDict()
         self._denied: OrderedDict[tuple[Scope, ...], float] = OrderedDict()
 
@@ -52,6 +67,22 @@ class Authorizer:
         if isinstance(self._asked, _Realm):
             return await self._bearer(login, self._asked, self._widened.get(wanted, wanted))
         return login.basic() if self._asked == _BASIC else None
+
+    async def beside(self, scopes: tuple[Scope, ...], log_in: LogIn) -> str | None:
+        """Return what to carry to an API beside the registry's; None without user name and password.
+
+        Only for a registry that is given them anyway: it has asked for them, or is its own token server. Raises
+        AccessDenied for OAUTH where the password is no token.
+        """
+        if self._asked != _BASIC and not self.challenged.path:
+            return None
+        login = await self._logins.login(scope_rules.merge(scopes))
+        pair = login.password_pair()
+        if pair is None or log_in is LogIn.PASSWORD:
+            return login.basic()
+        if pair[0] != _OAUTH_USER:
+            raise login.denied(f"its API takes an OAuth token, which {login.identity} has not")
+        return login.bearer_of(pair[1])
 
     def can_answer(self, reply: Reply) -> bool:
         """Say whether a 401 holds a challenge that we know how to answer."""
@@ -72,9 +103,12 @@ class Authorizer:
         if ready is not None:
             return ready
         if challenge.scheme == "basic":
+            self.challenged = replace(self.challenged, basic=challenge.parameters.get("realm", ""))
             return self._basic(login, wanted, sent)
         realm = self._reach.realm(reply.target, challenge.parameters["realm"])
         self._asked = _Realm(realm, challenge.parameters.get("service", ""))
+        if realm.origin == self._reach.origin:
+            self.challenged = replace(self.challenged, path=realm.path, service=self._asked.service)
         widened = scope_rules.merge((*wanted, *scope_rules.parse(challenge.parameters.get("scope", ""))))
         if widened != wanted:
             _remember(self._widened, wanted, widened)

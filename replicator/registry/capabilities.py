@@ -34,6 +34,15 @@ class Capability(StrEnum):
     CATALOG = "catalog"  # lists its repositories
 
 
+class DigestList(StrEnum):
+    """A list that only one kind of registry has, which tells the digests of many tags at once."""
+
+    ACR = "acr"
+    HARBOR = "harbor"
+    ECR = "ecr"
+    QUAY = "quay"
+
+
 PAGE_SIZE: Final = 1000
 """Names asked for in one page of a list until a registry refuses that."""
 
@@ -47,14 +56,14 @@ class Capabilities:
     def __init__(
         self,
         clock: Clock,
-        fixed: Mapping[Capability, bool] = MappingProxyType({}),
+        fixed: Mapping[Capability, bool] | Mapping[Capability | DigestList, bool] = MappingProxyType({}),
         *,
         limits: UploadLimits = UploadLimits(),  # noqa: B008 -- frozen
         page_size: int | None = None,
     ) -> None:
         self._clock = clock
-        self._fixed = dict(fixed)
-        self._proven: dict[Capability, tuple[bool, float]] = {}
+        self._fixed: dict[Capability | DigestList, bool] = dict(fixed.items())
+        self._proven: dict[Capability | DigestList, tuple[bool, float]] = {}
         self._page_size = page_size
         self._pages_refused_until = 0.0
         self.uploads = UploadForms(clock, limits)
@@ -65,19 +74,23 @@ class Capabilities:
         said = settings.capabilities
         if said is None:
             return cls(clock)
-        fixed = {one: value for one in Capability if (value := getattr(said, one)) is not None}
+        fixed: dict[Capability | DigestList, bool] = {
+            one: value for one in Capability if (value := getattr(said, one)) is not None
+        }
+        if said.digest_list is not None:
+            fixed.update((one, one == said.digest_list) for one in DigestList)
         mode = None if said.upload is None else UploadMode(said.upload)
         limits = UploadLimits(mode=mode, chunk_min=said.chunk_min, chunk_max=said.chunk_max)
         return cls(clock, fixed, limits=limits, page_size=said.page_size)
 
-    def holds(self, capability: Capability) -> bool | None:
+    def holds(self, capability: Capability | DigestList) -> bool | None:
         """Say whether the registry can do it; None when that is not proven, or was too long ago."""
         if capability in self._fixed:
             return self._fixed[capability]
         holds, until = self._proven.get(capability, (None, 0.0))
         return holds if self._clock.monotonic() < until else None
 
-    def learn(self, capability: Capability, holds: bool) -> None:  # noqa: FBT001 -- the fact that was proven
+    def learn(self, capability: Capability | DigestList, holds: bool) -> None:  # noqa: FBT001 -- the fact that was proven
         """Keep what an answer of the registry proved."""
         lasts = HOLDS_FOR if holds else LACKS_FOR
         self._proven[capability] = (holds, self._clock.monotonic() + lasts)

@@ -25,8 +25,10 @@ from replicator.registry.gate import Gate, Limits
 from replicator.registry.http import HttpObserver, Request, Timeouts
 from replicator.registry.listing import Listing, TagList
 from replicator.registry.login import Logins
-from replicator.registry.logins.choose import creator_of, source_of
+from replicator.registry.logins.choose import creator_of, images_of, source_of
 from replicator.registry.manifests import Manifests
+from replicator.registry.own_lists.believed import OwnList, OwnLists
+from replicator.registry.own_lists.choose import own_lists_of
 from replicator.registry.probes import Probes
 from replicator.registry.reach import Reach
 from replicator.registry.referrers import Referrers
@@ -49,6 +51,7 @@ class Parts:
     transport: Transport
     capabilities: Capabilities
     clock: Clock
+    own_lists: tuple[OwnList, ...] = ()
 
 
 class RegistryClient:
@@ -68,7 +71,8 @@ class RegistryClient:
         self._tag_deletes = TagDeleteProof(self._manifests, requests, parts.capabilities)
         resumer = Resumer(requests, self._probes, parts.capabilities, parts.clock)
         self._uploads = Uploads(parts.exchange, self._blobs, parts.capabilities, resumer)
-        self._listing = Listing(parts.exchange, parts.capabilities)
+        own = OwnLists(parts.own_lists, parts.capabilities, self._manifests.named)
+        self._listing = Listing(parts.exchange, parts.capabilities, own)
 
     @property
     def latency(self) -> float:
@@ -196,9 +200,12 @@ class RegistryClient:
         """Yield all tags, page by page. Raises NotFound for a repository that does not exist or is empty."""
         return self._listing.tags(repository)
 
-    async def all_tags(self, repository: Repository) -> TagList:
-        """Return all tags at once, and whether the list is surely whole. Raises RegistryError."""
-        return await self._listing.all_tags(repository)
+    async def all_tags(self, repository: Repository, *, digests: bool = False) -> TagList:
+        """Return all tags at once, and whether the list is surely whole. Raises RegistryError.
+
+        With `digests` their digests too, as far as a list tells them.
+        """
+        return await self._listing.all_tags(repository, digests=digests)
 
     async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
         """Return all tags, None where there are more than `most` or a list is refused. Raises RegistryError."""
@@ -273,4 +280,6 @@ def open_registry(
     authorizer = Authorizer(logins, reach, Tokens(logins, transport, clock), clock)
     creator = creator_of(settings, proxies, endpoint.origin)
     exchange = Exchange(endpoint, reach, authorizer, transport, clock, creator)
-    return RegistryClient(Parts(exchange, transport, Capabilities.of(settings, clock), clock))
+    capabilities = Capabilities.of(settings, clock)
+    own_lists = own_lists_of(exchange, capabilities, images_of(settings, proxies, endpoint.origin))
+    return RegistryClient(Parts(exchange, transport, capabilities, clock, own_lists))

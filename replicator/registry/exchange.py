@@ -12,10 +12,10 @@ from replicator.clock import Clock
 from replicator.errors import Reason, RegistryError
 from replicator.model import Operation
 from replicator.registry.answers import ERROR_BODY, Reply, failure, unexpected
-from replicator.registry.authorizer import Authorizer
+from replicator.registry.authorizer import Authorizer, Challenged
 from replicator.registry.endpoint import Endpoint
 from replicator.registry.gate import PATIENCE
-from replicator.registry.http import Request
+from replicator.registry.http import LogIn, Request
 from replicator.registry.incoming import Answer
 from replicator.registry.login import denied
 from replicator.registry.logins.source import Create, NoProof
@@ -52,6 +52,11 @@ class Exchange:
     def registry(self) -> str:
         """Configuration name."""
         return self.reach.registry
+
+    @property
+    def challenged(self) -> Challenged:
+        """How the registry has asked for a login so far."""
+        return self._authorizer.challenged
 
     def credentials_changed(self) -> None:
         """Log in anew, whatever came of it before."""
@@ -137,7 +142,8 @@ class Exchange:
     async def _asked(self, request: Request) -> Answer:
         header = await self._header(request)
         answer = await self._sent(_carrying(request, header))
-        if answer.status != HTTPStatus.UNAUTHORIZED or not self.reach.takes_credentials(request.target):
+        is_final = request.log_in is not LogIn.AS_ASKED or not self.reach.takes_credentials(request.target)
+        if answer.status != HTTPStatus.UNAUTHORIZED or is_final:
             return answer
         reply = await _drained(answer)
         if not self._authorizer.can_answer(reply) and request.operation != Operation.PING:
@@ -166,6 +172,8 @@ class Exchange:
     async def _header(self, request: Request) -> str | None:
         if not self.reach.takes_credentials(request.target):
             return None
+        if request.log_in is not LogIn.AS_ASKED:
+            return await self._authorizer.beside(request.scopes, request.log_in)
         return await self._authorizer.header(request.scopes)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Protocol
@@ -15,6 +16,18 @@ UNKNOWN_OUTCOME_SECONDS = 10.0
 """How long we ask whether a write arrived whose answer did not."""
 
 
+class LogIn(Enum):
+    """How a request proves who asks.
+
+    AS_ASKED: as the registry's challenges want it. The others are for APIs beside the registry's, which take no token
+    of its token server: PASSWORD sends user name and password, OAUTH the password as a token where it is one.
+    """
+
+    AS_ASKED = auto()
+    PASSWORD = auto()
+    OAUTH = auto()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One request. `body` is small and can be sent again; `scopes` are the rights it needs at a token server."""
@@ -25,6 +38,7 @@ class Request:
     scopes: tuple[Scope, ...] = ()
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     body: bytes | None = field(default=None, repr=False)
+    log_in: LogIn = LogIn.AS_ASKED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

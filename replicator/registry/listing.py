@@ -1,9 +1,9 @@
 """Lists of tags and repositories (distribution-spec "Listing Tags"; L1, L2, S9)."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Final, Protocol, TypeVar
 
 from replicator.errors import NameInvalid, NotFound, RegistryError
 from replicator.model import Digest, Operation, Repository, Tag, parse_repository, parse_tag
@@ -17,6 +17,18 @@ _NO_CATALOG = frozenset(
     {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED}
 )
 _T = TypeVar("_T")
+
+
+WORTH_IT: Final = 4
+"""Tags of unknown digest for which a list of them is read: one or two requests, and maybe a token, for as many."""
+
+
+class Digests(Protocol):
+    """A registry's own list of tags with their digests."""
+
+    async def digests(self, repository: Repository, tags: Collection[Tag]) -> Mapping[Tag, Digest | None]:
+        """Return what `tags` name as far as it tells that. Raises nothing where it does not."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +45,20 @@ class TagList:
 class Listing:
     """The lists of one registry. A list that cannot be trusted to be whole ends in a RegistryError, never early."""
 
-    def __init__(self, exchange: Exchange, capabilities: Capabilities) -> None:
+    def __init__(self, exchange: Exchange, capabilities: Capabilities, own: Digests) -> None:
         self._exchange = exchange
         self._capabilities = capabilities
+        self._own = own
 
     async def tags(self, repository: Repository) -> AsyncIterator[Tag]:
         """Yield the tags of a repository in the registry's order. Raises NotFound when it has none."""
         async for tag in self._parsed(self._pages(repository), parse_tag):
             yield tag
 
-    async def all_tags(self, repository: Repository) -> TagList:
+    async def all_tags(self, repository: Repository, *, digests: bool = False) -> TagList:
         """Return all tags at once. Raises RegistryError, for a list that breaks off too.
+
+        With `digests` a list of the registry's own is asked for those that the standard one does not tell.
 
         Not `whole` is one that was cut without a word of the registry, and that of a repository which it does not
         know: some say so of what may not be seen.
@@ -53,7 +68,10 @@ class Listing:
             found = [tag async for tag in self._parsed(pages, parse_tag)]
         except NotFound:
             return TagList({}, whole=False)
-        return TagList({tag: pages.digests.get(tag) for tag in found}, whole=not pages.was_cut)
+        untold = [tag for tag in found if tag not in pages.digests]
+        told = await self._own.digests(repository, untold) if digests and len(untold) >= WORTH_IT else {}
+        named = {tag: pages.digests.get(tag, told.get(tag)) for tag in found}
+        return TagList(named, whole=not pages.was_cut)
 
     async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
         """Return all tags, none where there is no such repository; None where `most` are not all, or not listed.

@@ -8,6 +8,7 @@ from replicator.model import Repository
 
 _WRITING = frozenset({"push", "delete", "*"})
 _MOST = 32
+_METADATA = "metadata_read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,17 @@ def push(repository: Repository) -> tuple[Scope, ...]:
 def delete(repository: Repository) -> tuple[Scope, ...]:
     """Return what giving up an upload needs: some registries want the right to delete for it."""
     return (Scope("repository", repository, frozenset({"pull", "push", "delete"})),)
+
+
+@lru_cache(maxsize=1024)
+def metadata(repository: Repository) -> tuple[Scope, ...]:
+    """Return what Azure's own list of tags needs; who may pull need not have it."""
+    return (Scope("repository", repository, frozenset({_METADATA})),)
+
+
+def are_extra(scopes: Iterable[Scope]) -> bool:
+    """Say whether `scopes` hold a right that may be missing although the login is good."""
+    return any(_METADATA in scope.actions for scope in scopes)
 
 
 def parse(text: str) -> tuple[Scope, ...]:

@@ -20,7 +20,7 @@ from replicator.registry.answers import Reply, failure, unexpected
 from replicator.registry.http import Request
 from replicator.registry.login import Login, Logins
 from replicator.registry.origin import Target
-from replicator.registry.scope import Scope
+from replicator.registry.scope import Scope, are_extra
 from replicator.registry.transport import Transport
 
 _TOKEN_BODY = 128 * 1024
@@ -138,22 +138,24 @@ class Tokens:
         try:
             token, life = await self._fetch(key, login)
         except RegistryError as error:
-            self._failed(slot, server, error)
+            self._failed(slot, server, key, error)
             raise
         slot.token = token
         slot.renew_at = self._clock.monotonic() + life - min(30.0, life / 10)
         server.proven = True
         return token
 
-    def _failed(self, slot: _Slot, server: _Realm, error: RegistryError) -> None:
+    def _failed(self, slot: _Slot, server: _Realm, key: TokenKey, error: RegistryError) -> None:
         seconds = _BROKEN_FOR if error.temporary else _DENIED_FOR
         trouble = _Trouble(error, self._clock.monotonic() + seconds)
         slot.token, slot.trouble = "", trouble
-        # A 401 is about the password, whatever the scope; a 403 may be about this scope alone.
-        if error.status == HTTPStatus.UNAUTHORIZED:
+        # A 401 is about the password, unless a right is asked for that it need not have; a 403 may be about this
+        # scope alone.
+        is_login = error.status == HTTPStatus.UNAUTHORIZED and not (server.proven and are_extra(key.scopes))
+        if is_login:
             server.proven = False
             self._logins.refused()
-        if error.status == HTTPStatus.UNAUTHORIZED or (error.temporary and not server.proven):
+        if is_login or (error.temporary and not server.proven):
             server.trouble = trouble
 
     async def _fetch(self, key: TokenKey, login: Login) -> tuple[str, float]:

@@ -45,6 +45,10 @@ class CapabilitiesSettings(Section):
     )
     tag_delete: bool | None = Field(None, description="Removes a tag and leaves its manifest.")
     catalog: bool | None = Field(None, description="Lists its repositories.")
+    digest_list: Literal["acr", "harbor", "ecr", "quay", "none"] | None = Field(
+        None,
+        description="Which list of its own tells the digests of all tags: Azure's, Harbor's, AWS's, Quay's, or none.",
+    )
     upload: Literal["put", "stream", "chunks"] | None = Field(
         None, description="How blobs are sent: one PUT, one PATCH, or chunks; absent: what works, in this order."
     )

@@ -93,7 +93,7 @@ class Finder:
         `compared` as in Listed.
         """
         self._sight.counts.sweep_requested(SweepRequest.TAGS)
-        listing = await self._sight.primary.all_tags(repository)
+        listing = await self._sight.primary.all_tags(repository, digests=digests)
         tags = sorted(listing.tags)
         starts = range(0, max(1, len(tags)), RANGE)
         before: Tag | None = None

@@ -22,8 +22,11 @@ class Primary(Protocol):
         """Yield all repositories. Raises RegistryError, also where there is no catalog."""
         ...
 
-    async def all_tags(self, repository: Repository) -> TagList:
-        """Return all tags at once, and whether the list is surely whole. Raises RegistryError."""
+    async def all_tags(self, repository: Repository, *, digests: bool = False) -> TagList:
+        """Return all tags at once, and whether the list is surely whole. Raises RegistryError.
+
+        With `digests` their digests too, as far as a list tells them.
+        """
         ...
 
     async def named(self, repository: Repository, reference: Reference, known: Digest) -> Digest | None:

@@ -18,7 +18,7 @@ from replicator.settings.clouds import AwsLogin
 from replicator.settings.credentials import Credentials
 from replicator.settings.registries import ReplicaSettings
 from tests.integration.site import arrival, run_site
-from tests.support.aws import KEY_ID, REGION, ROLE, Aws, run_aws
+from tests.support.aws import KEY_ID, REGION, ROLE, Aws, environ_of, run_aws
 from tests.support.fake_clock import FakeClock
 from tests.support.images import make_image, push
 
@@ -30,23 +30,12 @@ _IMAGE = make_image("image")
 async def aws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Aws]:
     """Run AWS, with an image in a repository, and an identity in the environment."""
     async with run_aws(tmp_path) as running:
-        for name, value in _environ(running, tmp_path).items():
+        for name, value in environ_of(running, tmp_path).items():
             monkeypatch.setenv(name, value)
         monkeypatch.delenv("AWS_PROFILE", raising=False)
         running.repositories[_TEAM] = {}
         await push(running.upstream, _TEAM, "v1", _IMAGE)
         yield running
-
-
-def _environ(aws: Aws, folder: Path) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": aws.api,
-        "AWS_ACCESS_KEY_ID": KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": "secret-canary",
-        "AWS_CONFIG_FILE": str(folder / "aws-config"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws-credentials"),
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
 
 
 def _client(aws: Aws, clock: FakeClock, **more: Any) -> RegistryClient:
@@ -124,7 +113,7 @@ async def test_a_replica_whose_repositories_are_made_when_they_are_missing(aws: 
     login = {"aws": {"region": REGION, "create_repositories": how}}
     section = {"name": "eu", "url": aws.url, "credentials": login}
     image = make_image("pushed", (100_000, 50_000))
-    environ = _environ(aws, tmp_path)
+    environ = environ_of(aws, tmp_path)
     async with run_site(tmp_path, replicas=(), sections={"replicas": [section]}, environ=environ) as site:
         await push(site.primary.url, "team/new", "v1", image)
         await arrival(aws.upstream, "team/new", "v1", image.digest)

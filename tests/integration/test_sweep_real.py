@@ -19,7 +19,7 @@ from replicator.store.encoding import pack_digest, pack_reference
 from replicator.store.session import Session
 from replicator.store.sqlite import SqliteStore
 from tests.integration.site import Site, run_site
-from tests.integration.test_sweep_requests import CLEAN
+from tests.integration.sweep_scene import CLEAN
 from tests.support.content import make_image
 from tests.support.eventually import eventually
 from tests.support.images import push

@@ -26,20 +26,8 @@ from replicator.sweep.examine import Means
 from replicator.sweep.repositories import Chosen
 from replicator.sweep.schedule import Rhythm
 from replicator.sweep.sweeper import Sweeper
+from tests.integration.sweep_scene import CLEAN, Hasty
 from tests.support.crowded import Crowded, names, repository_name, run_crowded, tag_name
-from tests.support.fake_clock import FakeClock
-
-CLEAN = """INSERT INTO intent (replica, repository_id, reference, generation, observed_generation, have_digest,
-    priority, policy_id, lease_epoch, lease_until, attempts, parked, deadline_missed, looks)
-    VALUES ('eu', ?, ?, 1, 1, ?, 1, ?, 0, 0, 0, 0, 0, 0)"""
-
-
-class Hasty(FakeClock):
-    """A clock on which a pause is over at once."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Move on."""
-        self.advance(max(0.0, seconds))
 
 
 @dataclass

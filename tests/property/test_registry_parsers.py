@@ -1,14 +1,22 @@
 """The client's parsers hold for every input: what was written is read back, and nothing makes them fail."""
 
+import contextlib
 import string
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from replicator.model import Digest, Repository, parse_tag
 from replicator.registry import challenge, scope
 from replicator.registry.answers import Fields, refusal_of, retry_after
 from replicator.registry.link import next_page
 from replicator.registry.origin import Origin, Target, join, parse_url
+from replicator.registry.own_lists import ecr
+from replicator.registry.own_lists.acr import ACR
+from replicator.registry.own_lists.choose import FORMS
+from replicator.registry.own_lists.form import Form, NotAsExpected
+from replicator.registry.own_lists.harbor import HARBOR
 from replicator.registry.ranges import ContentRange, parse_content_range
 from replicator.registry.scope import Scope
 
@@ -157,3 +165,59 @@ def test_retry_after_is_always_bounded(text: str, now: float) -> None:
 @given(st.binary(max_size=200))
 def test_no_error_body_makes_the_reader_fail(body: bytes) -> None:
     refusal_of(body)
+
+
+REPOSITORY = Repository("team/app")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["imageName", "tags", "name", "digest", "media_type"]) | st.text(max_size=8),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=20,
+)
+TAGS = st.lists(st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}", fullmatch=True), max_size=3)
+TOLD = st.lists(
+    st.tuples(
+        st.from_regex(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,20}", fullmatch=True), st.binary(max_size=3).map(Digest.of)
+    ),
+    max_size=6,
+)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.kind)
+@given(document=JSON)
+def test_no_document_makes_a_list_of_digests_tell_what_is_none(form: Form, document: object) -> None:
+    for given_one in (document, {"imageName": REPOSITORY, "tags": document}, [document]):
+        try:
+            told = form.told(given_one, REPOSITORY)
+        except NotAsExpected:
+            continue
+        assert all(parse_tag(tag) == tag and Digest.parse(str(digest)) == digest for tag, digest in told)
+
+
+@given(TOLD)
+def test_what_azures_list_tells_is_read_as_written(told: list[tuple[str, Digest]]) -> None:
+    tags = [{"name": tag, "digest": str(digest), "signed": False} for tag, digest in told]
+    assert list(ACR.told({"imageName": REPOSITORY, "tags": tags}, REPOSITORY)) == told
+
+
+@given(st.dictionaries(st.binary(max_size=3).map(Digest.of), TAGS, max_size=3))
+def test_what_harbors_list_tells_is_read_as_written(tags: dict[Digest, list[str]]) -> None:
+    artifacts = [
+        {"digest": str(digest), "tags": [{"name": name} for name in names] or None} for digest, names in tags.items()
+    ]
+    told = [(name, digest) for digest, names in tags.items() for name in names]
+    assert list(HARBOR.told(artifacts, REPOSITORY)) == told
+
+
+@given(TOLD, JSON)
+def test_what_amazons_list_tells_is_read_as_written(told: list[tuple[str, Digest]], other: object) -> None:
+    images = [{"imageTag": tag, "imageDigest": str(digest)} for tag, digest in told]
+    assert list(ecr.told(images)) == told
+    with contextlib.suppress(NotAsExpected):
+        assert all(parse_tag(tag) == tag for tag, _ in ecr.told(other))

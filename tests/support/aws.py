@@ -1,4 +1,4 @@
-"""AWS as far as ECR's login needs it: ECR's API and STS, which check signatures, and a registry that asks for it."""
+"""AWS as far as ECR needs it: ECR's API and STS, which check signatures, and a registry that asks for it."""
 
 import base64
 import contextlib
@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+from tests.support.distribution_files import tags_in
 from tests.support.front import pass_on
 from tests.support.registries import run_registry
 from tests.support.web import basic_of, serve
@@ -32,18 +33,25 @@ _STS = """<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
 
 @dataclass(slots=True)
 class Aws:
-    """The servers' state. `keys` are secrets by their id; `passwords` those that the registry takes."""
+    """The servers' state. `keys` are secrets by their id; `passwords` those that the registry takes.
+
+    `asked` is what was asked of the registry, method and raw path; a page of images has at most `most`.
+    """
 
     keys: dict[str, str] = field(default_factory=lambda: {KEY_ID: "secret-canary"})
     passwords: list[str] = field(default_factory=list)
     repositories: dict[str, dict[str, Any]] = field(default_factory=dict)
     may_create: bool = True
+    may_list: bool = True
+    most: int = 1000
     calls: list[str] = field(default_factory=list)
+    asked: list[tuple[str, str]] = field(default_factory=list)
     signers: list[str] = field(default_factory=list)
     refusal: tuple[int, str] | None = None
     api: str = ""
     url: str = ""
     upstream: str = ""
+    root: Path = Path()
 
     async def call(self, request: web.Request) -> web.Response:
         """Answer one call of either API."""
@@ -62,10 +70,13 @@ class Aws:
         self.calls.append(action)
         if action == "GetAuthorizationToken":
             return self._token(one=service == "ecr-public")
+        if action == "ListImages":
+            return self._images(json.loads(body))
         return self._create(json.loads(body))
 
     async def registry(self, request: web.Request) -> web.StreamResponse:
         """Answer as the registry does: Basic on every request, and no repository that nobody made."""
+        self.asked.append((request.method, request.raw_path))
         user, password = basic_of(request.headers.get("Authorization", "")) or ("", "")
         if user != "AWS" or password not in self.passwords:
             challenge = {"WWW-Authenticate": f'Basic realm="{self.url}/",service="ecr.amazonaws.com"'}
@@ -83,6 +94,21 @@ class Aws:
         data = {"authorizationToken": token, "expiresAt": time.time() + _LIFE, "proxyEndpoint": self.url}
         told = data if one else [data]
         return web.json_response({"authorizationData": told}, content_type="application/x-amz-json-1.1")
+
+    def _images(self, wanted: dict[str, Any]) -> web.Response:
+        """Answer with a page of tagged images; the token of the next one is where it begins."""
+        name = wanted["repositoryName"]
+        if not self.may_list or wanted["filter"] != {"tagStatus": "TAGGED"}:
+            return _error(400, "AccessDeniedException")
+        if name not in self.repositories:
+            return _error(400, "RepositoryNotFoundException")
+        begin, size = int(wanted.get("nextToken", "0")), min(self.most, wanted.get("maxResults", 100))
+        tags = list(tags_in(self.root, name).items())
+        page = tags[begin : begin + size]
+        answer: dict[str, Any] = {"imageIds": [{"imageTag": tag, "imageDigest": digest} for tag, digest in page]}
+        if begin + size < len(tags):
+            answer["nextToken"] = str(begin + size)
+        return web.json_response(answer, content_type="application/x-amz-json-1.1")
 
     def _create(self, wanted: dict[str, Any]) -> web.Response:
         name = wanted["repositoryName"]
@@ -130,6 +156,18 @@ def _error(status: int, code: str) -> web.Response:
     return web.json_response(document, status=status, content_type="application/x-amz-json-1.1")
 
 
+def environ_of(aws: Aws, folder: Path) -> dict[str, str]:
+    """Return the variables that lead AWS's SDK here, as the holder of the key."""
+    return {
+        "AWS_ENDPOINT_URL": aws.api,
+        "AWS_ACCESS_KEY_ID": KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": "secret-canary",
+        "AWS_CONFIG_FILE": str(folder / "aws-config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws-credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
 @contextlib.asynccontextmanager
 async def run_aws(folder: Path) -> AsyncIterator[Aws]:
     """Run the APIs, the registry and the Distribution behind it."""
@@ -138,5 +176,5 @@ async def run_aws(folder: Path) -> AsyncIterator[Aws]:
     api.router.add_post("/", aws.call)
     front.router.add_route("*", "/{anything:.*}", aws.registry)
     async with run_registry(folder, name="ecr") as registry, serve(api) as api_url, serve(front) as url:
-        aws.api, aws.url, aws.upstream = api_url, url, registry.url
+        aws.api, aws.url, aws.upstream, aws.root = api_url, url, registry.url, registry.root
         yield aws

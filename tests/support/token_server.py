@@ -17,6 +17,8 @@ from typing import Any, Unpack
 import jwt
 import trustme
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from tests.support.registries import DockerRegistry, RegistryOptions, TokenAuth, run_registry
 from tests.support.web import basic_of, serve
@@ -102,6 +104,18 @@ class TokenServer:
         chain = [pem.bytes().decode() for pem in self._leaf.cert_chain_pems]
         x5c = [base64.b64encode(ssl.PEM_cert_to_DER_cert(pem)).decode() for pem in chain]
         return jwt.encode(claims, self._leaf.private_key_pem.bytes(), algorithm="ES256", headers={"x5c": x5c})
+
+    def allows(self, header: str, repository: str, action: str) -> bool:
+        """Say whether an Authorization carries a token of ours that is good for `action` in a repository."""
+        scheme, _, token = header.partition(" ")
+        key = load_pem_private_key(self._leaf.private_key_pem.bytes(), None).public_key()
+        assert isinstance(key, EllipticCurvePublicKey)
+        try:
+            claims = jwt.decode(token, key, algorithms=["ES256"], audience=self.service)
+        except jwt.InvalidTokenError:
+            return False
+        mine = [one for one in claims["access"] if (one["type"], one["name"]) == ("repository", repository)]
+        return scheme == "Bearer" and any(action in one["actions"] for one in mine)
 
     def headers(self, user: str, repository: str, actions: str = "pull,push") -> dict[str, str]:
         """Return headers that a test's own requests (push, fetch_closure) need for one repository."""

@@ -20,7 +20,10 @@ curl --fail --user "$ADMIN" --header 'Content-Type: application/json' --data '{
 # Put the "secret" of the answer into the file ("namespace" may name one project instead of all):
 cat > %{file}  # paste it, Enter, Ctrl-D
 """
-_PULL_ACCESS = '{"resource": "repository", "action": "pull"}, {"resource": "repository", "action": "list"}'
+_PULL_ACCESS = (
+    '{"resource": "repository", "action": "pull"}, {"resource": "repository", "action": "list"},\n'
+    '      {"resource": "artifact", "action": "list"}'
+)
 _PUSH_ACCESS = '{"resource": "repository", "action": "pull"}, {"resource": "repository", "action": "push"}'
 
 DISTRIBUTION: Final = Kind(
@@ -70,8 +73,8 @@ curl --fail --user "$ADMIN" --header 'Content-Type: application/json' --data @- 
 END
 """,
     pull_user="robot$replicator",
-    pull="# A robot account that may pull (or: Administration, Robot Accounts, New: Pull and List Repository).\n"
-    + _HARBOR_ROBOT.replace("%{access}", _PULL_ACCESS),
+    pull="# A robot account that may pull (or: Administration, Robot Accounts, New: Pull and List Repository, List\n"
+    "# Artifact).\n" + _HARBOR_ROBOT.replace("%{access}", _PULL_ACCESS),
     push_user="robot$replicator",
     push="# A robot account that may pull and push. The projects must exist.\n"
     + _HARBOR_ROBOT.replace("%{access}", _PUSH_ACCESS),

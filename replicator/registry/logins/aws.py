@@ -29,3 +29,7 @@ class EcrLogins:
     async def create(self, repository: str) -> None:
         """Make a repository as the settings say. Raises NoProof when AWS refuses."""
         await in_thread("AWS", self._api.create, repository)
+
+    async def images(self, repository: str) -> list[object]:
+        """Return the identifiers of all tagged images, as AWS tells them. Raises NoProof."""
+        return await in_thread("AWS", self._api.images, repository)

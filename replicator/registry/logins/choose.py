@@ -8,9 +8,10 @@ from replicator.registry.logins.docker_config import DockerConfigSource
 from replicator.registry.logins.gcp import GoogleLogins
 from replicator.registry.logins.kept import Kept
 from replicator.registry.logins.sdk_proxies import SdkProxies
-from replicator.registry.logins.source import Create, FixedSource, Source
+from replicator.registry.logins.source import Create, FixedSource, Images, Source
 from replicator.registry.origin import Origin
 from replicator.registry.transport import Transport
+from replicator.settings.ecr_host import ECR_PUBLIC
 from replicator.settings.registries import PrimarySettings, ReplicaSettings
 
 
@@ -41,3 +42,9 @@ def creator_of(settings: PrimarySettings | ReplicaSettings, proxies: Proxies, or
     if aws is None or aws.create_repositories is None:
         return None
     return EcrLogins(aws, SdkProxies(proxies), origin).create
+
+
+def images_of(settings: PrimarySettings | ReplicaSettings, proxies: Proxies, origin: Origin) -> Images | None:
+    """Return what asks AWS for the images of a repository, None where the login is not that of a private ECR."""
+    aws = None if settings.credentials is None else settings.credentials.aws
+    return None if aws is None or origin.host == ECR_PUBLIC else EcrLogins(aws, SdkProxies(proxies), origin).images

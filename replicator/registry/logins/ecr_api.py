@@ -1,4 +1,4 @@
-"""The two calls of Amazon ECR's own API that are needed, by the SDK. Only this module imports it, when asked.
+"""The three calls of Amazon ECR's own API that are needed, by the SDK. Only this module imports it, when asked.
 
 They block, for up to a minute. What AWS says is not shown but for the code of its error.
 """
@@ -18,6 +18,8 @@ from replicator.settings.clouds import AwsLogin, EcrRepositories
 _LIFE = 12 * 3600.0
 _SHORTEST = 60.0
 _SERVER_ERROR = 500
+_MOST_IMAGES = 1000
+_MOST_PAGES = 100
 _ROLE_SECONDS = 3600
 _SESSION = "replicator"
 PUBLIC_REGION = "us-east-1"
@@ -71,6 +73,26 @@ class EcrApi:
             wanted["registryId"] = self.account
         with _told("ecr:CreateRepository", also_fine="RepositoryAlreadyExistsException"):
             self._client().create_repository(**wanted)
+
+    def images(self, repository: str) -> list[object]:
+        """Return the identifiers of all tagged images of a repository, unchecked. Raises NoProof."""
+        wanted: dict[str, Any] = {
+            "repositoryName": repository,
+            "filter": {"tagStatus": "TAGGED"},
+            "maxResults": _MOST_IMAGES,
+        }
+        if self.account:
+            wanted["registryId"] = self.account
+        found: list[object] = []
+        with _told("ecr:ListImages"):
+            client = self._client()
+            for _ in range(_MOST_PAGES):
+                answer = client.list_images(**wanted)
+                found += answer.get("imageIds") or ()
+                wanted["nextToken"] = answer.get("nextToken")
+                if not wanted["nextToken"]:
+                    return found
+        raise NoProof(f"AWS lists more than {_MOST_PAGES * _MOST_IMAGES} images in {repository}")
 
     @property
     def _service(self) -> str:

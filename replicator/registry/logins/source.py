@@ -1,6 +1,6 @@
 """What every kind of login offers, and the plainest one: what the settings say."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from replicator.errors import Reason, ReplicatorError
@@ -24,6 +24,9 @@ Fetch = Callable[[], Awaitable[tuple[Proof, float]]]
 
 Create = Callable[[str], Awaitable[None]]
 """Makes a repository; that it is there already is as good. Raises NoProof."""
+
+Images = Callable[[str], Awaitable[Sequence[object]]]
+"""Asks for the identifiers of all tagged images of a repository, unchecked. Raises NoProof."""
 
 
 class Source(Protocol):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from replicator.registry.capabilities import HOLDS_FOR, LACKS_FOR, Capabilities, Capability
+from replicator.registry.capabilities import HOLDS_FOR, LACKS_FOR, Capabilities, Capability, DigestList
 from replicator.settings.registries import CapabilitiesSettings, PrimarySettings
 from tests.support.fake_clock import FakeClock
 
@@ -38,8 +38,16 @@ def test_what_the_configuration_says_is_never_unlearned(fake_clock: FakeClock) -
 
 def test_the_configuration_has_a_key_for_each_capability() -> None:
     keys = set(CapabilitiesSettings.model_fields)
-    assert keys - set(Capability) == {"upload", "chunk_min", "chunk_max", "page_size"}
+    assert keys - set(Capability) == {"upload", "chunk_min", "chunk_max", "page_size", "digest_list"}
     assert set(Capability) <= keys
+
+
+def test_the_configuration_names_one_list_of_digests_or_none(fake_clock: FakeClock) -> None:
+    for said in (*DigestList, "none"):
+        section = CapabilitiesSettings.model_validate({"digest_list": said})
+        settings = PrimarySettings(url="https://registry.example.com", capabilities=section)
+        record = Capabilities.of(settings, fake_clock)
+        assert {one: record.holds(one) for one in DigestList} == {one: one == said for one in DigestList}
 
 
 def test_what_the_configuration_leaves_out_is_found_out(fake_clock: FakeClock) -> None:

@@ -26,8 +26,9 @@ class ModelCatalog:
             await self._asked(repository)
             yield repository
 
-    async def all_tags(self, repository: Repository) -> TagList:
-        """Return all tags; of a repository without any it is not sure, as a registry that answers 404."""
+    async def all_tags(self, repository: Repository, *, digests: bool = False) -> TagList:
+        """Return all tags, none with its digest; of a repository without any it is not sure, as one answered 404."""
+        del digests
         await self._asked(repository)
         found = {Tag(str(tag)): None for where, tag in self._registry.tags if where == repository}
         return TagList(found, whole=bool(found))
