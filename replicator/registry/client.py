@@ -281,5 +281,5 @@ def open_registry(
     creator = creator_of(settings, proxies, endpoint.origin)
     exchange = Exchange(endpoint, reach, authorizer, transport, clock, creator)
     capabilities = Capabilities.of(settings, clock)
-    own_lists = own_lists_of(exchange, capabilities, images_of(settings, proxies, endpoint.origin))
+    own_lists = own_lists_of(exchange, capabilities, images_of(settings, proxies, endpoint.origin, clock))
     return RegistryClient(Parts(exchange, transport, capabilities, clock, own_lists))

@@ -10,7 +10,7 @@ from replicator.errors import AccessDenied
 from replicator.model import Repository, Tag
 from replicator.proxies import proxies_of
 from replicator.registry.client import RegistryClient, open_registry
-from replicator.registry.logins.aws import EcrLogins
+from replicator.registry.logins.aws import EcrImages, EcrLogins
 from replicator.registry.logins.sdk_proxies import SdkProxies
 from replicator.registry.logins.source import NoProof
 from replicator.registry.origin import Origin
@@ -148,3 +148,22 @@ async def test_ecr_public_is_asked_in_its_own_region_and_believed_as_docker_woul
     aws.refusal = (400, "AccessDeniedException")
     with pytest.raises(NoProof, match=r"AWS refused ecr-public:GetAuthorizationToken \(AccessDeniedException\)"):
         await logins.fetch()
+
+
+async def test_one_client_of_the_sdk_lists_images_until_a_while_is_over_or_it_is_refused(aws: Aws) -> None:
+    clock = FakeClock()
+    settings = AwsLogin(region=REGION, role_arn=ROLE)
+    ecr = EcrImages(settings, SdkProxies(proxies_of(None, {})), Origin("http", "127.0.0.1", 80), clock)
+    told = [{"imageTag": "v1", "imageDigest": str(_IMAGE.digest)}]
+    for _ in range(2):
+        assert await ecr.images(_TEAM) == told
+    assert aws.calls == ["AssumeRole", "ListImages", "ListImages"]
+    clock.advance(900)
+    assert await ecr.images(_TEAM) == told
+    assert aws.calls[3:] == ["AssumeRole", "ListImages"]
+    aws.may_list = False
+    with pytest.raises(NoProof, match=r"AWS refused ecr:ListImages \(AccessDeniedException\)"):
+        await ecr.images(_TEAM)
+    aws.may_list = True
+    assert await ecr.images(_TEAM) == told
+    assert aws.calls[6:] == ["AssumeRole", "ListImages"]

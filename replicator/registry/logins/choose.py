@@ -2,7 +2,7 @@
 
 from replicator.clock import Clock
 from replicator.proxies import Proxies
-from replicator.registry.logins.aws import EcrLogins
+from replicator.registry.logins.aws import EcrImages, EcrLogins
 from replicator.registry.logins.azure import AzureLogins
 from replicator.registry.logins.docker_config import DockerConfigSource
 from replicator.registry.logins.gcp import GoogleLogins
@@ -44,7 +44,11 @@ def creator_of(settings: PrimarySettings | ReplicaSettings, proxies: Proxies, or
     return EcrLogins(aws, SdkProxies(proxies), origin).create
 
 
-def images_of(settings: PrimarySettings | ReplicaSettings, proxies: Proxies, origin: Origin) -> Images | None:
+def images_of(
+    settings: PrimarySettings | ReplicaSettings, proxies: Proxies, origin: Origin, clock: Clock
+) -> Images | None:
     """Return what asks AWS for the images of a repository, None where the login is not that of a private ECR."""
     aws = None if settings.credentials is None else settings.credentials.aws
-    return None if aws is None or origin.host == ECR_PUBLIC else EcrLogins(aws, SdkProxies(proxies), origin).images
+    if aws is None or origin.host == ECR_PUBLIC:
+        return None
+    return EcrImages(aws, SdkProxies(proxies), origin, clock).images

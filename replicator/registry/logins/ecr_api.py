@@ -74,7 +74,12 @@ class EcrApi:
         with _told("ecr:CreateRepository", also_fine="RepositoryAlreadyExistsException"):
             self._client().create_repository(**wanted)
 
-    def images(self, repository: str) -> list[object]:
+    def opened(self) -> Any:
+        """Return a client of the SDK, for `images`; making one takes long. Raises NoProof."""
+        with _told("sts:AssumeRole"):
+            return self._client()
+
+    def images(self, repository: str, client: Any) -> list[object]:
         """Return the identifiers of all tagged images of a repository, unchecked. Raises NoProof."""
         wanted: dict[str, Any] = {
             "repositoryName": repository,
@@ -85,7 +90,6 @@ class EcrApi:
             wanted["registryId"] = self.account
         found: list[object] = []
         with _told("ecr:ListImages"):
-            client = self._client()
             for _ in range(_MOST_PAGES):
                 answer = client.list_images(**wanted)
                 found += answer.get("imageIds") or ()
