@@ -10,7 +10,7 @@ DELETES = Row(
         Panel(
             number=150,
             title="To be deleted",
-            description="Tags that the primary lost: to be deleted here, and those that stay for a reason. "
+            description="What the primary lost: to be deleted here, and what stays for a reason. "
             "Stopped is 1 while deletes wait for an operator.",
             unit="short",
             width=12,
@@ -24,7 +24,7 @@ DELETES = Row(
         Panel(
             number=151,
             title="Deletes by result",
-            description="What became of tags that the primary lost, per minute.",
+            description="What became of what the primary lost, per minute.",
             unit="opm",
             stacked=True,
             width=12,

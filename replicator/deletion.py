@@ -1,4 +1,4 @@
-"""Whether a tag that the primary does not have any more is deleted on a replica (G8). Pure.
+"""Whether a tag or manifest that the primary does not have any more is deleted on a replica (G8). Pure.
 
 Every doubt ends in a verdict that deletes nothing.
 """
@@ -12,9 +12,9 @@ from replicator.model import Digest, IntentKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletion:
-    """That a tag of a replica, or all its tags that name a digest, are to be deleted from `due_at` on (Unix seconds).
+    """That a tag of a replica is to be deleted from `due_at` on (Unix seconds), or all its tags that name a digest.
 
-    `found_at` is when that became known.
+    With a digest also the manifest, where it was put for its own sake. `found_at` is when that became known.
     """
 
     key: IntentKey
@@ -24,9 +24,9 @@ class Deletion:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What a replica loses within an hour: tags deleted there already, due to be, and those that it still has.
+    """What a replica loses within an hour: deleted there already, due to be, and the `tags` that it still has.
 
-    What an operator has let go on counts nowhere.
+    Manifests are deleted and due as tags are. What an operator has let go on counts nowhere.
     """
 
     done: int
@@ -44,13 +44,14 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Doomed:
-    """A tag that is to be deleted, and all that decides it. Times are Unix seconds.
+    """A tag, or a manifest by its digest, that is to be deleted, and all that decides it. Times are Unix seconds.
 
-    `at_primary` is whether the primary has the tag, None where its answer proves neither. `held` is what the
-    replica's tag names (None: nothing), `have` what it named when last settled, `put` whether that was put by us.
+    `at_primary` is whether the primary has it, None where its answer proves neither. `held` is what the replica's
+    reference names (None: nothing), `have` what it named when last settled, `put` whether that was put by us.
     `propagates` and `protected` are what the configuration says today, `due_at` is the end of the grace period.
-    `alone` is whether the replica is proven to remove a tag and leave its manifest. `approved` says that an operator
-    let this very delete go on, `stopped` that the replica's deletes wait for one.
+    `alone` is whether the replica is proven to remove a tag and leave its manifest; `needed` whether something there
+    needs the manifest (None: not known), never so of a tag. `approved` says that an operator let this very delete go
+    on, `stopped` that the replica's deletes wait for one.
     """
 
     now: float
@@ -62,6 +63,7 @@ class Doomed:
     propagates: bool
     protected: bool
     alone: bool
+    needed: bool | None
     approved: bool
     stopped: bool
     pace: Pace
@@ -76,13 +78,15 @@ class Verdict(StrEnum):
     PROTECTED = "protected"
     NOT_OURS = "not_ours"
     UNSUPPORTED = "unsupported"
+    NEEDED = "needed"  # something on the replica needs it
+    NEED_UNKNOWN = "need_unknown"  # whether anything does could not be found out
     STOPPED = "stopped"  # an operator must look first
     TRIP = "trip"  # the same, from now on
     DELETE = "delete"
 
 
 def decide(tag: Doomed, bounds: Bounds) -> Verdict:
-    """Return what becomes of a tag: the first objection, in the order in which they are cheap to find out."""
+    """Return what becomes of it: the first objection, in the order in which they are cheap to find out."""
     objections = (
         (tag.at_primary is True or not tag.propagates, Verdict.CANCEL),
         (tag.at_primary is None or tag.now < tag.due_at, Verdict.WAIT),
@@ -90,6 +94,8 @@ def decide(tag: Doomed, bounds: Bounds) -> Verdict:
         (tag.held is None, Verdict.ABSENT),
         (not tag.put or tag.held != tag.have, Verdict.NOT_OURS),
         (not tag.alone, Verdict.UNSUPPORTED),
+        (tag.needed is True, Verdict.NEEDED),
+        (tag.needed is None, Verdict.NEED_UNKNOWN),
         (tag.stopped, Verdict.STOPPED),
         (not tag.approved and not within(tag.pace, bounds), Verdict.TRIP),
     )

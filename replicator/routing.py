@@ -16,7 +16,6 @@ from replicator.model import (
     Priority,
     Reference,
     Repository,
-    Tag,
 )
 from replicator.policy import Policy
 from replicator.referrers import is_cosign_tag, is_fallback_tag
@@ -147,9 +146,9 @@ class Router:
             if route.policy.deletes
         )
 
-    def propagates(self, replica: str, repository: Repository, tag: Tag, fingerprint: str) -> bool:
-        """Say whether a delete of a tag reaches the replica by the very rule that made it hold the tag."""
-        found = None if is_fallback_tag(tag) else dict(self._find(repository, tag)).get(replica)
+    def propagates(self, replica: str, repository: Repository, reference: Reference, fingerprint: str) -> bool:
+        """Say whether a delete of a reference reaches the replica by the very rule that made it hold that."""
+        found = None if is_fallback_tag(reference) else dict(self._find(repository, reference)).get(replica)
         return found is not None and found.policy.deletes and found.fingerprint == fingerprint
 
     def concerns(self, repository: Repository) -> bool:

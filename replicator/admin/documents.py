@@ -4,7 +4,7 @@ from typing import NotRequired, TypedDict
 
 
 class DeletesStatus(TypedDict):
-    """Tags that the primary lost: `pending` are to be deleted, `left` stay for a reason; `stopped_since` as told."""
+    """What the primary lost: `pending` are to be deleted, `left` stay for a reason; `stopped_since` as told."""
 
     pending: int
     left: dict[str, int]

@@ -94,15 +94,16 @@ def _show(document: StatusDocument, *, as_json: bool, compact: bool = False) -> 
 
 
 def _show_deletes(name: str, deletes: DeletesStatus) -> None:
-    """Tell of tags that the primary lost, where there are any."""
+    """Tell of what the primary lost, where there is any."""
     if deletes["stopped_since"] is not None:
         waiting = counted(deletes["pending"], "waits", "wait")
         click.echo(f"{name}: deletes are stopped, {waiting}; replicator resume {name} --deletes")
     elif deletes["pending"]:
-        click.echo(f"{name}: {counted(deletes['pending'], 'tag is', 'tags are')} to be deleted")
+        doomed = counted(deletes["pending"], "tag or manifest is", "tags and manifests are")
+        click.echo(f"{name}: {doomed} to be deleted")
     if deletes["left"]:
         why = ", ".join(f"{reason}: {count}" for reason, count in sorted(deletes["left"].items()))
-        click.echo(f"{name}: tags that the primary lost stay ({why})")
+        click.echo(f"{name}: tags and manifests that the primary lost stay ({why})")
 
 
 def _replica(item: ReplicaStatus, now: float) -> tuple[str, ...]:

@@ -14,19 +14,19 @@ class DeleteFamilies:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.ended = Counter(
             "replicator_deletes_total",
-            "Tags that the primary lost, by what became of them on the replica.",
+            "Tags and manifests that the primary lost, by what became of them on the replica.",
             ["replica", "result"],
             registry=registry,
         )
         self.pending = Gauge(
             "replicator_deletes_pending",
-            "Tags that are to be deleted on the replica, in their grace period or stopped.",
+            "Tags and manifests that are to be deleted on the replica, in their grace period or stopped.",
             ["replica"],
             registry=registry,
         )
         self.left = Gauge(
             "replicator_deletes_left",
-            "Tags that the primary lost and that stay on the replica, whatever the reason.",
+            "Tags and manifests that the primary lost and that stay on the replica, whatever the reason.",
             ["replica"],
             registry=registry,
         )
@@ -54,7 +54,7 @@ class DeleteMetrics:
         self._stopped = {replica: families.stopped.labels(replica) for replica in self._replicas}
 
     def delete_ended(self, replica: str, result: str) -> None:
-        """Count a tag that the primary lost, by what became of it (a DeleteResult)."""
+        """Count a reference that the primary lost, by what became of it (a DeleteResult)."""
         self._ended[replica, DeleteResult(result)].inc()
 
     def summary(self, found: Mapping[str, ReplicaSummary]) -> None:

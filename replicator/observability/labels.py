@@ -37,7 +37,7 @@ class UpdateResult(StrEnum):
 
 
 class DeleteResult(StrEnum):
-    """What became, on a replica, of a tag that the primary lost."""
+    """What became, on a replica, of a tag or manifest that the primary lost."""
 
     DELETED = "deleted"
     ABSENT = "absent"
@@ -45,6 +45,8 @@ class DeleteResult(StrEnum):
     PROTECTED = "protected"
     NOT_OURS = "not_ours"
     UNSUPPORTED = "unsupported"
+    NEEDED = "needed"
+    NEED_UNKNOWN = "need_unknown"
     UNPROVEN = "unproven"
     FAILED = "failed"
 

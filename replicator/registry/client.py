@@ -107,6 +107,10 @@ class RegistryClient:
         """Remove a tag. Raises RegistryError with reason UNSUPPORTED where the registry cannot: kept as a proof."""
         await self._manifests.delete_tag(repository, tag)
 
+    async def delete_manifest(self, repository: Repository, digest: Digest) -> None:
+        """Remove a manifest and every tag that names it; one that is not there is removed. Raises RegistryError."""
+        await self._manifests.delete(repository, digest)
+
     async def referrers(self, repository: Repository, subject: Digest) -> tuple[Descriptor, ...] | None:
         """Return what refers to `subject` as the referrers API says, None where the registry has none."""
         return await self._referrers.listed(repository, subject)

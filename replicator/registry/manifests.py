@@ -21,30 +21,24 @@ from replicator.model import (
     RawManifest,
     Reference,
     Repository,
-    Tag,
     shown,
 )
 from replicator.registry import scope
-from replicator.registry.answers import API_VERSION, Reply, is_from_registry, is_own_word
-from replicator.registry.capabilities import Capabilities, Capability
-from replicator.registry.exchange import Exchange
+from replicator.registry.answers import API_VERSION, Reply, is_own_word
+from replicator.registry.capabilities import Capability
 from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Request, is_outcome_unknown
+from replicator.registry.manifest_removal import ManifestRemoval
 
 DIGEST_FIELD = "Docker-Content-Digest"
 SUBJECT_FIELD = "OCI-Subject"
 _ACCEPT = ", ".join(ACCEPTED_MANIFESTS)
 _MEDIA_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}")
 _SAYS_NOTHING = frozenset({"", "application/json", "application/octet-stream"})
-_DELETED = frozenset({200, 202, 204, 404})
 _NO_HEAD = frozenset({400, 403, 405, 406, 412, 501})
 
 
-class Manifests:
+class Manifests(ManifestRemoval):
     """The manifests of one registry."""
-
-    def __init__(self, exchange: Exchange, capabilities: Capabilities) -> None:
-        self._exchange = exchange
-        self._capabilities = capabilities
 
     async def stat(self, repository: Repository, reference: Reference) -> Descriptor | None:
         """Return what `reference` names, None when a registry (and not a proxy) says that it does not exist."""
@@ -149,52 +143,6 @@ class Manifests:
         claimed = self._claimed(reply)
         if claimed is not None and claimed != Digest.of(manifest.body, claimed.algorithm):
             raise self._content(f"{repository}: {manifest.digest} was put, the registry stored {claimed}")
-
-    async def delete(self, repository: Repository, digest: Digest) -> None:
-        """Delete a manifest and every tag that names it. Raises RegistryError where that is refused."""
-        request = Request(
-            operation=Operation.MANIFEST_DELETE,
-            method="DELETE",
-            target=self._exchange.endpoint.manifest(repository, digest),
-            scopes=scope.delete(repository),
-        )
-        reply = await self._exchange.ask(request)
-        if reply.status not in _DELETED:
-            raise self._exchange.failure(request, reply)
-
-    async def delete_tag(self, repository: Repository, tag: Tag) -> None:
-        """Remove a tag; one that is not there is removed. Raises RegistryError, UNSUPPORTED where it removes none.
-
-        Such a refusal is kept as a proof against TAG_DELETE. That the manifest is left is not looked at.
-        """
-        if self._capabilities.holds(Capability.TAG_DELETE) is False:
-            raise self._no_tag_delete()
-        request = Request(
-            operation=Operation.MANIFEST_DELETE,
-            method="DELETE",
-            target=self._exchange.endpoint.manifest(repository, tag),
-            scopes=scope.delete(repository),
-        )
-        reply = await self._exchange.ask(request)
-        absent = reply.status == HTTPStatus.NOT_FOUND
-        if reply.status in _DELETED and (not absent or is_from_registry(reply)):
-            return
-        failed = self._exchange.failure(request, reply)
-        if failed.reason is not Reason.UNSUPPORTED:
-            raise failed
-        self._capabilities.learn(Capability.TAG_DELETE, holds=False)
-        raise self._no_tag_delete(failed) from failed
-
-    def _no_tag_delete(self, failed: RegistryError | None = None) -> RegistryError:
-        registry = self._exchange.registry
-        problem = "removes no tags: it deletes manifests by digest only, with all tags that name them, or nothing"
-        return RegistryError(
-            f"{registry} {problem}" if failed is None else f"{registry} {problem} ({failed})",
-            registry=registry,
-            reason=Reason.UNSUPPORTED,
-            status=0 if failed is None else failed.status,
-            code="" if failed is None else failed.code,
-        )
 
     async def _arrived(self, repository: Repository, reference: Reference, manifest: RawManifest) -> bool | None:
         """Say whether a put of unknown outcome was done, None when the registry does not tell that either."""

@@ -1,50 +1,65 @@
-"""Deletes reach a replica: of a tag only, re-checked, after its grace period, and never too many at once (G8)."""
+"""Deletes reach a replica: re-checked, after their grace period, never too many at once, nothing needed (G8)."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from replicator.clock import Clock
 from replicator.deletion import Bounds, Doomed, Verdict, decide
 from replicator.errors import NotFound, Reason, RegistryError, Withheld
-from replicator.model import Digest, IntentKey, Lease, Repository, Tag
+from replicator.model import Digest, IntentKey, Lease, Reference, Repository
 from replicator.observability.delete_metrics import DeleteMetrics
 from replicator.observability.labels import DeleteResult
 from replicator.replication.deletion_ports import DeletionStore
 from replicator.replication.events import ReplicationEvent
 from replicator.replication.ports import Policies, Replica, Source
+from replicator.replication.removal import Removal
+from replicator.replication.standstill import Watch
 from replicator.settings.patterns import Patterns
 from replicator.settings.schema import Deletes as DeleteSettings
 from replicator.store.deletions import Pending
 from replicator.store.outcome import Done, Result
 
 LEFT_FOR = 86_400.0
-"""Seconds after which it is asked again why a tag was left: a registry may have been upgraded."""
+"""Seconds after which it is asked again why something was left: a registry may have been upgraded."""
 STOPPED_FOR = 3600.0
-"""Seconds after which a tag whose delete was stopped is looked at again; `resume --deletes` does not wait for it."""
+"""Seconds after which what is stopped is looked at again; `resume --deletes` does not wait for it."""
+BUSY_FOR = 60.0
+"""Seconds after which a manifest is looked at again that was not deleted because a copy came between."""
 _UNKNOWN_THERE = frozenset({"MANIFEST_UNKNOWN", "TAG_UNKNOWN", "NOT_FOUND"})
+_MANIFEST_UNKNOWN_THERE = frozenset({"MANIFEST_UNKNOWN"})
 _LEFT = {
     Verdict.PROTECTED: DeleteResult.PROTECTED,
     Verdict.NOT_OURS: DeleteResult.NOT_OURS,
     Verdict.UNSUPPORTED: DeleteResult.UNSUPPORTED,
+    Verdict.NEEDED: DeleteResult.NEEDED,
+    Verdict.NEED_UNKNOWN: DeleteResult.NEED_UNKNOWN,
 }
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One tag whose look is due: its lease, where it is on the replica, and what asks whether the lease holds."""
+    """One reference whose look is due: its lease, where it is on the replica, and what asks whether the lease holds.
+
+    `watch` tells whether anything was copied to its repository meanwhile.
+    """
 
     lease: Lease
-    tag: Tag
     target: Repository
+    watch: Watch
     may_write: Callable[[], Awaitable[None]]
 
     @property
     def key(self) -> IntentKey:
         """The row."""
         return self.lease.key
+
+    @property
+    def reference(self) -> Reference:
+        """The tag, or the digest of a manifest without one."""
+        return self.lease.key.reference
 
 
 class Deletes:
@@ -55,6 +70,7 @@ class Deletes:
         *,
         primary: Source,
         replica: Replica,
+        removal: Removal,
         store: DeletionStore,
         policies: Policies,
         settings: DeleteSettings,
@@ -63,6 +79,7 @@ class Deletes:
     ) -> None:
         self._primary = primary
         self._replica = replica
+        self._removal = removal
         self._store = store
         self._policies = policies
         self._protected = Patterns(settings.protect, versions=False) if settings.protect else None
@@ -73,29 +90,34 @@ class Deletes:
     async def look(
         self, lease: Lease, target: Repository, found: Digest | None, may_write: Callable[[], Awaitable[None]]
     ) -> Done | None:
-        """Return what became of a tag that is to be deleted where the primary lost it; None for all others.
+        """Return what became of a reference that is to be deleted where the primary lost it; None for all others.
 
-        `found` is what the primary names now. Raises RegistryError, StoreError, and what `may_write` raises.
+        `found` is what the primary names now. Raises RegistryError, ContentError, StoreError, and what
+        `may_write` raises.
         """
         key = lease.key
-        if isinstance(key.reference, Digest):
-            return None
         if found is None:
-            return await self.carry_out(Case(lease=lease, tag=key.reference, target=target, may_write=may_write))
+            with self._removal.watching(target) as watch:
+                return await self.carry_out(Case(lease=lease, target=target, watch=watch, may_write=may_write))
         if self._policies.policy(key.replica, key.repository, key.reference).deletes:
             await self.still_there(key)
         return None
 
     async def carry_out(self, case: Case) -> Done | None:
-        """Return what became of a tag that the primary seems to lack; None where it is not to be deleted.
+        """Return what became of a reference that the primary seems to lack; None where it is not to be deleted.
 
-        Raises RegistryError, StoreError, and what `may_write` raises.
+        Raises as `look`.
         """
         pending = await self._store.deletion(case.key)
         if pending is None:
             return None
         doomed = await self._found_out(case, pending)
         verdict = decide(doomed, self._bounds)
+        if verdict is Verdict.DELETE and pending.left is not None:
+            # What was left was not counted as due: from now on it is, so that all of it together is not too much.
+            await self._store.leave_deletion(case.key, None)
+            doomed = replace(doomed, pace=await self._store.deletion_pace(case.key.replica))
+            verdict = decide(doomed, self._bounds)
         if verdict is Verdict.TRIP:
             await self._store.stop_deletes(case.key.replica)
             _log.error(ReplicationEvent.DELETES_STOPPED, due=doomed.pace.due, done=doomed.pace.done)
@@ -104,7 +126,7 @@ class Deletes:
         return await self._kept(case, pending, verdict)
 
     async def still_there(self, key: IntentKey) -> None:
-        """Forget that a tag is to be deleted which the primary has. Raises StoreError."""
+        """Forget that something is to be deleted which the primary has. Raises StoreError."""
         if await self._store.deletion(key) is not None:
             await self._cancel(key)
 
@@ -112,16 +134,16 @@ class Deletes:
         """Ask for what decides, as far as it is not decided before."""
         key, replica = case.key, case.key.replica
         now = self._clock.now()
-        protected = self._protected is not None and bool(self._protected.match(f"{key.repository}:{case.tag}"))
-        propagates = self._policies.propagates(replica, key.repository, case.tag, case.lease.fingerprint)
+        protected = self._is_protected(key)
+        propagates = self._policies.propagates(replica, key.repository, case.reference, case.lease.fingerprint)
         at_primary: bool | None = None
         held: Digest | None = None
-        alone = False
+        alone, needed = False, None
         if propagates and now >= pending.due_at:
-            at_primary = await self._at_primary(key.repository, case.tag)
+            at_primary = await self._at_primary(key.repository, case.reference)
             held = await self._held(case)
             if at_primary is False and held == case.lease.have and pending.put and not protected:
-                alone = await self._replica.prove_tag_delete_alone(case.target) is True
+                alone, needed = await self._may_go(case, pending)
         return Doomed(
             now=now,
             due_at=pending.due_at,
@@ -132,43 +154,66 @@ class Deletes:
             propagates=propagates,
             protected=protected,
             alone=alone,
+            needed=needed,
             approved=pending.approved,
             stopped=pending.stopped,
             pace=await self._store.deletion_pace(replica),
         )
 
-    async def _at_primary(self, repository: Repository, tag: Tag) -> bool | None:
-        """Say whether the primary has the tag; False only by its own word for that, in an answer with a body (F9)."""
+    def _is_protected(self, key: IntentKey) -> bool:
+        """Say whether a pattern protects it; of a manifest also one that is written for all tags, as `app:*`."""
+        return self._protected is not None and bool(self._protected.match(f"{key.repository}:{key.reference}"))
+
+    async def _may_go(self, case: Case, pending: Pending) -> tuple[bool, bool | None]:
+        """Return whether the replica removes just that, and whether something there needs it (None: not known)."""
+        if not isinstance(case.reference, Digest):
+            return await self._replica.prove_tag_delete_alone(case.target) is True, False
+        if pending.stopped:
+            return True, False  # it stays anyway: nobody is asked
+        return True, await self._removal.is_needed(case.key, case.target, case.reference)
+
+    async def _at_primary(self, repository: Repository, reference: Reference) -> bool | None:
+        """Say whether the primary has it; False only by its own word for that, in an answer with a body (F9)."""
+        words = _MANIFEST_UNKNOWN_THERE if isinstance(reference, Digest) else _UNKNOWN_THERE
         try:
-            await self._primary.read_manifest(repository, tag)
+            await self._primary.read_manifest(repository, reference)
         except NotFound as error:
-            return False if error.code in _UNKNOWN_THERE else None
+            return False if error.code in words else None
         return True
 
     async def _held(self, case: Case) -> Digest | None:
-        """Return what the replica's tag names; of one that nobody may read, something that was never put."""
+        """Return what the replica's reference names; of one that nobody may read, something that was never put."""
         try:
-            found = await self._replica.stat_manifest(case.target, case.tag)
+            found = await self._replica.stat_manifest(case.target, case.reference)
         except Withheld:
             return Digest.of(b"")
         return None if found is None else found.digest
 
     async def _delete(self, case: Case, pending: Pending, held: Digest) -> Done:
-        await self._store.begin_deletion(case.key, held, approved=pending.approved)
-        await case.may_write()
+        async def last() -> None:
+            await self._store.begin_deletion(case.key, held, approved=pending.approved)
+            await case.may_write()
+
         try:
-            await self._replica.delete_tag(case.target, case.tag)
+            if isinstance(case.reference, Digest):
+                if not await self._removal.remove(case.target, case.reference, case.watch, last):
+                    return self._again(case, self._clock.now() + BUSY_FOR)
+            else:
+                await last()
+                await self._replica.delete_tag(case.target, case.reference)
         except RegistryError as error:
             if error.reason is Reason.UNSUPPORTED:
                 return await self._kept(case, pending, Verdict.UNSUPPORTED)
             self._metrics.delete_ended(case.key.replica, DeleteResult.FAILED)
             raise
         self._metrics.delete_ended(case.key.replica, DeleteResult.DELETED)
-        _log.info(ReplicationEvent.TAG_DELETED, digest=str(held), approved=pending.approved)
+        tagged = not isinstance(case.reference, Digest)
+        event = ReplicationEvent.TAG_DELETED if tagged else ReplicationEvent.MANIFEST_DELETED
+        _log.info(event, digest=str(held), approved=pending.approved)
         return Done(result=Result.DELETED, digest=None)
 
     async def _kept(self, case: Case, pending: Pending, verdict: Verdict) -> Done:
-        """Return when to look again at a tag that is not deleted now."""
+        """Return when to look again at what is not deleted now."""
         now = self._clock.now()
         if verdict is Verdict.ABSENT:
             self._metrics.delete_ended(case.key.replica, DeleteResult.ABSENT)
@@ -183,7 +228,9 @@ class Deletes:
         result = _LEFT.get(verdict, DeleteResult.UNPROVEN)
         if pending.left != result:
             self._metrics.delete_ended(case.key.replica, result)
-            _log.warning(ReplicationEvent.TAG_NOT_DELETED, reason=result)
+            tagged = not isinstance(case.reference, Digest)
+            event = ReplicationEvent.TAG_NOT_DELETED if tagged else ReplicationEvent.MANIFEST_NOT_DELETED
+            _log.warning(event, reason=result)
             await self._store.leave_deletion(case.key, result)
         return self._again(case, now + LEFT_FOR)
 

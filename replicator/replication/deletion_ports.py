@@ -3,31 +3,39 @@
 from typing import Protocol
 
 from replicator.deletion import Pace
-from replicator.model import Digest, IntentKey
+from replicator.model import Digest, IntentKey, Repository
 from replicator.store.deletions import Pending
 
 
-class DeletionStore(Protocol):
-    """What is kept of tags that are to be deleted. All calls raise StoreError."""
+class DigestRows(Protocol):
+    """What the store knows of manifests that replicas were given for their own sake."""
+
+    async def digest_rows(self, replica: str, repository: Repository, limit: int) -> tuple[Digest, ...]:
+        """Return the digests that have a row of their own, at most `limit`. Raises StoreError."""
+        ...
+
+
+class DeletionStore(DigestRows, Protocol):
+    """What is kept of what is to be deleted. All calls raise StoreError."""
 
     async def deletion(self, key: IntentKey) -> Pending | None:
-        """Return how it stands with a tag that is to be deleted, None for any other."""
+        """Return how it stands with a reference that is to be deleted, None for any other."""
         ...
 
     async def deletion_pace(self, replica: str) -> Pace:
-        """Return how many tags the replica loses within an hour."""
+        """Return how much the replica loses within an hour."""
         ...
 
     async def cancel_deletion(self, key: IntentKey) -> None:
-        """Have a tag not deleted."""
+        """Have a reference not deleted."""
         ...
 
-    async def leave_deletion(self, key: IntentKey, why: str) -> None:
-        """Keep why a tag stays all the same."""
+    async def leave_deletion(self, key: IntentKey, why: str | None) -> None:
+        """Keep why a reference stays all the same; None: it does not stay, and is due as the others are."""
         ...
 
     async def begin_deletion(self, key: IntentKey, digest: Digest, *, approved: bool) -> None:
-        """Keep what a tag names that is about to be deleted."""
+        """Keep what a reference names that is about to be deleted."""
         ...
 
     async def stop_deletes(self, replica: str) -> None:

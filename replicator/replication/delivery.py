@@ -34,6 +34,10 @@ class Order:
     may_publish: Callable[[], Awaitable[None]]
     on_copy: Callable[[Copy], None]
 
+    def owns(self, *, put: bool) -> bool:
+        """Say whether it is kept that we `put` it: of a manifest without a tag only where it may be deleted again."""
+        return put and (self.policy.deletes or not isinstance(self.lease.key.reference, Digest))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
@@ -52,8 +56,9 @@ class Delivery:
         self._source = source
         self._cache = cache
         self._copier = ClosureCopy(tools, source)
-        lists = ReferrerLists(tools.replica, tools.clock, rng)
-        self._attacher = Attacher(tools, asides, lists)
+        self.lists = ReferrerLists(tools.replica, tools.clock, rng)
+        """The lists of referrers on the replica: whoever else writes them has to take turns with this."""
+        self._attacher = Attacher(tools, asides, self.lists)
 
     async def is_left_out(self, order: Order, top: RawManifest) -> bool:
         """Say whether the policy leaves `top` out: an untagged image of another platform, a child of some index.

@@ -23,6 +23,7 @@ from replicator.replication.lane_view import LaneView
 from replicator.replication.mounts import Mounts
 from replicator.replication.ports import IntentStore, Replica, Source, UploadStore
 from replicator.replication.presence import Presence
+from replicator.replication.removal import Removal
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.slots import Slots
 from replicator.replication.survey import ManifestCache
@@ -172,6 +173,7 @@ class Engine:
             clock=self._clock,
             uploads=KeptUploads(self._store),
         )
+        delivery = Delivery(tools, source, asides=self._asides, cache=cache, rng=rng)
         worker = Worker(
             tools,
             source=source,
@@ -182,13 +184,14 @@ class Engine:
             deletes=Deletes(
                 primary=self._registries[settings.primary.name],
                 replica=registry,
+                removal=Removal(tools, delivery.lists, self._store),
                 store=self._store,
                 policies=self._router,
                 settings=settings.deletes,
                 metrics=self._metrics.deletes,
                 clock=self._clock,
             ),
-            delivery=Delivery(tools, source, asides=self._asides, cache=cache, rng=rng),
+            delivery=delivery,
             policy=policy,
             rng=rng,
         )

@@ -19,6 +19,8 @@ class ReplicationEvent(StrEnum):
     MANIFEST_WITHHELD = "manifest_withheld"
     TAG_DELETED = "tag_deleted"
     TAG_NOT_DELETED = "tag_not_deleted"
+    MANIFEST_DELETED = "manifest_deleted"
+    MANIFEST_NOT_DELETED = "manifest_not_deleted"
     DELETES_STOPPED = "deletes_stopped"
     TAG_CONFLICT = "tag_conflict"
     REFERRER_SET_ASIDE = "referrer_set_aside"

@@ -19,6 +19,7 @@ from replicator.model import (
 )
 from replicator.policy import Policy
 from replicator.registry.capabilities import Capabilities
+from replicator.registry.listing import TagList
 from replicator.registry.resumption import Resumption
 from replicator.registry.upload_requests import UploadSession
 from replicator.store.outcome import Outcome
@@ -115,6 +116,18 @@ class Replica(Holder, Protocol):
         """Remove a tag; one that is not there is removed. Raises RegistryError, UNSUPPORTED where it removes none."""
         ...
 
+    async def delete_manifest(self, repository: Repository, digest: Digest) -> None:
+        """Remove a manifest and all tags that name it. Raises RegistryError, UNSUPPORTED where it removes none."""
+        ...
+
+    async def few_tags(self, repository: Repository, most: int) -> frozenset[Tag] | None:
+        """Return all tags, None where there are more than `most` or they cannot be listed."""
+        ...
+
+    async def all_tags(self, repository: Repository) -> TagList:
+        """Return all tags at once, and whether the list is surely whole. Raises RegistryError."""
+        ...
+
     async def prove_checks_digests(self, repository: Repository) -> bool | None:
         """Say whether bytes of another digest are refused; asked with one small upload when unknown."""
         ...
@@ -194,8 +207,8 @@ class Policies(Protocol):
         """Return what of a reference a replica is to hold."""
         ...
 
-    def propagates(self, replica: str, repository: Repository, tag: Tag, fingerprint: str) -> bool:
-        """Say whether a delete of a tag reaches the replica by the very rule that made it hold the tag."""
+    def propagates(self, replica: str, repository: Repository, reference: Reference, fingerprint: str) -> bool:
+        """Say whether a delete of a reference reaches the replica by the very rule that made it hold that."""
         ...
 
 

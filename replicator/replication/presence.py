@@ -67,6 +67,10 @@ class Presence:
             del self._known[key]
         self._others.pop(repository, None)
 
+    def lost(self, repository: Repository, digest: Digest) -> None:
+        """Drop what is believed of one manifest or blob: it may be deleted there."""
+        self._known.pop((repository, digest), None)
+
     # What a repository may hold that we do not know of
 
     def others(self, repository: Repository, *, remembered: bool) -> Others:

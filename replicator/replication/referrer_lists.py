@@ -68,7 +68,32 @@ class ReferrerLists:
                 if tried:
                     await self._clock.sleep(_PAUSE * 2**tried * self._rng.random())
                 await self._write(repository, subject, merged, {raw.digest for raw in added})
-        raise RegistryError(
+        raise self._overwritten(repository, subject)
+
+    async def remove(self, repository: Repository, subject: Digest, gone: Digest) -> bool:
+        """Have the list under the fallback tag of `subject` not name `gone`; return whether it did. Raises as `add`.
+
+        Also where the replica has the API, which tells by itself what it holds.
+        """
+        turn = self._turns.setdefault((repository, subject), _Turn())
+        async with turn.lock:
+            for tried in range(TRIES + 1):
+                held = await self._kept_list(repository, subject)
+                if held is None or gone not in self._named_in(held):
+                    return tried > 0
+                if tried:
+                    await self._clock.sleep(_PAUSE * 2**tried * self._rng.random())
+                await self._write(repository, subject, referrers.without(held, [gone]), ())
+        raise self._overwritten(repository, subject)
+
+    async def _kept_list(self, repository: Repository, subject: Digest) -> RawManifest | None:
+        try:
+            return await self._held(repository, subject)
+        except ContentError:
+            return None  # no list: it names no referrer
+
+    def _overwritten(self, repository: Repository, subject: Digest) -> RegistryError:
+        return RegistryError(
             f"{self._replica.name}: the list of referrers of {subject} in {repository} is overwritten all the time",
             registry=self._replica.name,
             reason=Reason.CONFLICT,

@@ -13,6 +13,7 @@ from replicator.replication.ports import BlobLocations, Replica
 from replicator.replication.presence import Presence
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.slots import Slots
+from replicator.replication.standstill import Standstill
 
 SMALL_AT_ONCE = 32
 """Small blobs that a lane sends at once: what a long link needs, and little memory."""
@@ -35,3 +36,4 @@ class Tools:
     standing: Standing = field(default_factory=Standing)
     uploads: KeptUploads = field(default_factory=KeptUploads)
     unmended: Unmended = field(default_factory=Unmended)
+    standstill: Standstill = field(default_factory=Standstill)

@@ -94,7 +94,8 @@ class Worker:
         try:
             if job.lease.look:
                 return await self._look(job, may_publish)
-            return await self._make_equal(job, may_publish)
+            async with self._tools.standstill.copying(self._target(job.lease.key.repository)):
+                return await self._make_equal(job, may_publish)
         except ReplicatorError as error:
             return self._failed(job, error)
         except Exception as error:  # noqa: BLE001 -- the worker's edge: one bad image must not stop its lane
@@ -150,7 +151,7 @@ class Worker:
             return await self._complete(job, order, top)
         if held.answered.is_set() and not keeps:
             await self._conflicts.overwritten(lease.key, held.digest, top.digest)
-        return replace(self._done(lease, Result.COPIED, top, delivered.covered), put=job.wrote)
+        return replace(self._done(lease, Result.COPIED, top, delivered.covered), put=order.owns(put=job.wrote))
 
     def _unless_foreign(self, order: Order, wanted: Digest) -> Callable[[], Awaitable[None]]:
         """Return what is asked right before a tag is put that stays as it is should somebody else have put it."""
@@ -182,7 +183,7 @@ class Worker:
         delivered = await self._delivery.deliver(order, top, damaged)
         if not keeps:
             await self._conflicts.overwritten(lease.key, held, top.digest)
-        return replace(self._done(lease, Result.COPIED, top, delivered.covered), put=job.wrote)
+        return replace(self._done(lease, Result.COPIED, top, delivered.covered), put=order.owns(put=job.wrote))
 
     async def _complete(self, job: Job, order: Order, top: RawManifest) -> Outcome:
         """Settle what the replica has already, once it also has what belongs to it."""

@@ -7,7 +7,7 @@ from replicator.correlation import pack_delivery
 from replicator.heard import Heard
 from replicator.model import Intent, Priority, Recorded
 from replicator.store import deletions, event_log, ignored, news, statements
-from replicator.store.encoding import pack_digest
+from replicator.store.encoding import FIRST_TAG, pack_digest
 from replicator.store.prepared import Value
 from replicator.store.session import Session
 
@@ -42,6 +42,7 @@ def _record(session: Session, intent: Intent) -> Recorded:
         "new_policy": session.policy(intent.fingerprint),
         "new_delivery": pack_delivery(intent.delivery),
         "new_backfill": 1 if intent.backfill else None,
+        "first_tag": FIRST_TAG,
     }
     # All rows of a statement that returns some must be read: only then is it finished.
     answer = statements.RECORD.run(session.connection, values).fetchall()

@@ -1,13 +1,14 @@
-"""The part of the store that keeps which tags are to be deleted on replicas."""
+"""The part of the store that keeps what is to be deleted on replicas."""
 
 from collections.abc import Sequence
 from functools import partial
 
 from replicator.deletion import Deletion, Pace
 from replicator.heard import Heard
-from replicator.model import Digest, IntentKey
+from replicator.model import Digest, IntentKey, Repository
 from replicator.store import deletions
 from replicator.store.deletions import Pending
+from replicator.store.digest_rows import digest_rows
 from replicator.store.handle import Handle
 
 
@@ -15,30 +16,35 @@ class DeletionRows(Handle):
     """Keeps deletes until they are done, left or cancelled. All methods raise StoreError."""
 
     async def add_deletions(self, found: Sequence[Deletion], heard: Sequence[Heard] = ()) -> tuple[int, ...]:
-        """Have tags deleted that replicas were given; return for each how many of them were not known to be.
+        """Have deleted what replicas were given; return for each how much of it was not known to be.
 
+        A digest stands for all tags that name it, and for the manifest itself where it was put for its own sake.
         `heard` is what told of them, in the same order, and kept with them.
         """
         return await self._writer.submit(partial(deletions.add, deletions=found, heard=heard))
 
     async def deletion(self, key: IntentKey) -> Pending | None:
-        """Return how it stands with a tag that is to be deleted, None for any other."""
+        """Return how it stands with a reference that is to be deleted, None for any other."""
         return await self._read(partial(deletions.pending, key=key))
 
     async def deletion_pace(self, replica: str) -> Pace:
-        """Return how many tags the replica loses within an hour."""
+        """Return how much the replica loses within an hour."""
         return await self._read(partial(deletions.pace, replica=replica, now=self._clock.now()))
 
+    async def digest_rows(self, replica: str, repository: Repository, limit: int) -> tuple[Digest, ...]:
+        """Return the digests of a repository that have a row of their own, at most `limit`."""
+        return await self._read(partial(digest_rows, replica=replica, name=repository, limit=limit))
+
     async def cancel_deletion(self, key: IntentKey) -> None:
-        """Have a tag not deleted."""
+        """Have a reference not deleted."""
         await self._writer.submit(partial(deletions.cancel_one, key=key))
 
-    async def leave_deletion(self, key: IntentKey, why: str) -> None:
-        """Keep why a tag stays all the same."""
+    async def leave_deletion(self, key: IntentKey, why: str | None) -> None:
+        """Keep why a reference stays all the same; None: it does not stay, and is due as the others are."""
         await self._writer.submit(partial(deletions.leave, key=key, why=why))
 
     async def begin_deletion(self, key: IntentKey, digest: Digest, *, approved: bool) -> None:
-        """Keep what a tag names that is about to be deleted; on return that is on the disk."""
+        """Keep what a reference names that is about to be deleted; on return that is on the disk."""
         await self._writer.submit(partial(deletions.begin, key=key, digest=digest, approved=approved))
 
     async def stop_deletes(self, replica: str) -> None:

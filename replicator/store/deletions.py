@@ -1,4 +1,4 @@
-"""Tags that are to be deleted, inside the writer thread and for readers: each is a look at its row, kept until then.
+"""What is to be deleted, inside the writer thread and for readers: each is a look at its row, kept until then.
 
 The look is leased as any other, so nobody puts a tag while somebody else deletes it.
 """
@@ -6,7 +6,7 @@ The look is leased as any other, so nobody puts a tag while somebody else delete
 import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, literal_column, null, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -25,6 +25,8 @@ from replicator.store.tag_history import What, note, of_tag
 from replicator.store.tag_tables import deletion, tag_history
 
 HOUR = 3600.0
+AFTER_TAGS = 60.0
+"""Seconds after the tags that name it at which a manifest is deleted by its digest."""
 _ZERO: ColumnElement[int] = literal_column("0")
 _ONE: ColumnElement[int] = literal_column("1")
 _row, _at = intent.c, deletion.c
@@ -53,7 +55,7 @@ _ADD = Prepared(
     )
     .on_conflict_do_nothing(index_elements=[_at.replica, _at.repository_id, _at.reference])
 )
-"""Have a tag deleted that the replica was given, unless it is known already."""
+"""Have a reference deleted that the replica was given, unless it is known already."""
 _LOOK = Prepared(
     update(intent)
     .where(_ITS_INTENT)
@@ -153,7 +155,7 @@ _STOPPED = Prepared(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """A tag that is to be deleted, as it stands: `left` is why it stayed so far, `put` whether we put what is there.
+    """What is to be deleted, as it stands: `left` is why it stayed so far, `put` whether we put what is there.
 
     `approved` and `stopped` as in deletion.Doomed. Times are Unix seconds.
     """
@@ -167,14 +169,23 @@ class Pending:
 
 
 def add(session: Session, deletions: Sequence[Deletion], heard: Sequence[Heard] = ()) -> tuple[int, ...]:
-    """Have tags deleted that replicas were given; return for each how many of them were not known to be.
+    """Have deleted what replicas were given; return for each how much of it was not known to be.
 
     `heard` is what told of them, in the same order.
     """
-    added = tuple(sum(_add(session, one, key) for key in _tags(session, one.key)) for one in deletions)
+    added = tuple(_add_all(session, one) for one in deletions)
     if heard:
         event_log.keep(session, heard, (Recorded.ACCEPTED if count else Recorded.KNOWN for count in added))
     return added
+
+
+def _add_all(session: Session, one: Deletion) -> int:
+    if not isinstance(one.key.reference, Digest):
+        return _add(session, one, one.key)
+    tags = _tags(session, one.key)
+    # The manifest after its tags: as long as one names it, it is needed.
+    itself = replace(one, due_at=one.due_at + AFTER_TAGS) if tags else one
+    return sum(_add(session, one, key) for key in tags) + _add(session, itself, one.key)
 
 
 def _tags(session: Session, key: IntentKey) -> list[IntentKey]:
@@ -195,13 +206,13 @@ def _add(session: Session, one: Deletion, key: IntentKey) -> int:
 
 
 def look_again(session: Session, key: IntentKey, at: float) -> None:
-    """Have the row of a tag looked at, at that time at the latest."""
+    """Have a row looked at, at that time at the latest."""
     _LOOK.run(session.connection, {**session.key(key), "at": at})
     session.mark_changed([key])
 
 
 def cancel(session: Session, key: Mapping[str, Value]) -> None:
-    """Have a tag not deleted, if it was to be: mostly none is, and then no push needs to be held against that."""
+    """Have a reference not deleted, if it was to be: mostly none is, and no push needs to be held against that."""
     if session.dooming is None:
         session.dooming = bool(_ANY.run(session.connection, {}).fetchall())
     if session.dooming and _CANCEL.run(session.connection, key).rowcount:
@@ -209,17 +220,17 @@ def cancel(session: Session, key: Mapping[str, Value]) -> None:
 
 
 def cancel_one(session: Session, key: IntentKey) -> None:
-    """Have a tag not deleted."""
+    """Have a reference not deleted."""
     cancel(session, session.key(key))
 
 
-def leave(session: Session, key: IntentKey, why: str) -> None:
-    """Keep why a tag stays all the same."""
+def leave(session: Session, key: IntentKey, why: str | None) -> None:
+    """Keep why a reference stays all the same; None: it does not."""
     _LEAVE.run(session.connection, {**session.key(key), "new_left": why})
 
 
 def begin(session: Session, key: IntentKey, digest: Digest, *, approved: bool) -> None:
-    """Keep what a tag names that is about to be deleted."""
+    """Keep what a reference names that is about to be deleted."""
     what = What.APPROVED if approved else What.DELETED
     newest = next(iter(of_tag(session.connection, key)), None)
     # One that is tried again is still one.
@@ -244,7 +255,7 @@ def go_on(session: Session, replica: str) -> bool:
 
 
 def pending(connection: sqlite3.Connection, key: IntentKey) -> Pending | None:
-    """Return how it stands with a tag that is to be deleted, None for any other."""
+    """Return how it stands with a reference that is to be deleted, None for any other."""
     values: dict[str, Value] = {
         "replica": key.replica,
         "name": key.repository,
@@ -265,7 +276,7 @@ def pending(connection: sqlite3.Connection, key: IntentKey) -> Pending | None:
 
 
 def pace(connection: sqlite3.Connection, replica: str, now: float) -> Pace:
-    """Return how many tags the replica loses within an hour."""
+    """Return how much the replica loses within an hour."""
     done = _DONE.run(connection, {"replica": replica, "after": now - HOUR}).fetchone()[0]
     due = _DUE.run(connection, {"replica": replica, "now": now}).fetchone()[0]
     tags = _TAGS.run(connection, {"replica": replica, "first_tag": FIRST_TAG}).fetchone()[0]

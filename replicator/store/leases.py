@@ -6,7 +6,7 @@ from typing import Any
 
 from replicator.correlation import unpack_delivery
 from replicator.model import Digest, IntentKey, Lease, Priority, Repository
-from replicator.store import ignored, news, statements, tag_history
+from replicator.store import former_statements, ignored, news, statements, tag_history
 from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_digest, unpack_reference
 from replicator.store.lanes import paused_since
 from replicator.store.outcome import Done, Outcome, Parked, Result
@@ -21,7 +21,8 @@ _HELD = 11  # columns of a candidate row, as statements.DUE_OWED selects them
 _PRIORITY = 12
 _DELIVERY = 13
 _BACKFILL = 14
-_DUE = 15
+_PUT = 15
+_DUE = 16
 
 
 def take(
@@ -56,8 +57,8 @@ def take(
                 "owner": session.owner,
                 "epoch": epoch,
                 "until": until,
-                # Who held it before may have put; under a digest no put can be wrong.
-                "new_doubt": doubt if row[_HELD] and row[2] >= FIRST_TAG else None,
+                # Who held it before may have put; under a digest no put can be wrong, but a delete can.
+                "new_doubt": doubt if row[_HELD] and (row[2] >= FIRST_TAG or row[_PUT]) else None,
             }
             for row in candidates
         ),
@@ -160,7 +161,10 @@ def _done(session: Session, lease: Lease, outcome: Done, held: dict[str, Value])
         ignored.forget(session, held)
     else:
         ignored.arrived(session, held, outcome.digest)
-    if answer[0] == (None, None) and (isinstance(lease.key.reference, Digest) or outcome.result is Result.DELETED):
+    owed, looked_at, put = answer[0]
+    # A manifest without a tag is remembered where it may have to be deleted.
+    useless = outcome.result is Result.DELETED or (isinstance(lease.key.reference, Digest) and put is None)
+    if (owed, looked_at) == (None, None) and useless:
         statements.DROP.run(session.connection, held)
         session.dooming = None
     _drop_covered(session, lease.key, outcome.covered)
@@ -212,8 +216,10 @@ def _taint(session: Session, lease: Lease, outcome: Outcome) -> bool:
 
 
 def _doubt(lease: Lease, outcome: Outcome, now: float) -> float | None:
-    if isinstance(outcome, Done) or not outcome.wrote or isinstance(lease.key.reference, Digest):
+    if isinstance(outcome, Done) or not outcome.wrote:
         return None
+    if isinstance(lease.key.reference, Digest) and not lease.look:
+        return None  # no put of it can be wrong; a look may have deleted it
     return now + DOUBT_SECONDS
 
 
@@ -225,8 +231,8 @@ def end_former_life(session: Session) -> None:
         "first_tag": FIRST_TAG,
         "new_doubt": session.clock.now() + DOUBT_SECONDS,
     }
-    statements.END_FORMER_OWED.run(session.connection, values)
-    statements.END_FORMER_LOOKS.run(session.connection, values)
+    former_statements.END_FORMER_OWED.run(session.connection, values)
+    former_statements.END_FORMER_LOOKS.run(session.connection, values)
 
 
 def _held(session: Session, lease: Lease) -> dict[str, Value]:

@@ -48,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletionSummary:
-    """Of one replica: tags still to be deleted, those left alone by why, and since when its deletes are stopped."""
+    """Of one replica: what is still to be deleted, what was left by why, and since when its deletes are stopped."""
 
     pending: int = 0
     left: Mapping[str, int] = field(default_factory=dict)

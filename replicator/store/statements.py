@@ -91,6 +91,8 @@ RECORD = Prepared(
             _new.want_digest.is_(None),
             _row.have_digest != _new.want_digest,
             _row.policy_id != _new.policy_id,
+            # Registries collect what has no tag: whether it is still there must be asked.
+            _row.reference < bindparam("first_tag"),
         ),
     ).returning(_row.generation - _row.observed_generation)
 )
@@ -113,6 +115,7 @@ _LEASE_COLUMNS = (
     _row.priority,
     _row.delivery,
     _row.backfill,
+    _row.put,
 )
 _named = intent.join(repository, repository.c.id == _row.repository_id).join(policy, policy.c.id == _row.policy_id)
 DUE_OWED = Prepared(
@@ -202,9 +205,12 @@ DONE = Prepared(
         **_UNLEASED,
     )
     # Plain columns: SQLite 3.40 answers 0 to any `x IS NULL` in RETURNING of a table WITHOUT ROWID.
-    .returning(_row.dirty_since, _row.verify_at)
+    .returning(_row.dirty_since, _row.verify_at, _row.put)
 )
-"""Settle one lease with success; a change that came meanwhile keeps the row owed. Returns its new lag and look."""
+"""Settle one lease with success; a change that came meanwhile keeps the row owed.
+
+Returns its new lag and look, and whether we put it.
+"""
 
 _STILL_OWED = and_(_NO_NEWER_CHANGE, OWED)
 FAILED = Prepared(
@@ -243,8 +249,11 @@ TAINT = Prepared(
 
 DROP = Prepared(delete(intent).where(_THIS))
 """Forget one row."""
-DROP_COVERED = Prepared(delete(intent).where(_THIS, _row.lease_owner.is_(None)))
-"""Forget one row that nobody works on."""
+_LOOKED_AT_NO_MORE = and_(_row.verify_at.is_(None), _row.doubt_at.is_(None))
+DROP_COVERED = Prepared(
+    delete(intent).where(_THIS, _row.lease_owner.is_(None), or_(_row.put.is_(None), _LOOKED_AT_NO_MORE))
+)
+"""Forget one row that nobody works on; not of a manifest of ours whose delete may still land."""
 
 MAKE_DUE = Prepared(
     update(intent)
@@ -282,16 +291,5 @@ CROSSED = Prepared(
 MARK_MISSED = Prepared(update(intent).where(_THIS).values(deadline_missed=_ONE))
 """Mark one row, so that it is counted once."""
 
-_FORMER = {
-    "lease_epoch": bindparam("epoch"),
-    "doubt_at": case(
-        (_row.reference >= bindparam("first_tag"), later(_row.doubt_at, bindparam("new_doubt"))), else_=_row.doubt_at
-    ),
-    **_UNLEASED,
-}
-END_FORMER_OWED = Prepared(update(intent).where(OWED, _LEASED).values(_FORMER))
-"""End the leases of a former life on owed rows; their last put may have been on its way."""
-END_FORMER_LOOKS = Prepared(update(intent).where(LOOK_PENDING, _LEASED).values(_FORMER))
-"""The same for looks."""
 HEARTBEAT = Prepared(update(state).values(heartbeat_at=bindparam("now")))
 """Write something."""

@@ -84,7 +84,7 @@ land until then, so the row is looked at once more after that, whatever else loo
 bytes) is what told of the newest change; clean rows have none, so a million of them cost nothing more. An owed row
 has `backfill` 1 as long as only a sweep found it that fills a replica: it is worked on, and is no lag. `told` is 1
 once a receiver of notifications was told that it is parked, until it succeeds. `put` is 1 where we put what
-`have_digest` says, and did not find it there.
+`have_digest` says, and did not find it there; a row of a digest stays only then, to be deleted some day.
 """
 
 OWED: ColumnElement[bool] = intent.c.dirty_since.is_not(None)

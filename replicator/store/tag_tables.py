@@ -67,4 +67,4 @@ deletion = Table(
     ),
     sqlite_with_rowid=False,
 )
-"""Tags that the primary lost and the replica may lose too (deletions.py); `left` is why one stays all the same."""
+"""What the primary lost and the replica may lose too (deletions.py); `left` is why it stays all the same."""

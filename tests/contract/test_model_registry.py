@@ -9,7 +9,7 @@ import pytest
 
 from replicator.clock import SystemClock
 from replicator.errors import ContentError, NotFound, RegistryError
-from replicator.model import Descriptor, RawManifest, Repository, parse_repository, parse_tag
+from replicator.model import Descriptor, RawManifest, Repository, Tag, parse_repository, parse_tag
 from replicator.registry.capabilities import Capability
 from replicator.registry.client import RegistryClient, open_registry
 from replicator.registry.upload_requests import UploadSession
@@ -114,6 +114,22 @@ async def test_a_tag_moves(registry: Both) -> None:
     found = await registry.stat_manifest(HERE, TAG)
     assert found is not None
     assert found.digest == make_image("b").digest
+
+
+async def test_a_manifest_goes_with_all_its_tags(registry: Both) -> None:
+    image, other = make_image("a"), make_image("b")
+    for reference, one in ((TAG, image), (Tag("other"), other), (Tag("same"), image)):
+        await registry.write_manifest(HERE, reference, RawManifest(one.media_type, one.digest, one.body))
+    assert (await registry.all_tags(HERE)).tags.keys() == {TAG, Tag("other"), Tag("same")}
+    for _ in range(2):
+        await registry.delete_manifest(HERE, image.digest)
+    assert await registry.stat_manifest(HERE, image.digest) is None
+    listed = await registry.all_tags(HERE)
+    assert (set(listed.tags), listed.whole) == ({Tag("other")}, True)
+    assert not (await registry.all_tags(THERE)).whole
+    with pytest.raises(NotFound) as caught:
+        await registry.read_manifest(HERE, image.digest)
+    assert caught.value.code == "MANIFEST_UNKNOWN"
 
 
 async def test_a_tag_goes_and_its_manifest_stays(registry: Both) -> None:

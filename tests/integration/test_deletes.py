@@ -51,7 +51,7 @@ async def test_a_deleted_tag_goes_where_tags_go_alone_and_can_be_brought_back(tm
         await eventually(lambda: ended(site, "us", "unsupported") == 1, within=20, what="2.8 is left alone")
         assert await tag_digest(site.url("us"), "team/app", "v1") == IMAGE.digest
         shown = await command(site, "status")
-        assert "us: tags that the primary lost stay (unsupported: 1)" in shown.stdout
+        assert "us: tags and manifests that the primary lost stay (unsupported: 1)" in shown.stdout
         (line,) = site.daemon.events("tag_deleted")
         assert (line["replica"], line["reference"], line["digest"]) == ("eu", "v1", str(IMAGE.digest))
         assert await tag_names(site, "eu") == {"stable"}, "what showed that tags go alone is removed again"

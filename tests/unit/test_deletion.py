@@ -21,6 +21,7 @@ SURE = Doomed(
     propagates=True,
     protected=False,
     alone=True,
+    needed=False,
     approved=False,
     stopped=False,
     pace=Pace(done=0, due=1, tags=10),
@@ -39,6 +40,7 @@ tags = st.builds(
     propagates=st.booleans(),
     protected=st.booleans(),
     alone=st.booleans(),
+    needed=st.sampled_from([True, False, None]),
     approved=st.booleans(),
     stopped=st.booleans(),
     pace=paces,
@@ -60,6 +62,8 @@ bounds = st.builds(Bounds, count=st.integers(1, 200), percent=st.floats(0.1, 100
         ({"have": None}, Verdict.NOT_OURS),
         ({"put": False}, Verdict.NOT_OURS),
         ({"alone": False}, Verdict.UNSUPPORTED),
+        ({"needed": True}, Verdict.NEEDED),
+        ({"needed": None}, Verdict.NEED_UNKNOWN),
         ({"stopped": True}, Verdict.STOPPED),
         ({"stopped": True, "approved": True}, Verdict.STOPPED),
         ({"pace": Pace(done=0, due=11, tags=1000)}, Verdict.TRIP),
@@ -79,6 +83,7 @@ def test_what_is_deleted_is_gone_at_the_primary_ours_due_and_not_too_much(tag: D
     assert tag.at_primary is False
     assert tag.propagates
     assert tag.alone
+    assert tag.needed is False
     assert tag.put
     assert not tag.protected
     assert not tag.stopped

@@ -4,12 +4,13 @@ import pytest
 
 from replicator.deletion import Deletion, Pace
 from replicator.errors import Reason
-from replicator.model import Digest, IntentKey, Priority, Tag
-from replicator.store.deletions import Pending
+from replicator.model import Digest, IntentKey, Priority, Recorded, Tag
+from replicator.store.deletions import AFTER_TAGS, Pending
+from replicator.store.leases import DOUBT_SECONDS
 from replicator.store.outcome import Done, Result, Retry
 from replicator.store.rows import DeletionSummary, PutBeside
 from replicator.store.tag_history import Entry, What
-from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, Store, leased
+from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, Store, leased
 
 OTHER = IntentKey("eu", REPOSITORY, Tag("v2"))
 GRACE = 60.0
@@ -179,3 +180,97 @@ async def test_what_is_not_due_is_not_let_go_on_ahead(given: Store, life: Life) 
     found = await given.deletion(TAG)
     assert found is not None
     assert not found.approved
+
+
+async def given_untagged(store: Store, life: Life, key: IntentKey = CHILD) -> None:
+    """Put a manifest without a tag for its own sake, where it may have to be deleted."""
+    assert isinstance(key.reference, Digest)
+    await put(store, life, key, key.reference)
+
+
+async def test_a_manifest_without_a_tag_is_remembered_where_it_was_put_for_its_own_sake(
+    store: Store, life: Life
+) -> None:
+    await given_untagged(store, life)
+    assert await store.digest_rows("eu", REPOSITORY, 10) == (C,)
+    assert await store.digest_rows("us", REPOSITORY, 10) == ()
+    found = doomed(life, CHILD)
+    assert await store.add_deletions([found]) == (1,)
+    store = await life.start()
+    assert await store.next_due("eu") == found.due_at
+    life.clock.advance(GRACE)
+    look = await leased(store, CHILD)
+    pending = await store.deletion(CHILD)
+    assert pending is not None
+    assert pending.put
+    assert await store.settle(look, Done(result=Result.DELETED, digest=None))
+    assert (await store.row(CHILD), await store.digest_rows("eu", REPOSITORY, 10)) == (None, ())
+
+
+async def test_one_that_was_found_there_or_came_with_something_else_is_not(store: Store, life: Life) -> None:
+    await store.record([life.intent(CHILD, C)])
+    await store.settle(await leased(store, CHILD), Done(result=Result.ALREADY_PRESENT, digest=C))
+    assert await store.row(CHILD) is None
+    await given_untagged(store, life)
+    await store.record([life.intent(TAG, A)])
+    await store.settle(await leased(store), Done(result=Result.COPIED, digest=A, covered=(C,)))
+    assert await store.row(CHILD) is None
+
+
+async def test_a_push_of_one_that_is_known_has_it_looked_for_again(store: Store, life: Life) -> None:
+    """The replica may have collected it as garbage."""
+    await given_untagged(store, life)
+    assert await store.record([life.intent(CHILD, C)]) == (Recorded.ACCEPTED,)
+    await store.settle(await leased(store, CHILD), Done(result=Result.ALREADY_PRESENT, digest=C))
+    assert await store.add_deletions([doomed(life, CHILD)]) == (1,), "it is ours all the same"
+
+
+async def test_the_manifest_goes_after_the_tags_that_name_it(given: Store, life: Life) -> None:
+    key = IntentKey("eu", REPOSITORY, A)
+    await given_untagged(given, life, key)
+    assert await given.add_deletions([doomed(life, key)]) == (2,)
+    tag, itself = await given.deletion(TAG), await given.deletion(key)
+    assert tag is not None
+    assert itself is not None
+    assert itself.due_at == tag.due_at + AFTER_TAGS
+
+
+@pytest.mark.parametrize("how", ["failed", "fenced", "killed", "taken over"])
+async def test_a_delete_by_digest_that_may_land_late_is_looked_for(store: Store, life: Life, how: str) -> None:
+    """It is not forgotten either when the manifest comes with something else meanwhile."""
+    await given_untagged(store, life)
+    await store.add_deletions([doomed(life, CHILD)])
+    life.clock.advance(GRACE)
+    look = await leased(store, CHILD)
+    until = life.clock.now() + DOUBT_SECONDS
+    lost = Retry(at=life.clock.now(), reason=Reason.TIMEOUT, message="", wrote=True)
+    if how == "failed":
+        await store.settle(look, lost)
+    elif how == "killed":
+        store = await life.start()
+    else:
+        life.clock.advance(60)
+        until += 60
+        again = await leased(store, CHILD)
+        if how == "fenced":
+            assert not await store.settle(look, lost)
+        await store.release([again])
+    await store.cancel_deletion(CHILD)
+    await store.record([life.intent(TAG, A)])
+    leases = await store.lease("eu", 10, 60.0)
+    for lease in leases:
+        held = C if lease.key == CHILD else A
+        covered = (C,) if lease.key == TAG else ()
+        assert await store.settle(lease, Done(result=Result.COPIED, digest=held, covered=covered))
+    row = await store.row(CHILD)
+    assert row is not None
+    assert row.verify_at == until
+
+
+async def test_what_was_left_is_due_again_with_the_others(given: Store, life: Life) -> None:
+    await given.add_deletions([doomed(life)])
+    life.clock.advance(GRACE)
+    await given.leave_deletion(TAG, "unsupported")
+    assert (await given.deletion_pace("eu")).due == 0
+    await given.leave_deletion(TAG, None)
+    assert (await given.deletion_pace("eu")).due == 1

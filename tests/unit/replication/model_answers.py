@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from replicator.errors import ManifestBlobUnknown, Reason, RegistryError
 from replicator.manifest import parse
 from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, Tag
+from replicator.registry.listing import TagList
 
 
 def referrers_of(
@@ -36,3 +37,17 @@ def incomplete(registry: str, manifest: RawManifest, missing: Iterable[Digest]) 
 def network_error(registry: str, reason: Reason = Reason.NETWORK) -> RegistryError:
     """Return what the client raises when a registry cannot be reached or a connection breaks."""
     return RegistryError(f"{registry}: connection lost", registry=registry, reason=reason, temporary=True)
+
+
+def listed(tags: Iterable[tuple[Repository, Reference]], repository: Repository) -> TagList:
+    """Return the list of a repository's tags, which is not sure to be whole where there are none."""
+    found = {Tag(str(tag)): None for where, tag in tags if where == repository}
+    return TagList(found, whole=bool(found))
+
+
+def names_blob(
+    manifests: Mapping[tuple[Repository, Digest], RawManifest], repository: Repository, blob: Digest
+) -> bool:
+    """Say whether a manifest of a repository names a blob."""
+    held = (raw for (where, _), raw in manifests.items() if where == repository)
+    return any(blob in {one.digest for one in parse(raw, registry="model").blobs} for raw in held)

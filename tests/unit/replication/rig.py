@@ -23,6 +23,7 @@ from replicator.replication.engine import Engine
 from replicator.replication.mounts import Mounts
 from replicator.replication.ports import BlobLocations
 from replicator.replication.presence import Presence
+from replicator.replication.removal import Removal
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.slots import Slots
 from replicator.replication.survey import ManifestCache
@@ -293,6 +294,11 @@ class Bench:
         (lease,) = await self.rig.store.lease("eu", 10, 60.0)
         return lease
 
+    def new_job(self, lease: Lease) -> Job:
+        """Return the job of a lease that the test took."""
+        self.job = Job(lease)
+        return self.job
+
     async def work(self, may_publish: Callable[[], Awaitable[None]] | None = None) -> Outcome:
         """Work on it and settle."""
         self.job = Job(await self.lease())
@@ -328,6 +334,7 @@ async def running_bench(
         asides = RowAsides(rig.store, rig.metrics, rig.clock)
         tags = TagReads(rig.clock)
         rig.store.listen(tags.changed)
+        delivery = Delivery(tools, rig.source, asides=asides, cache=ManifestCache(), rng=random.Random(0))
         worker = Worker(
             tools,
             source=rig.source,
@@ -338,13 +345,14 @@ async def running_bench(
             deletes=Deletes(
                 primary=rig.source,
                 replica=rig.replica,
+                removal=Removal(tools, delivery.lists, rig.store),
                 store=rig.store,
                 policies=Router(rig.settings),
                 settings=rig.settings.deletes,
                 metrics=rig.metrics.deletes,
                 clock=rig.clock,
             ),
-            delivery=Delivery(tools, rig.source, asides=asides, cache=ManifestCache(), rng=random.Random(0)),
+            delivery=delivery,
             policy=RetryPolicy(),
             rng=random.Random(0),
         )

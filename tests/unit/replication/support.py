@@ -14,11 +14,12 @@ from replicator.errors import ContentError, NotFound, Reason, RegistryError
 from replicator.manifest import parse
 from replicator.model import Descriptor, Digest, RawManifest, Reference, Repository, Tag
 from replicator.registry.capabilities import Capabilities, Capability
+from replicator.registry.listing import TagList
 from replicator.registry.origin import parse_url
 from replicator.registry.resumption import Resumption
 from replicator.registry.upload_requests import UploadSession
 from tests.support.content import Blob, Content
-from tests.unit.replication.model_answers import few, incomplete, network_error, referrers_of
+from tests.unit.replication.model_answers import few, incomplete, listed, names_blob, network_error, referrers_of
 from tests.unit.replication.model_calls import Call, Hook, Op
 from tests.unit.replication.model_uploads import Held, ModelUploads
 
@@ -172,6 +173,18 @@ class ModelRegistry:
         self.tags.pop((repository, tag), None)
         await self._at(Op.DELETED, repository, tag)
 
+    async def delete_manifest(self, repository: Repository, digest: Digest) -> None:
+        """Remove a manifest with all tags that name it."""
+        await self._at(Op.DELETE, repository, digest)
+        self.manifests.pop((repository, digest), None)
+        self.tags = {key: named for key, named in self.tags.items() if (key[0], named) != (repository, digest)}
+        await self._at(Op.DELETED, repository, digest)
+
+    async def all_tags(self, repository: Repository) -> TagList:
+        """Return all tags; of a repository without any it is not sure, as a registry that answers 404."""
+        await self._at(Op.TAGS, repository, Tag("list"))
+        return listed(self.tags, repository)
+
     async def prove_checks_digests(self, repository: Repository) -> bool | None:
         """Say yes: what is sent is checked."""
         del repository
@@ -279,15 +292,8 @@ class ModelRegistry:
             return False
         held = {repository for repository, one in self.links if one == digest}
         if not self.mounts_unreferenced:
-            held = {repository for repository in held if self._is_named(repository, digest)}
+            held = {one for one in held if names_blob(self.manifests, one, digest)}
         return source_repository in held if source_repository is not None else bool(held)
-
-    def _is_named(self, repository: Repository, digest: Digest) -> bool:
-        return any(
-            digest in {blob.digest for blob in parse(raw, registry=self.name).blobs}
-            for (where, _), raw in self.manifests.items()
-            if where == repository
-        )
 
     async def _at(self, op: Op, repository: Repository, reference: Reference, offset: int = 0) -> None:
         call = Call(self.name, op, repository, reference, offset)

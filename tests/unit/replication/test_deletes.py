@@ -372,3 +372,23 @@ async def test_while_deletes_are_stopped_all_else_goes_on(tmp_path: Path) -> Non
         await bench.rig.push(REPO, TAGS[7], OTHER)
         await all_work(bench)
         assert held(bench, TAGS[7]) == OTHER.digest
+
+
+async def test_what_was_left_and_can_be_deleted_now_counts_as_due(tmp_path: Path) -> None:
+    """A registry was upgraded: all that was left there comes due within a day, one by one."""
+    settings: dict[str, Any] = {
+        "rules": [{"deletes": "propagate"}],
+        "deletes": {"breaker": {"count": 1, "percent": 100}},
+    }
+    async with running_bench(tmp_path, **settings) as bench:
+        bench.rig.replica.deletes_tags = False
+        for tag in TAGS[:3]:
+            await given(bench, tag)
+            await lost(bench, tag)
+            await all_work(bench)
+        assert ended(bench) == {"unsupported": 3}
+        bench.rig.replica.deletes_tags = True
+        bench.rig.clock.advance(LEFT_FOR)
+        await all_work(bench)
+        assert ended(bench) == {"unsupported": 3, "deleted": 1}
+        assert (await bench.rig.owed()).deletes.stopped_since is not None
