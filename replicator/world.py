@@ -20,6 +20,7 @@ from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.client import RegistryClient, open_registry
 from replicator.replication.engine import Engine
 from replicator.replication.inspection import Inspector, open_inspector
+from replicator.replication.standstill import Standstills
 from replicator.replication.watchers import Watchers
 from replicator.routing import Router
 from replicator.settings.registries import PrimarySettings, RegistrySettings, ReplicaSettings
@@ -43,7 +44,8 @@ _AnyRegistry = PrimarySettings | ReplicaSettings
 class Ground:
     """What outlives every configuration. `metrics` are only those of the process and its store.
 
-    `activity` is what webhooks tell the sweeps, `watchers` are told of the work of all lanes.
+    `activity` is what webhooks tell the sweeps, `watchers` are told of the work of all lanes; by `standstills` their
+    copies and deletes take turns.
     """
 
     store: SqliteStore
@@ -52,6 +54,7 @@ class Ground:
     metrics: Metrics
     activity: Activity
     watchers: Watchers = field(default_factory=Watchers)
+    standstills: Standstills = field(default_factory=Standstills)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +119,7 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
         clock=ground.clock,
         rng=ground.rng,
         watchers=ground.watchers,
+        standstills=ground.standstills,
     )
     return World(
         settings=settings,

@@ -26,6 +26,7 @@ from replicator.replication.presence import Presence
 from replicator.replication.removal import Removal
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.slots import Slots
+from replicator.replication.standstill import Standstills
 from replicator.replication.survey import ManifestCache
 from replicator.replication.tag_reads import TagReads
 from replicator.replication.tools import SMALL_AT_ONCE, Tools
@@ -83,6 +84,7 @@ class Engine:
         clock: Clock,
         rng: random.Random,
         watchers: Watchers | None = None,
+        standstills: Standstills | None = None,
     ) -> None:
         self._router = Router(settings)
         self._settings = settings
@@ -91,6 +93,7 @@ class Engine:
         self._metrics = metrics
         self._clock = clock
         self._watchers = watchers or Watchers()
+        self._standstills = standstills or Standstills()
         self._asides = RowAsides(store, metrics, clock)
         self._reads = SharedReads(clock=clock, on_read=metrics.source_bytes_read)
         self._tags = TagReads(clock)
@@ -172,6 +175,7 @@ class Engine:
             metrics=self._metrics,
             clock=self._clock,
             uploads=KeptUploads(self._store),
+            standstill=self._standstills.of(replica.url),
         )
         delivery = Delivery(tools, source, asides=self._asides, cache=cache, rng=rng)
         worker = Worker(

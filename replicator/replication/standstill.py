@@ -20,7 +20,7 @@ class Watch:
 
 
 class Standstill:
-    """The copies of one lane, and what they wait for, by repository of the replica."""
+    """The copies to one registry, and what they wait for, by repository there."""
 
     def __init__(self) -> None:
         self._copies: Counter[Repository] = Counter()
@@ -28,15 +28,17 @@ class Standstill:
         self._held: dict[Repository, anyio.Event] = {}
 
     @asynccontextmanager
-    async def copying(self, repository: Repository) -> AsyncIterator[None]:
-        """Copy to a repository, once nothing is deleted there."""
+    async def copying(self, repository: Repository) -> AsyncIterator[bool]:
+        """Copy to a repository, once nothing is deleted there; gives whether there was a wait for that."""
+        waited = False
         while (held := self._held.get(repository)) is not None:
+            waited = True
             await held.wait()
         self._copies[repository] += 1
         for watch in self._watches.get(repository, ()):
             watch.disturbed = True
         try:
-            yield
+            yield waited
         finally:
             self._copies[repository] -= 1
             if not self._copies[repository]:
@@ -66,3 +68,14 @@ class Standstill:
             yield
         finally:
             self._held.pop(repository).set()
+
+
+class Standstills:
+    """Those of all registries, by URL: the lanes of a former configuration still copy as the next deletes."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, Standstill] = {}
+
+    def of(self, url: str) -> Standstill:
+        """Return that of the registry at `url`."""
+        return self._all.setdefault(url, Standstill())

@@ -94,7 +94,10 @@ class Worker:
         try:
             if job.lease.look:
                 return await self._look(job, may_publish)
-            async with self._tools.standstill.copying(self._target(job.lease.key.repository)):
+            target = self._target(job.lease.key.repository)
+            async with self._tools.standstill.copying(target) as waited:
+                if waited:  # another lane may have deleted what this one believes to be there
+                    self._tools.presence.forget(target)
                 return await self._make_equal(job, may_publish)
         except ReplicatorError as error:
             return self._failed(job, error)
