@@ -40,6 +40,7 @@ from replicator.model import (
 from replicator.replication import hash_trail, kept_uploads
 from replicator.routing import Router
 from replicator.store import connections
+from replicator.store.rows import Row
 from tests.simulation.sweeping import Sweeping
 from tests.simulation.uploading import LARGE_IMAGES, WORTH_KEEPING, Uploading
 from tests.simulation.weather import Blow, Weather
@@ -352,10 +353,16 @@ async def simulate(seed: int, folder: Path) -> None:
         raise AssertionError(f"seed {seed}: {error}\nto run it again: make soak SEEDS=1 FIRST={seed}") from error
 
 
+def is_remembered(row: Row) -> bool:
+    """Say whether a row is kept of a manifest without a tag, which may have to be deleted some day."""
+    return row.have == row.key.reference and not row.owed and row.verify_at is None
+
+
 async def _simulate(seed: int, folder: Path) -> None:
     rules: list[dict[str, object]] = [{"referrers": True}] if seed % 2 else []
     if seed % 3 == 0:
         rules = [{"referrers": bool(rules), "deletes": "propagate"}]
+    deletes = seed % 3 == 0
     async with running_rig(folder, NAMES, workers=4, rules=rules, deletes=DELETES) as rig:
         run = Run(rig, seed)
         try:
@@ -369,7 +376,8 @@ async def _simulate(seed: int, folder: Path) -> None:
             await run.end()
         # Plain raises: the soak runs without what rewrites assertions.
         wrong = [*run.differences(), *[f"{name} is owed something" for name in NAMES if (await rig.owed(name)).since]]
-        left = {row.key.reference for row in await rig.store.rows(limit=1000)} - set(TAGS)
+        rows = await rig.store.rows(limit=1000)
+        left = {row.key.reference for row in rows if not (deletes and is_remembered(row))} - set(TAGS)
         wrong += [
             f"a row of {one} is left"
             for one in left
