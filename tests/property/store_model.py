@@ -35,6 +35,7 @@ OUTCOMES: st.SearchStrategy[Outcome | None] = st.one_of(
         digest=st.sampled_from([*DIGESTS, None]),
         look_at=st.none() | SECONDS,
         looks=st.integers(0, 2),
+        put=st.booleans(),
         covered=st.sampled_from([(), (DIGESTS[0],)]),
     ),
     *(
@@ -93,6 +94,7 @@ class Model:
     holder: int | None = None
     held_until: float = 0.0
     ignored: tuple[Digest | None, float] | None = None
+    put: bool = False
 
     @property
     def owed(self) -> bool:
@@ -103,6 +105,11 @@ class Model:
     def due_at(self) -> float | None:
         """When it is worked on next, owed or as a look."""
         return self.due if self.owed else self.look_at
+
+    @property
+    def is_dropped_when_covered(self) -> bool:
+        """Whether the row goes when its content comes with another: not if a delete of ours may still land."""
+        return self.holder is None and not (self.put and (self.look_at is not None or self.doubt is not None))
 
     def is_free(self, monotonic: float) -> bool:
         """Whether it can be leased, as far as leases go."""

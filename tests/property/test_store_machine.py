@@ -75,6 +75,7 @@ class StoreMachine(RuleBasedStateMachine):
             and row.holder is None
             and None is not row.have == intent.digest
             and row.fingerprint == intent.fingerprint
+            and not isinstance(intent.key.reference, Digest)  # registries collect what has no tag
         ):
             return Recorded.KNOWN
         row.priority = min(row.priority, intent.priority) if was_owed else intent.priority
@@ -143,7 +144,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert (lease.since, lease.look, lease.looks) == (row.since, not row.owed, row.looks)
         assert (lease.attempts, lease.failing_since) == (row.attempts, row.failing_since)
         assert (lease.priority, lease.fingerprint) == (row.priority, row.fingerprint)
-        if row.holder is not None and not isinstance(lease.key.reference, Digest):
+        if row.holder is not None and (row.put or not isinstance(lease.key.reference, Digest)):
             row.doubted(self.clock.now() + DOUBT_SECONDS)
         row.holder, row.held_until = lease.epoch, self.clock.monotonic() + seconds
         row.since_after_lease = None
@@ -184,6 +185,7 @@ class StoreMachine(RuleBasedStateMachine):
         row.holder = None
         if done.result is Result.SUPERSEDED:
             return
+        row.put = done.put or (row.put and None is not row.have == done.digest)
         row.have, row.observed = done.digest, lease.generation
         if not lease.look or (row.ignored is not None and None is not row.ignored[0] == done.digest):
             row.ignored = None
@@ -195,7 +197,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             self.model_clean(lease.key, row, done)
         for key in (IntentKey(lease.key.replica, lease.key.repository, digest) for digest in done.covered):
-            if key != lease.key and key in self.rows and self.rows[key].holder is None:
+            if key != lease.key and key in self.rows and self.rows[key].is_dropped_when_covered:
                 del self.rows[key]
 
     def model_clean(self, key: IntentKey, row: Model, done: Done) -> None:
@@ -204,7 +206,7 @@ class StoreMachine(RuleBasedStateMachine):
         row.look_at = row.doubt if done.look_at is None else done.look_at
         if row.doubt is not None and row.look_at is not None and row.look_at >= row.doubt:
             row.doubt = None
-        if row.look_at is None and isinstance(key.reference, Digest):
+        if row.look_at is None and isinstance(key.reference, Digest) and not row.put:
             del self.rows[key]
 
     def fail(self, lease: Lease, planned: Retry | Parked) -> None:
@@ -214,7 +216,7 @@ class StoreMachine(RuleBasedStateMachine):
         if row is None:
             return
         row.holder, row.reason = None, failure.reason
-        if failure.wrote and not isinstance(lease.key.reference, Digest):
+        if failure.wrote and (lease.look or not isinstance(lease.key.reference, Digest)):
             row.doubted(now + DOUBT_SECONDS)
         if row.generation != lease.generation:
             return
@@ -233,7 +235,7 @@ class StoreMachine(RuleBasedStateMachine):
         if held is None and row is not None and outcome.wrote:
             row.changed(self.clock.now(), self.clock.now())
             row.ignored = None
-            if not isinstance(outcome, Done) and not isinstance(lease.key.reference, Digest):
+            if not isinstance(outcome, Done) and (lease.look or not isinstance(lease.key.reference, Digest)):
                 row.doubted(self.clock.now() + DOUBT_SECONDS)
         return held
 
@@ -334,7 +336,7 @@ class StoreMachine(RuleBasedStateMachine):
         for key, row in self.rows.items():
             if row.holder is not None:
                 row.holder = None
-                if not isinstance(key.reference, Digest):
+                if row.put or not isinstance(key.reference, Digest):
                     row.doubted(self.clock.now() + DOUBT_SECONDS)
 
     @invariant()
