@@ -116,6 +116,7 @@ class Deletes:
         if verdict is Verdict.DELETE and pending.left is not None:
             # What was left was not counted as due: from now on it is, so that all of it together is not too much.
             await self._store.leave_deletion(case.key, None)
+            pending = replace(pending, left=None)
             doomed = replace(doomed, pace=await self._store.deletion_pace(case.key.replica))
             verdict = decide(doomed, self._bounds)
         if verdict is Verdict.TRIP:
@@ -168,7 +169,7 @@ class Deletes:
         """Return whether the replica removes just that, and whether something there needs it (None: not known)."""
         if not isinstance(case.reference, Digest):
             return await self._replica.prove_tag_delete_alone(case.target) is True, False
-        if pending.stopped:
+        if pending.stopped or case.watch.disturbed:
             return True, False  # it stays anyway: nobody is asked
         return True, await self._removal.is_needed(case.key, case.target, case.reference)
 

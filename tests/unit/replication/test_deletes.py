@@ -374,6 +374,25 @@ async def test_while_deletes_are_stopped_all_else_goes_on(tmp_path: Path) -> Non
         assert held(bench, TAGS[7]) == OTHER.digest
 
 
+async def test_what_was_left_and_is_refused_once_more_is_left_as_before(bench: Bench) -> None:
+    """The registry showed that it removes a tag alone, and then refuses this one."""
+    bench.rig.replica.deletes_tags = False
+    await given(bench)
+    await lost(bench)
+    await bench.work()
+
+    def refused(call: Call) -> None:
+        if call.op is Op.DELETE:
+            raise RegistryError("no", registry="eu", reason=Reason.UNSUPPORTED, status=405)
+
+    bench.rig.replica.deletes_tags = True
+    bench.rig.replica.hook = faults(refused)
+    bench.rig.clock.advance(LEFT_FOR)
+    await bench.work()
+    deletes = (await bench.rig.owed()).deletes
+    assert (deletes.pending, deletes.left) == (0, {"unsupported": 1})
+
+
 async def test_what_was_left_and_can_be_deleted_now_counts_as_due(tmp_path: Path) -> None:
     """A registry was upgraded: all that was left there comes due within a day, one by one."""
     settings: dict[str, Any] = {

@@ -399,9 +399,11 @@ async def test_a_copy_to_the_repository_comes_first(bench: Bench) -> None:
     copying = asyncio.create_task(bench.worker.work(bench.new_job(copy), always))
     await gate.reached.wait()
     bench.rig.source.lose(REPO, IMAGE.digest)
+    listed = bench.rig.replica.count(Op.TAGS)
     assert await bench.worker.work(bench.new_job(look), always) == Done(
         result=Result.GONE, digest=IMAGE.digest, look_at=bench.rig.clock.now() + BUSY_FOR, looks=look.looks
     )
+    assert bench.rig.replica.count(Op.TAGS) == listed, "nobody asks who needs what stays anyway"
     gate.opened.set()
     assert isinstance(await copying, Done)
     assert bench.rig.replica.complete(REPO, Tag("v2"))
