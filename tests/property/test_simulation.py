@@ -15,6 +15,12 @@ async def test_a_run_ends_with_replicas_equal_to_the_primary(seed: int, tmp_path
     await simulate(seed, tmp_path)
 
 
+async def test_a_seed_says_all_that_happens(tmp_path: Path) -> None:
+    """Else a seed that fails could not be run again."""
+    first, second = [await simulate(13, tmp_path / name) for name in ("first", "second")]
+    assert first == second
+
+
 @pytest.mark.prove
 @pytest.mark.parametrize("seed", MANY_SEEDS)
 async def test_many_runs_end_with_replicas_equal_to_the_primary(seed: int, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+import anyio.to_thread
 from structlog.testing import capture_logs
 
 from replicator import referrers
@@ -39,14 +40,15 @@ from replicator.model import (
 )
 from replicator.replication import hash_trail, kept_uploads
 from replicator.routing import Router
-from replicator.store import connections
+from replicator.store import connections, handle
 from replicator.store.rows import Row
+from tests.simulation.one_thread import LoopWriter, at_once
 from tests.simulation.sweeping import Sweeping
 from tests.simulation.uploading import LARGE_IMAGES, WORTH_KEEPING, Uploading
 from tests.simulation.weather import Blow, Weather
 from tests.support.content import Content, make_blob, make_image, make_index
 from tests.unit.replication.rig import Rig, running_rig
-from tests.unit.replication.support import ModelRegistry
+from tests.unit.replication.support import Call, ModelRegistry
 
 STEPS = 60
 NAMES = ("eu", "us", "ap")
@@ -67,6 +69,8 @@ SMALL_SCALE: tuple[tuple[ModuleType, str, object], ...] = (
     (kept_uploads, "WORTH_KEEPING", WORTH_KEEPING),
     (hash_trail, "_EVERY", WORTH_KEEPING // 10),
     (connections, "WRITER_PRAGMAS", (*connections.WRITER_PRAGMAS, "PRAGMA synchronous=OFF")),
+    (handle, "Writer", LoopWriter),
+    (anyio.to_thread, "run_sync", at_once),
 )
 SIGNATURES = [make_image(f"signature {n}", [700 + n]) for n in range(4)]
 
@@ -333,7 +337,7 @@ def lists(replica: ModelRegistry, repository: Repository, subject: Digest, refer
 
 @contextmanager
 def on_a_small_scale() -> Iterator[None]:
-    """Let small uploads go on, and wait for no disk: how the power is cut is tried elsewhere."""
+    """Let small uploads go on, and wait for no disk and no thread: how the power is cut is tried elsewhere."""
     kept = [(module, name, getattr(module, name)) for module, name, _ in SMALL_SCALE]
     for module, name, value in SMALL_SCALE:
         setattr(module, name, value)
@@ -344,11 +348,14 @@ def on_a_small_scale() -> Iterator[None]:
             setattr(module, name, value)
 
 
-async def simulate(seed: int, folder: Path) -> None:
-    """Run one seed over a store in `folder`. Raises AssertionError that names the command which runs it again."""
+async def simulate(seed: int, folder: Path) -> list[Call]:
+    """Run one seed over a store in `folder` and return what the registries were asked.
+
+    Raises AssertionError that names the command which runs it again.
+    """
     try:
         with capture_logs(), on_a_small_scale():
-            await _simulate(seed, folder)
+            return await _simulate(seed, folder)
     except AssertionError as error:
         raise AssertionError(f"seed {seed}: {error}\nto run it again: make soak SEEDS=1 FIRST={seed}") from error
 
@@ -358,7 +365,7 @@ def is_remembered(row: Row) -> bool:
     return row.have == row.key.reference and not row.owed and row.verify_at is None
 
 
-async def _simulate(seed: int, folder: Path) -> None:
+async def _simulate(seed: int, folder: Path) -> list[Call]:
     rules: list[dict[str, object]] = [{"referrers": True}] if seed % 2 else []
     if seed % 3 == 0:
         rules = [{"referrers": bool(rules), "deletes": "propagate"}]
@@ -385,3 +392,4 @@ async def _simulate(seed: int, folder: Path) -> None:
         ]
         if wrong or not rig.source.tags:
             raise AssertionError("; ".join(wrong) or "nothing was pushed")
+        return [call for one in (rig.source, *rig.replicas.values()) for call in one.calls]
