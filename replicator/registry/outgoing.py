@@ -37,6 +37,19 @@ class BodyFailed(Exception):
         self.error = error
 
 
+class OfBody:
+    """A block in which nothing runs but the body of an upload: an error that leaves it becomes BodyFailed."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception):
+            raise BodyFailed(error) from error
+
+
 def is_wrong(error: BaseException) -> bool:
     """Say whether the bytes of an upload themselves were wrong: then nothing may go on with them."""
     return isinstance(error.error if isinstance(error, BodyFailed) else error, ContentError)

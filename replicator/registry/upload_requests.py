@@ -18,6 +18,7 @@ from replicator.registry.exchange import Exchange
 from replicator.registry.http import UNKNOWN_OUTCOME_SECONDS, Request, is_outcome_unknown
 from replicator.registry.manifests import DIGEST_FIELD
 from replicator.registry.origin import Target
+from replicator.registry.outgoing import OfBody
 from replicator.registry.pieces import Pieces
 
 Body = Callable[[], AsyncIterator[bytes]]
@@ -204,10 +205,11 @@ class UploadRequests:
     async def _gathered(self, chunks: AsyncIterator[bytes], size: int) -> bytes:
         data = bytearray()
         try:
-            async for chunk in chunks:
-                data += chunk
-                if len(data) > size:
-                    break
+            with OfBody():
+                async for chunk in chunks:
+                    data += chunk
+                    if len(data) > size:
+                        break
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()

@@ -383,8 +383,9 @@ async def test_h2_an_error_of_the_body_beats_the_registrys_success(
     assert caught.value.__context__ is None
 
 
+@pytest.mark.parametrize("size", [2_000, len(BIG)], ids=["small", "big"])
 async def test_h2_an_error_of_the_source_is_not_taken_for_one_of_the_replica(
-    script: Script, client: RegistryClient
+    script: Script, client: RegistryClient, size: int
 ) -> None:
     """Not looked up, not tried on another rung: it is the source that failed."""
     script.on("POST", UPLOADS, OPENED)
@@ -401,7 +402,7 @@ async def test_h2_an_error_of_the_source_is_not_taken_for_one_of_the_replica(
 
     for _ in range(3):
         with pytest.raises(RegistryError) as caught:
-            await client.send_blob(TEAM, BIG_BLOB, body)
+            await client.send_blob(TEAM, Descriptor("a/b", Digest.of(BIG[:size]), size), body)
         assert caught.value is broken
     assert calls == 3
     assert not script.asked("HEAD")
