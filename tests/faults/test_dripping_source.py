@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.integration.events import post_push
 from tests.integration.site import Site, run_site
 from tests.support.eventually import eventually
@@ -63,3 +65,20 @@ async def test_f35_a_source_that_drips_one_layer_holds_nobody_else_back(tmp_path
         scene.line.clear()
         await scene.line.drop_connections()
         await scene.arrives(within=20)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(600)
+async def test_f35_a_source_that_drips_is_a_stall_after_a_minute_and_is_asked_again(tmp_path: Path) -> None:
+    """Nobody cuts the line: the daemon itself gives the read up, and asks for the rest; again, if need be."""
+    async with _dripping(tmp_path) as scene:
+        await scene.others_go_on()
+        await eventually(lambda: scene.dripping.acted >= 2, within=200, what="the read is given up")
+        asked = [one for one in scene.line.requests if one.target.endswith(str(_DRIPS.layers[0].digest))]
+        ranges = [one.headers.get("Range", "") for one in asked if one.method == "GET"]
+        assert ranges[0] == ""
+        assert ranges[1].startswith("bytes="), "it goes on where it was"
+        scene.line.clear()
+        # The read that has begun goes on dripping for its minute.
+        await scene.arrives(within=200)
+        assert not [one for one in scene.site.daemon.log_lines() if one.get("event") == "reference_failed"]

@@ -5,13 +5,15 @@ Numbers are those of docs/faults.md.
 
 import asyncio
 import contextlib
+import json
 import os
 import resource
 import signal
 import subprocess
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
@@ -19,8 +21,9 @@ import aiohttp
 import anyio
 import pytest
 
-from tests.integration.events import post_push
-from tests.integration.site import Site, run_site
+from replicator.model import Digest
+from tests.integration.events import post_push, push_event
+from tests.integration.site import HOOK_SECRET, Site, run_site
 from tests.integration.test_store_durability import stored
 from tests.support.eventually import eventually
 from tests.support.images import Image, fetch_closure, make_image, push
@@ -199,3 +202,94 @@ async def test_f21_a_storm_of_webhooks_is_bounded_in_memory_and_loses_nothing(tm
         print(f"f21: {len(taken)} taken, {refused} refused, {(largest - before) / _MIB:.0f} MiB more at most")
         assert taken <= kept
         assert largest - before < 200 * _MIB
+
+
+@contextlib.contextmanager
+def _hanging_disk(pid: int, seconds: float) -> Iterator[None]:
+    """Have each sync of a running process take as long, until the block ends."""
+    delay = f"inject=fdatasync,fsync:delay_enter={int(seconds * 1e6)}"
+    strace = (require_tool("strace"), "-f", "-qq", "-o", os.devnull, "-e", "trace=fdatasync,fsync", "-e", delay)
+    with subprocess.Popen((*strace, "-p", str(pid))) as tracer:
+        try:
+            status = Path(f"/proc/{pid}/status")
+            while f"TracerPid:\t{tracer.pid}\n" not in status.read_text():
+                assert tracer.poll() is None, "the process cannot be traced"
+                time.sleep(0.05)
+            yield
+        finally:
+            tracer.terminate()
+
+
+@dataclass(slots=True)
+class _Storm:
+    """64 senders, each with an event of its own, which it repeats until it is taken; one of them waits longer.
+
+    `patience` of the others in seconds.
+    """
+
+    site: Site
+    digest: Digest
+    patience: float
+    taken: set[str] = field(default_factory=set)
+    refusals: list[str] = field(default_factory=list)
+    largest: int = 0
+
+    async def rage(self, until: Callable[[], bool]) -> None:
+        """Send until all is taken, or that is so."""
+        async with anyio.create_task_group() as watch:
+            watch.start_soon(self._watch)
+            async with anyio.create_task_group() as senders:
+                for number in range(64):
+                    senders.start_soon(self._send, f"s{number}", self.patience if number else 30.0, until)
+            watch.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        while True:
+            self.largest = max(self.largest, self.site.daemon.rss())
+            await anyio.sleep(0.5)
+
+    async def _send(self, tag: str, patience: float, until: Callable[[], bool]) -> None:
+        host, _, rest = self.site.hook_url.removeprefix("http://").partition("/")
+        body = json.dumps({"events": [push_event(_TEAM, tag, self.digest)]}).encode()
+        head = f"POST /{rest} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {HOOK_SECRET}\r\n"
+        delivery = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        while tag not in self.taken and not until():
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(host.partition(":")[2]))
+            writer.write(delivery)
+            try:
+                with anyio.fail_after(patience):
+                    answer = (await reader.readuntil(b"\r\n\r\n")).decode()
+            except TimeoutError:
+                continue
+            finally:
+                writer.close()
+            if answer.startswith("HTTP/1.1 202 "):
+                self.taken.add(tag)
+            else:
+                assert answer.startswith("HTTP/1.1 503 ")
+                self.refusals += [line for line in answer.split("\r\n") if line.startswith("Retry-After: ")]
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(600)
+async def test_f21_a_storm_over_a_disk_that_hangs_is_refused_until_it_writes_again(tmp_path: Path) -> None:
+    """Senders that give up after a fifth of a second and come again: what waits for the disk has a limit.
+
+    Beyond it they are told 503 and when to come again; once the disk writes, all is taken and arrives.
+    """
+    image = make_image("storm")
+    async with run_site(tmp_path, replicas=("eu",), notifies=False) as site:
+        for number in range(64):
+            await push(site.primary.url, _TEAM, f"s{number}", image)
+        before = site.daemon.rss()
+        storm = _Storm(site, image.digest, patience=0.2)
+        with _hanging_disk(site.daemon.process.pid, 300.0):
+            await storm.rage(lambda: bool(storm.refusals))
+        assert storm.taken == set(), "nothing is acknowledged that is not on the disk"
+        assert all(int(line.split()[1]) > 0 for line in storm.refusals)
+        storm.patience = 30.0
+        await storm.rage(lambda: False)
+        for number in range(64):
+            await site.arrived(_TEAM, f"s{number}", image.digest, within=60)
+        print(f"f21: {len(storm.refusals)} refused, {(storm.largest - before) / _MIB:.0f} MiB more at most")
+        assert storm.largest - before < 250 * _MIB, "ten thousand deliveries wait at most"
