@@ -24,11 +24,16 @@ from replicator.together import together
 
 MOST_MANIFESTS = 10_000
 """Most manifests under one reference, as for a copy."""
-_HELD_BYTES = 16 * 1024 * 1024
+HELD_BYTES = 8 * 1024 * 1024
+"""Bodies of manifests kept; parsed they take some four times as much."""
+HELD = 2000
+"""Manifests kept: a small one takes 2 KiB however small its body."""
+PARTS = 20_000
+"""Manifests and blobs of one replica that are remembered to be there: some 8 MB."""
 
 
 class Manifests:
-    """Parsed manifests by digest, at most 16 MiB of bodies; the least recently used go first."""
+    """Parsed manifests by digest, so many and so large at most; the least recently used go first."""
 
     def __init__(self) -> None:
         self._held = 0
@@ -47,7 +52,7 @@ class Manifests:
         if raw.digest not in self._entries:
             self._entries[raw.digest] = parsed
             self._held += len(raw.body)
-            while self._held > _HELD_BYTES:
+            while self._held > HELD_BYTES or len(self._entries) > HELD:
                 self._held -= len(self._entries.popitem(last=False)[1].raw.body)
         return parsed
 
@@ -72,7 +77,7 @@ class Holdings:
         self._on_read = on_read
         self._manifests = manifests
         self._asking = anyio.CapacityLimiter(at_once)
-        self._parts: Once[tuple[Repository, Digest]] = Once()
+        self._parts: Once[tuple[Repository, Digest]] = Once(most=PARTS)
         self._bytes: Once[Digest] = Once(faults_stay=True)
 
     async def named(self, repository: Repository, reference: Reference) -> Digest | None:
