@@ -28,8 +28,8 @@ $(READY): pyproject.toml constraints.txt tests/tools/make-venv.sh
 	@tests/tools/make-venv.sh $(VENV)
 
 .PHONY: tools
-tools: ## the programs that tests run: docker-registry, skopeo, strace, Prometheus, systemd-analyze, nats-server; two more registries and a reader of compose files, if there is a Go
-	@tests/tools/get-programs.sh docker-registry skopeo strace prometheus systemd-analyze nats-server
+tools: ## the programs that tests run: docker-registry, skopeo, strace, Prometheus, systemd-analyze, nats-server, PostgreSQL; two more registries and a reader of compose files, if there is a Go
+	@tests/tools/get-programs.sh docker-registry skopeo strace prometheus systemd-analyze nats-server pg_ctlcluster
 	@tests/tools/build-programs.sh distribution3 ociregistry composecheck
 
 .PHONY: format

@@ -9,7 +9,7 @@ import random
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -19,9 +19,11 @@ import structlog
 
 from replicator import __version__
 from replicator.admin.server import AdminPorts, build_admin, names_of, serve_admin
+from replicator.admin.standby import PROBLEM, build_standby
 from replicator.admin.syncs import SyncRequests
 from replicator.allocator import keep_freed_memory
 from replicator.clock import Clock, SystemClock
+from replicator.errors import StoreError
 from replicator.intake.listener import listening
 from replicator.intake.receiver import build_receiver
 from replicator.intake.server_tls import ServerTls
@@ -35,8 +37,10 @@ from replicator.reload import Reloader
 from replicator.secret_watch import SecretWatch
 from replicator.service import Service
 from replicator.settings.schema import Settings
+from replicator.store.held import Held
+from replicator.store.opening import open_store
 from replicator.store.outbox import Outbox
-from replicator.store.sqlite import SqliteStore
+from replicator.store.store import Store
 from replicator.store.sweeps import Sweeps
 from replicator.sweep.activity import Activity
 from replicator.sync.syncs import Syncs
@@ -45,6 +49,7 @@ from replicator.world import Ground, build_world, scope_of
 from replicator.worlds import Worlds
 
 _TELL_EVERY = 5.0
+_STAND_BY = 2.0  # seconds between two looks whether the other daemon has ended
 
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +57,7 @@ _log = structlog.get_logger(__name__)
 class DaemonEvent(StrEnum):
     """Names of the log lines of starting and stopping; each is explained in docs/logs.md."""
 
+    DAEMON_STANDING_BY = "daemon_standing_by"
     DAEMON_STARTED = "daemon_started"
     DAEMON_STOPPING = "daemon_stopping"
     DAEMON_STOPPED = "daemon_stopped"
@@ -137,12 +143,15 @@ class _Life:
         metrics = Metrics(scope_of(settings), clock=clock)
         metrics.config_loaded(valid=True)
         async with AsyncExitStack() as stack:
-            store = await SqliteStore.open(settings.store.sqlite_path, clock=clock, observer=metrics)
+            rng = random.Random()  # noqa: S311 -- jitter, not a secret
+            store = await self._open_store(rng, metrics)
+            if store is None:
+                return
             stack.push_async_callback(store.close)
             ground = Ground(
                 store=store,
                 clock=clock,
-                rng=random.Random(),  # noqa: S311 -- jitter, not a secret
+                rng=rng,
                 metrics=metrics,
                 activity=Activity(clock.now()),
             )
@@ -160,6 +169,29 @@ class _Life:
             )
             self._service.ready()
             await self._work(worlds, ground, syncs)
+
+    async def _open_store(self, rng: random.Random, metrics: Metrics) -> Store | None:
+        """Open the store; while another daemon works with it, stand by to take its place. None when told to stop."""
+        where, listen = self._settings.store, self._settings.admin.listen
+        try:
+            return await open_store(where, clock=self._clock, rng=rng, observer=metrics)
+        except Held as error:
+            _log.info(DaemonEvent.DAEMON_STANDING_BY, reason=str(error))
+        opened: list[Store] = []
+
+        async def open_once_free() -> None:
+            while not opened:
+                self._service.standing_by(PROBLEM)
+                await self._clock.sleep(_STAND_BY * rng.uniform(0.5, 1.0))
+                with suppress(Held):
+                    opened.append(await open_store(where, clock=self._clock, rng=rng, observer=metrics))
+            group.cancel_scope.cancel()
+
+        async with serve_admin(build_standby(), listen.host, listen.port), anyio.create_task_group() as group:
+            group.start_soon(open_once_free)
+            await self._orders.stop.wait()
+            group.cancel_scope.cancel()
+        return next(iter(opened), None)
 
     async def _open_listeners(self, stack: AsyncExitStack, worlds: Worlds, ground: Ground, syncs: Syncs) -> None:
         intake, at = _Intake(), self._settings
@@ -200,6 +232,7 @@ class _Life:
             group.start_soon(notifications.run)
             group.start_soon(self._service.tell, ground.store, worlds.settings)
             group.start_soon(self._tell_of_repeats)
+            group.start_soon(self._end_when_lost, ground.store)
             await self._reload_until_told_to_stop(worlds, ground)
             grace = worlds.settings().shutdown.grace
             self._service.stopping(grace)
@@ -222,6 +255,10 @@ class _Life:
             await self._orders.reload.wait()
             self._orders.reload = anyio.Event()
             await reloader.reload()
+
+    async def _end_when_lost(self, store: Store) -> None:
+        # Nothing that this life believes to lease is its own any more: the next one begins by asking for the store.
+        raise StoreError(f"the store is lost: {await store.lost()}")
 
     async def _tell_of_repeats(self) -> None:
         while True:

@@ -10,7 +10,7 @@ from replicator.errors import StoreError
 from replicator.notify_socket import NotifySocket
 from replicator.settings.schema import Settings
 from replicator.store.rows import StoreSummary
-from replicator.store.sqlite import SqliteStore
+from replicator.store.store import Store
 
 STATUS_EVERY = 5.0
 _EXTENSION = 30.0
@@ -27,6 +27,10 @@ class Service:
     def ready(self) -> None:
         """Tell that all listeners are open and the store is."""
         self._socket.send(ready=1, status=self._text("running"))
+
+    def standing_by(self, problem: str) -> None:
+        """Tell, again and again, that the daemon waits to take another's place: it is started, and well."""
+        self._socket.send(ready=1, watchdog=1, status=problem)
 
     def reloading(self) -> None:
         """Tell that the configuration is being read; `reloaded` has to follow."""
@@ -48,7 +52,7 @@ class Service:
         """Ask for more time than the unit gives; said again and again while the daemon drains."""
         self._socket.send(extend_timeout_usec=int(_EXTENSION * 1e6))
 
-    async def tell(self, store: SqliteStore, settings: Callable[[], Settings]) -> None:
+    async def tell(self, store: Store, settings: Callable[[], Settings]) -> None:
         """Keep the status up and the watchdog fed, until cancelled; `settings` are those of now."""
         if not self._socket.is_heard:
             return
@@ -63,7 +67,7 @@ class Service:
             await self._clock.sleep(_EXTENSION / 6)
             self.extend()
 
-    async def _show(self, store: SqliteStore, settings: Callable[[], Settings]) -> None:
+    async def _show(self, store: Store, settings: Callable[[], Settings]) -> None:
         while True:
             try:
                 names = tuple(replica.name for replica in settings().replicas)
@@ -73,7 +77,7 @@ class Service:
             self._socket.send(status=self._text(text))
             await self._clock.sleep(STATUS_EVERY)
 
-    async def _feed(self, store: SqliteStore, every: float) -> None:
+    async def _feed(self, store: Store, every: float) -> None:
         # That this runs at all proves the event loop; the tick proves the thread that writes.
         while True:
             began = self._clock.monotonic()

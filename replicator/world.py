@@ -25,7 +25,7 @@ from replicator.replication.watchers import Watchers
 from replicator.routing import Router
 from replicator.settings.registries import PrimarySettings, RegistrySettings, ReplicaSettings
 from replicator.settings.schema import Settings
-from replicator.store.sqlite import SqliteStore
+from replicator.store.store import Store
 from replicator.store.sweeps import Sweeps
 from replicator.store.verifications import Verifications
 from replicator.sweep.activity import Activity, WatchedSink
@@ -48,7 +48,7 @@ class Ground:
     copies and deletes take turns.
     """
 
-    store: SqliteStore
+    store: Store
     clock: Clock
     rng: random.Random
     metrics: Metrics

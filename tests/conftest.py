@@ -52,11 +52,13 @@ def tools() -> None:
 def _no_process_left() -> Iterator[None]:
     """Fail a test that leaves a child process behind, and end that process.
 
-    Fixtures of a wider scope are set up before this one, so what they run is known here.
+    Fixtures of a wider scope are set up before this one, so what they run is known here; and what that runs in turn,
+    such as a server's processes for each connection, is its own affair.
     """
     before = _children()
+    known = {process.pid for process in before}
     yield
-    left = _children() - before
+    left = {process for process in _children() - before if _is_left(process, known)}
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
@@ -121,6 +123,12 @@ def _running(factory: pytest.TempPathFactory, name: str) -> Iterator[DockerRegis
         yield registry
     finally:
         registry.discard()
+
+
+def _is_left(process: psutil.Process, known: set[int]) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return not known & {one.pid for one in process.parents()}
+    return False
 
 
 def _children() -> set[psutil.Process]:

@@ -1,6 +1,6 @@
 """What the admin listener needs of the rest of the daemon, each as narrow as its use.
 
-`SqliteStore`, `RegistryClient`, the engine's lane views and the metrics satisfy these without an adapter.
+`Store`, `RegistryClient`, the engine's lane views and the metrics satisfy these without an adapter.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

@@ -1,5 +1,6 @@
 """What an audit found becomes owed: by the running daemon, or in the store where none runs."""
 
+import random
 from collections.abc import Sequence
 
 from replicator.admin.changes import Changes
@@ -12,7 +13,7 @@ from replicator.clock import Clock
 from replicator.model import Reference
 from replicator.routing import Router
 from replicator.settings.schema import Settings
-from replicator.store.sqlite import SqliteStore
+from replicator.store.opening import open_store
 
 
 class Debts:
@@ -43,7 +44,7 @@ class Debts:
         return tuple(results)
 
     async def _write(self, findings: Sequence[Finding]) -> tuple[str, ...]:
-        store = await SqliteStore.open(self._settings.store.sqlite_path, clock=self._clock)
+        store = await open_store(self._settings.store, clock=self._clock, rng=random.Random())  # noqa: S311 -- pauses
         try:
             changes = Changes(store=store, routes=self._router, metrics=_Uncounted(), clock=self._clock)
             results: list[str] = []

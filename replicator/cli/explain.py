@@ -27,7 +27,7 @@ from replicator.model import ChangeKind
 from replicator.replication.inspection import open_inspector
 from replicator.routing import Mismatch, Router
 from replicator.settings.schema import PRIMARY, Settings
-from replicator.store.sqlite import SqliteStore
+from replicator.store.store import Store
 from replicator.store.sweeps import Sweeps
 
 _WHY = {
@@ -75,7 +75,7 @@ async def _explain(settings: Settings, question: Question) -> ExplainDocument:
         names = question.replicas if question.named else ()
         return await daemon.explain(ref_text(question.repository, question.reference), names)
 
-    async def look(store: SqliteStore) -> ExplainDocument:
+    async def look(store: Store) -> ExplainDocument:
         clock = SystemClock()
         async with open_registries(settings, question.replicas, clock) as clients:
             parts = Parts(

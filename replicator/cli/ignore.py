@@ -14,7 +14,7 @@ from replicator.cli.registries import open_registries
 from replicator.cli.store_access import ask_daemon_or_store
 from replicator.clock import SystemClock
 from replicator.settings.schema import PRIMARY, Settings
-from replicator.store.sqlite import SqliteStore
+from replicator.store.store import Store
 
 _SAID = {
     "ignored": "ignored: no lag any more, until something else is pushed there",
@@ -54,7 +54,7 @@ async def _decide(settings: Settings, body: IgnoreBody) -> IgnoreDocument:
     async def tell(daemon: AdminClient) -> IgnoreDocument:
         return await daemon.ignore(ref_text(*body.ref), body.replicas, undo=body.undo)
 
-    async def tell_store(store: SqliteStore) -> IgnoreDocument:
+    async def tell_store(store: Store) -> IgnoreDocument:
         every = [replica.name for replica in settings.replicas]
         async with open_registries(settings, (), SystemClock()) as clients:
             return await decide(store, clients[PRIMARY], body, every)

@@ -67,7 +67,7 @@ async def _plan(settings: Settings, names: tuple[str, ...], router: Router, sele
     metrics = Metrics(Scope(replicas=names), clock=clock)
     async with (
         open_registries(settings, names, clock, observer=metrics) as clients,
-        glimpse(settings.store.sqlite_path) as memory,
+        glimpse(settings.store) as memory,
     ):
         primary = clients[PRIMARY]
         replicas = {

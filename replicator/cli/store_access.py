@@ -1,15 +1,15 @@
 """A question for the daemon; where none runs, its store is opened here and asked itself."""
 
+import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
-
-import anyio
 
 from replicator.admin.client import AdminClient, NoDaemon, open_client
 from replicator.clock import SystemClock
 from replicator.errors import StoreError
 from replicator.settings.schema import Settings
-from replicator.store.sqlite import SqliteStore
+from replicator.store.opening import is_missing, open_store
+from replicator.store.store import Store
 
 T = TypeVar("T")
 
@@ -24,17 +24,16 @@ async def ask_daemon(settings: Settings, question: Callable[[AdminClient], Await
 async def ask_daemon_or_store(
     settings: Settings,
     question: Callable[[AdminClient], Awaitable[T]],
-    otherwise: Callable[[SqliteStore], Awaitable[T]],
+    otherwise: Callable[[Store], Awaitable[T]],
 ) -> T:
     """Return the daemon's answer; where none runs, that of `otherwise` on the store. Raises StoreError, ApiFailed."""
     try:
         return await ask_daemon(settings, question)
     except NoDaemon as error:
         no_daemon = error
-    path = settings.store.sqlite_path
-    if not await anyio.Path(path).exists():
-        raise StoreError(f"{no_daemon}, and there is no store at {path} yet")
-    store = await SqliteStore.open(path, clock=SystemClock())
+    if await is_missing(settings.store):
+        raise StoreError(f"{no_daemon}, and there is no store at {settings.store.sqlite_path} yet")
+    store = await open_store(settings.store, clock=SystemClock(), rng=random.Random())  # noqa: S311 -- pauses
     try:
         return await otherwise(store)
     finally:

@@ -1,5 +1,6 @@
 """`replicator sync`: one sweep in the foreground."""
 
+import random
 import signal
 import threading
 from collections.abc import Awaitable, Callable
@@ -21,7 +22,7 @@ from replicator.clock import SystemClock
 from replicator.observability.metrics import Metrics, Scope
 from replicator.routing import Router
 from replicator.settings.schema import Settings
-from replicator.store.sqlite import SqliteStore
+from replicator.store.opening import open_store
 from replicator.sweep.selection import Selection, UnknownRepository
 from replicator.sync.document import document
 from replicator.sync.foreground import sync_with_own_lanes
@@ -117,7 +118,7 @@ async def _sync_here(errand: _Errand, shown: Display) -> SyncDocument:
     metrics = Metrics(Scope.of(settings, version=__version__), clock=clock)
     sources = (one.source for one in settings.replicas if one.name in errand.replicas)
     needed = tuple(dict.fromkeys((*errand.replicas, *sources)))
-    store = await SqliteStore.open(settings.store.sqlite_path, clock=clock, observer=metrics)
+    store = await open_store(settings.store, clock=clock, rng=random.Random(), observer=metrics)  # noqa: S311 -- pauses
     try:
         async with (
             open_registries(settings, needed, clock, observer=metrics) as clients,

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from replicator.settings.fields import refuse
 
-_MODULES = {"azure": "azure.identity", "aws": "botocore", "gcp": "google.auth", "nats": "nats"}
+_MODULES = {"azure": "azure.identity", "aws": "botocore", "gcp": "google.auth", "nats": "nats", "postgres": "psycopg"}
 
 
 def need_extra(extra: str) -> None:

@@ -23,10 +23,14 @@ from pydantic_core import CoreSchema, core_schema
 
 from replicator.errors import SettingsError
 from replicator.settings import docker_config
+from replicator.settings.extras import need_extra
 from replicator.settings.fields import Surroundings, refuse
 from replicator.settings.secrets import Secret
 
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
+"""How the URL of a store in a file begins."""
+POSTGRES = "postgresql://"
+"""How that of one on a server does."""
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _WRITE_PATH = "write the path of a readable file"
 
@@ -104,12 +108,32 @@ def _docker_config(value: Any, info: ValidationInfo) -> Any:
 def _store_url(value: Any, info: ValidationInfo) -> Any:
     if not isinstance(value, str):
         return value
-    path = value.removeprefix(_SQLITE)
+    if value.startswith(POSTGRES):
+        return _postgres_url(value)
+    path = value.removeprefix(SQLITE)
     if path in {value, "", ":memory:"} or "?" in value or "#" in value:
         refuse(
-            "is not the URL of a store", "write sqlite:////PATH, as in sqlite:////var/lib/replicator/replicator.db"
+            "is not the URL of a store",
+            "write sqlite:////PATH, as in sqlite:////var/lib/replicator/replicator.db, or postgresql://USER@HOST/NAME",
         )
-    return f"{_SQLITE}{_resolve(path, info.context)}" if isinstance(info.context, Surroundings) else value
+    return f"{SQLITE}{_resolve(path, info.context)}" if isinstance(info.context, Surroundings) else value
+
+
+def _postgres_url(value: str) -> str:
+    need_extra("postgres")
+    from psycopg import ProgrammingError  # noqa: PLC0415 -- an extra
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 -- an extra
+
+    right = "write postgresql://USER@HOST:PORT/NAME, several hosts with a comma between"
+    try:
+        parts = conninfo_to_dict(value)
+    except ProgrammingError:
+        refuse("is not the URL of a PostgreSQL database", right)  # what the library says may hold a password
+    if parts.get("password") is not None:
+        refuse("holds a password", "write it beside url, as password_file: PATH")
+    if not parts.get("host") or not parts.get("dbname"):
+        refuse("names no host or no database", right)
+    return value
 
 
 class OneOrMany:
@@ -178,5 +202,9 @@ SecretVariable = Annotated[
     WithJsonSchema({"type": "string", "title": "variable", "pattern": f"^{_VARIABLE}$"}),
 ]
 """A secret, written as the name of the environment variable that holds it."""
-StoreUrl = Annotated[str, BeforeValidator(_store_url), WithJsonSchema({"type": "string", "title": "URL"})]
+StoreUrl = Annotated[
+    str,
+    BeforeValidator(_store_url),
+    WithJsonSchema({"type": "string", "title": "URL", "pattern": "^(sqlite:///|postgresql://)."}),
+]
 """Where the store is; only SQLite, by an absolute path once read."""

@@ -75,9 +75,6 @@ def _places(
 
 def _restricted(part: dict[str, Any], row: Row) -> dict[str, Any]:
     """Return the description of a key that is not built yet."""
-    if row.starting:
-        allowed = [value for value in part.get("enum", ()) if not value.startswith(row.starting)]
-        return {**part, **({"enum": allowed} if allowed else {"not": {"pattern": f"^{row.starting}"}})}
     told: dict[str, Any] = {key: part[key] for key in ("default", "description") if key in part}
     note = f"Only `{spelled(row.off[0])}` is supported yet." if row.off else NOT_YET
     if not told["description"].startswith(note):

@@ -16,10 +16,8 @@ key. `replicator config check` tells every mistake at once, each as `file:line: 
 right`; `replicator config show` prints what is in force, `replicator config schema` a JSON Schema for editors. This
 page is made from the same schema: `python -m replicator.settings.reference`.
 
-- Unknown keys, keys written twice and keys without a value are mistakes. A key whose feature is not built yet is
-  accepted at its off value only. `off` may be written with or without quotes.
-- Durations are a whole number and `ms`, `s`, `m`, `h` or `d`; sizes a whole number and `KiB`, `MiB` or `GiB`; rates a
-  size and `/s`.
+- Unknown keys, keys written twice and keys without a value are mistakes. `off` needs no quotes.
+- Durations are a whole number and `ms`, `s`, `m`, `h` or `d`; sizes one and `KiB`, `MiB` or `GiB`; rates end in `/s`.
 - Secrets never stand in the file. `*_file` names a file, read anew each time the secret is used (one newline at its
   end is dropped); `*_env` names an environment variable.
 - Relative paths start at the configuration file's directory, `~` is the home directory.

@@ -7,7 +7,7 @@ ties several values together is checked there (`checks`), and so is what is not 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, model_validator
 
 from replicator.settings.credentials import BasicAuth, Credentials, EndpointAuth, HeaderAuth
 from replicator.settings.fields import (
@@ -20,8 +20,9 @@ from replicator.settings.fields import (
     RepositoryPattern,
     Surroundings,
     TagPattern,
+    refuse,
 )
-from replicator.settings.files import SecretFile, SecretVariable, StoreUrl, Word
+from replicator.settings.files import SQLITE, SecretFile, SecretVariable, StoreUrl, Word
 from replicator.settings.notify import Notification
 from replicator.settings.places import Places
 from replicator.settings.registries import PRIMARY, PrimarySettings, RegistrySettings, ReplicaSettings, Tls
@@ -109,13 +110,37 @@ class Store(Section):
 
     url: StoreUrl = Field(
         "sqlite:////var/lib/replicator/replicator.db",
-        description="`sqlite:///` and the path of the database; no other daemon may use its directory.",
+        description="`sqlite:///` and the path of the database, whose directory no other daemon may use; or "
+        "`postgresql://USER@HOST/NAME` as libpq has it, without a password: one daemon works with it, others wait.",
+        examples=["postgresql://replicator@db-1.example.com,db-2.example.com/replicator"],
     )
+    password_file: SecretFile | None = Field(
+        None, description="File that holds the password for PostgreSQL; read anew for each connection."
+    )
+    password_env: SecretVariable | None = Field(None, description="Environment variable that holds that password.")
+
+    @property
+    def on_server(self) -> bool:
+        """Whether it is on PostgreSQL, and no file."""
+        return not self.url.startswith(SQLITE)
 
     @property
     def sqlite_path(self) -> Path:
-        """The path of the database."""
-        return Path(self.url.removeprefix("sqlite:///"))
+        """The path of the database in a file."""
+        return Path(self.url.removeprefix(SQLITE))
+
+    @property
+    def password(self) -> Secret | None:
+        """The password for PostgreSQL, wherever it is."""
+        return self.password_file or self.password_env
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Store":
+        if self.password_file is not None and self.password_env is not None:
+            refuse("has two passwords", "write password_file: or password_env:")
+        if self.password is not None and not self.on_server:
+            refuse("has a password for a file", "remove it, or write the url of a PostgreSQL database")
+        return self
 
 
 class Sweep(Section):

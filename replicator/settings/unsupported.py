@@ -14,26 +14,18 @@ from replicator.settings.mistakes import KeyPath, Mistake
 class Row:
     """A key that is not built yet: `path` with `[]` for each item of a list, and what may be written meanwhile.
 
-    `off` are the accepted values, the first of them as people write it. With `starting`, only text that starts so
-    is refused, and `instead` is what to do.
+    `off` are the accepted values, the first of them as people write it.
     """
 
     path: str
     off: tuple[object, ...] = ()
-    starting: str = ""
-    instead: str = ""
 
     def accepts(self, value: object) -> bool:
         """Say whether the value asks for nothing that is missing."""
-        if self.starting:
-            return not (isinstance(value, str) and value.startswith(self.starting))
         return any(value == off and type(value) is type(off) for off in self.off)
 
 
-ROWS = (
-    Row("replicas[].source", off=("primary",)),
-    Row("store.url", starting="postgresql", instead="write sqlite:////PATH"),
-)
+ROWS = (Row("replicas[].source", off=("primary",)),)
 
 
 def refuse_unsupported(data: Any, rows: Sequence[Row] = ROWS) -> tuple[Any, list[Mistake]]:
@@ -74,8 +66,6 @@ def _without(data: Any, path: KeyPath) -> Any:
 
 
 def _mistake(row: Row, path: KeyPath) -> Mistake:
-    if row.starting:
-        return Mistake(path, f"{row.starting} is not supported yet", row.instead)
     if not row.off:
         return Mistake(path, "is not supported yet", "remove the key")
     off = spelled(row.off[0])

@@ -4,7 +4,7 @@ Whoever has the lease of such a tag may put a newer state at the same time, and 
 """
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from replicator.correlation import pack_delivery
 from replicator.model import Digest

@@ -3,20 +3,19 @@
 The look is leased as any other, so nobody puts a tag while somebody else deletes it.
 """
 
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, literal_column, null, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from replicator.deletion import Deletion, Pace
 from replicator.heard import Heard
 from replicator.model import Digest, IntentKey, Recorded
 from replicator.store import event_log
 from replicator.store.encoding import FIRST_TAG, pack_digest, pack_reference, unpack_reference
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.rows import DeletionSummary
 from replicator.store.session import Session
 from replicator.store.statements import later
@@ -254,7 +253,7 @@ def go_on(session: Session, replica: str) -> bool:
     return stopped
 
 
-def pending(connection: sqlite3.Connection, key: IntentKey) -> Pending | None:
+def pending(connection: Connection, key: IntentKey) -> Pending | None:
     """Return how it stands with a reference that is to be deleted, None for any other."""
     values: dict[str, Value] = {
         "replica": key.replica,
@@ -275,7 +274,7 @@ def pending(connection: sqlite3.Connection, key: IntentKey) -> Pending | None:
     )
 
 
-def pace(connection: sqlite3.Connection, replica: str, now: float) -> Pace:
+def pace(connection: Connection, replica: str, now: float) -> Pace:
     """Return how much the replica loses within an hour."""
     done = _DONE.run(connection, {"replica": replica, "after": now - HOUR}).fetchone()[0]
     due = _DUE.run(connection, {"replica": replica, "now": now}).fetchone()[0]
@@ -283,7 +282,7 @@ def pace(connection: sqlite3.Connection, replica: str, now: float) -> Pace:
     return Pace(done=done, due=due, tags=tags)
 
 
-def summary(connection: sqlite3.Connection) -> dict[str, DeletionSummary]:
+def summary(connection: Connection) -> dict[str, DeletionSummary]:
     """Return how it stands with all deletes."""
     waiting: Counter[str] = Counter()
     left: dict[str, dict[str, int]] = {}

@@ -1,12 +1,10 @@
 """Which manifests replicas were given for their own sake, without a tag; on the connection that only reads."""
 
-import sqlite3
-
 from sqlalchemy import ColumnElement, bindparam, literal_column, select
 
 from replicator.model import Digest, Repository
 from replicator.store.encoding import FIRST_TAG, unpack_digest
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.tables import intent, repository
 
 _ZERO: ColumnElement[int] = literal_column("0")
@@ -24,7 +22,7 @@ _ROWS = Prepared(
 )
 
 
-def digest_rows(connection: sqlite3.Connection, replica: str, name: Repository, limit: int) -> tuple[Digest, ...]:
+def digest_rows(connection: Connection, replica: str, name: Repository, limit: int) -> tuple[Digest, ...]:
     """Return the digests of a repository that have a row of their own, at most `limit`."""
     values: dict[str, Value] = {"replica": replica, "name": name, "first_tag": FIRST_TAG, "count": limit}
     found = (unpack_digest(packed) for (packed,) in _ROWS.run(connection, values).fetchall())

@@ -6,7 +6,6 @@ columns costs an acknowledgement three times as much.
 """
 
 import math
-import sqlite3
 import struct
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -21,7 +20,7 @@ from replicator.model import ChangeKind, Recorded, Reference, Repository
 from replicator.store.encoding import pack_digest, pack_reference, unpack_digest
 from replicator.store.event_tables import event
 from replicator.store.handle import Handle
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.session import Session
 
 MOST = 50_000
@@ -99,7 +98,7 @@ def _write(session: Session) -> None:
         _BOUND.run(session.connection, {})
 
 
-def _newest(connection: sqlite3.Connection, wanted: dict[str, Value]) -> list[Value]:
+def _newest(connection: Connection, wanted: dict[str, Value]) -> list[Value]:
     """Return what is kept on the disk of the newest events of a reference, newest first; reads all if need be."""
     return [told for (told,) in _NEWEST.run(connection, wanted)]
 

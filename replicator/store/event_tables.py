@@ -1,7 +1,8 @@
 """The table of events that were taken in; beside those of tag_tables.py. `metadata` has all."""
 
-from sqlalchemy import Column, Integer, LargeBinary, Table, Text
+from sqlalchemy import Column, LargeBinary, Table, Text
 
+from replicator.store.columns import WHOLE
 from replicator.store.tag_tables import metadata
 
 __all__ = ["event", "metadata"]
@@ -9,7 +10,7 @@ __all__ = ["event", "metadata"]
 event = Table(
     "event",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", WHOLE, primary_key=True),
     Column("repository", Text, nullable=False),
     Column("reference", LargeBinary, nullable=False),
     Column("told", LargeBinary, nullable=False),

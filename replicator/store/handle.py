@@ -1,6 +1,5 @@
 """How operations reach the database: what writes goes to the writer thread, what reads to the other connection."""
 
-import sqlite3
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -8,6 +7,8 @@ import anyio
 import anyio.to_thread
 
 from replicator.errors import StoreError
+from replicator.store.moment import DATABASE_ERRORS
+from replicator.store.prepared import Connection
 from replicator.store.session import Session
 from replicator.store.writer import PostListener, StoreObserver, Writer
 
@@ -17,7 +18,7 @@ T = TypeVar("T")
 class Handle:
     """The store's two connections while it is open."""
 
-    def __init__(self, session: Session, reader: sqlite3.Connection, observer: StoreObserver | None) -> None:
+    def __init__(self, session: Session, reader: Connection, observer: StoreObserver | None) -> None:
         self._clock = session.clock
         self._reader = reader
         self._reading = anyio.CapacityLimiter(1)
@@ -37,14 +38,14 @@ class Handle:
         """Run an operation of a module of this package on the writer thread; on return it is committed and synced."""
         return await self._writer.submit(operation)
 
-    async def ask(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    async def ask(self, query: Callable[[Connection], T]) -> T:
         """Run a question of a module of this package on the connection that only reads."""
         return await self._read(query)
 
-    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    async def _read(self, query: Callable[[Connection], T]) -> T:
         if not self.healthy():
             raise StoreError("the store is closed or its writer thread has died")
         try:
             return await anyio.to_thread.run_sync(query, self._reader, limiter=self._reading)
-        except sqlite3.Error as error:
+        except DATABASE_ERRORS as error:
             raise StoreError(f"the store cannot be read: {error}") from error

@@ -1,14 +1,13 @@
 """What helps but is no intent: where blobs are, and deliveries that could not be read."""
 
-import sqlite3
 from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, literal_column, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from replicator.model import Digest, Repository
 from replicator.store.encoding import bounded, pack_digest
-from replicator.store.prepared import Prepared
+from replicator.store.prepared import Connection, Prepared
 from replicator.store.rows import Unreadable
 from replicator.store.session import Session
 from replicator.store.tables import blob_location, delivery
@@ -21,6 +20,7 @@ BODY_LIMIT = 64 * 1024
 """Bytes kept of each."""
 _REASON_LIMIT = 512
 
+_NO_LIMIT: ColumnElement[int] = literal_column(str(2**62))  # an offset needs a limit beside it in SQLite
 _at = blob_location.c
 _ZERO: ColumnElement[int] = literal_column("0")
 _THIS_BLOB = and_(_at.replica == bindparam("key_replica"), _at.digest == bindparam("key_digest"))
@@ -43,7 +43,7 @@ _KEEP_NEWEST = Prepared(
             select(_other.c.repository_id)
             .where(_other.c.replica == bindparam("key_replica"), _other.c.digest == bindparam("key_digest"))
             .order_by(_other.c.seen_at.desc(), _other.c.repository_id.desc())
-            .limit(literal_column("-1"))
+            .limit(_NO_LIMIT)
             .offset(literal_column(str(LOCATIONS)))
         ),
     )
@@ -108,7 +108,7 @@ def keep_unreadable(session: Session, endpoint: str, reason: str, body: bytes) -
     _DROP_OLD.run(session.connection, {})
 
 
-def unreadable(connection: sqlite3.Connection) -> tuple[Unreadable, ...]:
+def unreadable(connection: Connection) -> tuple[Unreadable, ...]:
     """Return the kept deliveries, newest first."""
     return tuple(
         Unreadable(endpoint=endpoint, reason=reason, body=body, received_at=received_at)

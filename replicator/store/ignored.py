@@ -1,6 +1,5 @@
 """What a replica lacks by decision: whether a change is covered by one, and when one ends."""
 
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, literal_col
 
 from replicator.model import Digest, IntentKey, Repository
 from replicator.store.encoding import pack_digest, unpack_reference
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.session import Session
 from replicator.store.tables import ignored
 from replicator.store.tables import repository as names
@@ -74,12 +73,12 @@ def _find(session: Session, key: Mapping[str, Value]) -> Any:
     return FIND.run(session.connection, key).fetchone() if anything(session) else None
 
 
-def counts(connection: sqlite3.Connection) -> Mapping[str, int]:
+def counts(connection: Connection) -> Mapping[str, int]:
     """Return how many references each replica lacks by decision."""
     return dict(_COUNTS.run(connection, {}).fetchall())
 
 
-def keys(connection: sqlite3.Connection, replica: str, position: Mapping[str, Value], count: int) -> list[IntentKey]:
+def keys(connection: Connection, replica: str, position: Mapping[str, Value], count: int) -> list[IntentKey]:
     """Return a page of what a replica lacks by decision, behind `position`."""
     values: dict[str, Value] = {"replica": replica, "count": count, **position}
     found = _KEYS.run(connection, values).fetchall()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, and_, bindparam, func, literal_column, null, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from replicator.model import Digest, Intent, IntentKey, Recorded
 from replicator.store import changes, queries

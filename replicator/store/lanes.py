@@ -1,12 +1,11 @@
 """Pauses of lanes, inside the writer thread and for readers: a lane that is paused is given no lease."""
 
-import sqlite3
 from collections.abc import Mapping
 
 from sqlalchemy import bindparam, func, null, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
-from replicator.store.prepared import Prepared
+from replicator.store.prepared import Connection, Prepared
 from replicator.store.session import Session
 from replicator.store.tables import lane
 
@@ -40,12 +39,12 @@ def resume(session: Session, replica: str) -> bool:
     return _RESUME.run(session.connection, {"replica": replica}).rowcount == 1
 
 
-def paused_since(connection: sqlite3.Connection, replica: str) -> float | None:
+def paused_since(connection: Connection, replica: str) -> float | None:
     """Return since when the replica's lane is paused, None when it is not."""
     found = _PAUSED.run(connection, {"replica": replica}).fetchone()
     return None if found is None else found[0]
 
 
-def all_paused(connection: sqlite3.Connection) -> Mapping[str, float]:
+def all_paused(connection: Connection) -> Mapping[str, float]:
     """Return since when each lane is paused that is."""
     return dict(_ALL_PAUSED.run(connection, {}).fetchall())

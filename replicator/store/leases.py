@@ -1,6 +1,5 @@
 """The life of a lease inside the writer thread: take, renew, give back, settle, fence off (DESIGN 3 and 4)."""
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ from replicator.store import former_statements, ignored, news, statements, tag_h
 from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_digest, unpack_reference
 from replicator.store.lanes import paused_since
 from replicator.store.outcome import Done, Outcome, Parked, Result
-from replicator.store.prepared import Value
+from replicator.store.prepared import Cursor, Value
 from replicator.store.session import Session
 
 DOUBT_SECONDS = 900.0
@@ -239,5 +238,5 @@ def _held(session: Session, lease: Lease) -> dict[str, Value]:
     return {**session.key(lease.key), "epoch": lease.epoch}
 
 
-def _one(cursor: sqlite3.Cursor) -> bool:
+def _one(cursor: Cursor) -> bool:
     return cursor.rowcount == 1

@@ -1,15 +1,34 @@
-"""Several questions to the store answered from one consistent moment."""
+"""Transactions, as each engine begins and ends them."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from replicator.store.prepared import Connection
+
 
 @contextmanager
-def one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+def one_moment(connection: Connection) -> Iterator[None]:
     """Hold one snapshot of the database for as long as the block runs."""
-    connection.execute("BEGIN")
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("BEGIN")
+    else:
+        connection.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
         yield
     finally:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def begin_writing(connection: Connection) -> int:
+    """Begin to write. Returns how often the connection was opened: with a new one, numbers may be lost."""
+    if isinstance(connection, sqlite3.Connection):
+        connection.execute("BEGIN IMMEDIATE")
+        return 1
+    connection.begin("")
+    return connection.opened
+
+
+DATABASE_ERRORS: tuple[type[sqlite3.Error], ...] = (sqlite3.Error,)
+"""What SQLite's driver raises; PostgreSQL's connection raises StoreError itself."""

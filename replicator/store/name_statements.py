@@ -1,7 +1,7 @@
 """The statements that give repositories and fingerprints their numbers."""
 
 from sqlalchemy import bindparam, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from replicator.store.prepared import Prepared
 from replicator.store.tables import policy, repository

@@ -1,6 +1,5 @@
 """The part of the store that senders of notifications work with: what waits for each receiver."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from typing import Protocol
 
 from replicator.news import Audience, Happening
 from replicator.store import news_statements as statements
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.session import Session
 from replicator.store.sweeps import Threads
 from replicator.store.writer import PostListener
@@ -109,7 +108,7 @@ def _drop_oldest(session: Session, receiver: str, count: int) -> Mapping[Happeni
     return Counter(Happening(happening) for _, happening in found)
 
 
-def _first(connection: sqlite3.Connection, receiver: str, limit: int) -> tuple[Message, ...]:
+def _first(connection: Connection, receiver: str, limit: int) -> tuple[Message, ...]:
     found = statements.FIRST.run(connection, {"receiver": receiver, "count": limit}).fetchall()
     return tuple(
         Message(

@@ -1,12 +1,10 @@
 """Where an owed row stands among those of its replica, on the connection that only reads."""
 
-import sqlite3
-
 from sqlalchemy import ColumnElement, bindparam, func, literal_column, select
 
 from replicator.model import Priority
 from replicator.store.moment import one_moment
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.rows import Row
 from replicator.store.tables import OWED, intent
 
@@ -30,7 +28,7 @@ _BEFORE = Prepared(
 )
 
 
-def before(connection: sqlite3.Connection, row: Row, now: float) -> int:
+def before(connection: Connection, row: Row, now: float) -> int:
     """Return how many owed rows of its replica come before `row`: those due sooner, and the more urgent due by then.
 
     Zero for a row that is not owed. Of each priority at most COUNTED are counted.

@@ -5,33 +5,100 @@ numbers are in docs/decisions/0002-store.md.
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Protocol
 
-from sqlalchemy import ClauseElement
+from sqlalchemy import ClauseElement, Dialect
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import psycopg
 
 Value = str | bytes | int | float | None
 """What a column can hold."""
 
-_DIALECT = sqlite.dialect(paramstyle="named")
+_SQLITE: Dialect = sqlite.dialect(paramstyle="named")
+_POSTGRES: Dialect = psycopg.dialect()  # type: ignore[no-untyped-call]  # the dialect is typed in parts
+
+
+class Cursor(Protocol):
+    """What a statement found, or how many rows it changed."""
+
+    @property
+    def rowcount(self) -> int:
+        """Rows that were changed."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the next row, None when there is none."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Return all rows that are left."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Reconnecting(Protocol):
+    """A connection to a server, which is opened anew where it was cut; used by one thread at a time."""
+
+    opened: int
+    """How often it was opened."""
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        ...
+
+    @property
+    def total_changes(self) -> int:
+        """Rows changed since it was first opened."""
+        ...
+
+    def begin(self, mode: str) -> None:
+        """Begin a transaction, of the mode that SQL has words for; plain ones with none."""
+        ...
+
+    def execute(self, sql: str, values: Mapping[str, Value] = ..., /) -> Cursor:
+        """Run one statement."""
+        ...
+
+    def executemany(self, sql: str, values: Iterable[Mapping[str, Value]], /) -> Cursor:
+        """Run one statement once for each set of parameters."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
+Connection = sqlite3.Connection | Reconnecting
+"""A connection of either engine: SQLite's driver's own, or one to PostgreSQL."""
 
 
 class Prepared:
-    """One statement, as the SQL text of an engine with `:name` parameters."""
-
-    __slots__ = ("sql",)
+    """One statement, as the SQL text of each engine with named parameters."""
 
     def __init__(self, statement: ClauseElement) -> None:
-        compiled = statement.compile(dialect=_DIALECT)
+        compiled = statement.compile(dialect=_SQLITE)
         hidden = [name for name, value in compiled.params.items() if value is not None]
         if hidden:  # a constant became a parameter: partial indexes would not match, and run() would not send it
             raise ValueError(f"constants must be literal: {hidden} in {compiled}")
         self.sql = str(compiled)
+        self._statement = statement
 
-    def run(self, connection: sqlite3.Connection, values: Mapping[str, Value]) -> sqlite3.Cursor:
+    @cached_property
+    def postgres(self) -> str:
+        """The text for PostgreSQL; compiled when it is first asked for."""
+        return str(self._statement.compile(dialect=_POSTGRES))
+
+    def run(self, connection: Connection, values: Mapping[str, Value]) -> Cursor:
         """Execute with these parameters."""
-        return connection.execute(self.sql, values)
+        return connection.execute(self._text(connection), values)
 
-    def run_each(self, connection: sqlite3.Connection, values: Iterable[Mapping[str, Value]]) -> sqlite3.Cursor:
+    def run_each(self, connection: Connection, values: Iterable[Mapping[str, Value]]) -> Cursor:
         """Execute once for each set of parameters; the cursor's rowcount is the sum."""
-        return connection.executemany(self.sql, values)
+        return connection.executemany(self._text(connection), values)
+
+    def _text(self, connection: Connection) -> str:
+        return self.sql if isinstance(connection, sqlite3.Connection) else self.postgres

@@ -1,6 +1,5 @@
 """Questions to the store, each answered on the read-only connection from one consistent moment."""
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from replicator.store.hints import LOCATIONS
 from replicator.store.ignored import keys as ignored_keys
 from replicator.store.lanes import paused_since
 from replicator.store.moment import one_moment
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.rows import Row
 from replicator.store.tables import (
     LOOK_PENDING,
@@ -112,7 +111,7 @@ _LOCATIONS = Prepared(
 )
 
 
-def row(connection: sqlite3.Connection, key: IntentKey) -> Row | None:
+def row(connection: Connection, key: IntentKey) -> Row | None:
     """Return one row."""
     found = _ROW.run(connection, _one(key)).fetchall()
     return _decoded(found[0]) if found else None
@@ -123,7 +122,7 @@ def _one(key: IntentKey) -> dict[str, Value]:
 
 
 def rows(
-    connection: sqlite3.Connection,
+    connection: Connection,
     *,
     replica: str | None,
     parked: bool | None,
@@ -146,12 +145,12 @@ def rows(
     return tuple(_decoded(columns) for columns in found)
 
 
-def _ignored(connection: sqlite3.Connection, replica: str, position: dict[str, Value], count: int) -> Iterator[Any]:
+def _ignored(connection: Connection, replica: str, position: dict[str, Value], count: int) -> Iterator[Any]:
     for key in ignored_keys(connection, replica, position, count):
         yield from _ROW.run(connection, _one(key)).fetchall()
 
 
-def _replicas(connection: sqlite3.Connection, only: str | None, after: IntentKey | None) -> Iterator[str]:
+def _replicas(connection: Connection, only: str | None, after: IntentKey | None) -> Iterator[str]:
     if only is not None:
         yield only
         return
@@ -163,16 +162,14 @@ def _replicas(connection: sqlite3.Connection, only: str | None, after: IntentKey
         last = found
 
 
-def _position(connection: sqlite3.Connection, after: IntentKey | None) -> dict[str, Value]:
+def _position(connection: Connection, after: IntentKey | None) -> dict[str, Value]:
     if after is None:
         return {"after_repository": 0, "after_reference": b""}
     found = _REPOSITORY.run(connection, {"name": after.repository}).fetchone()
     return {"after_repository": found[0] if found else 0, "after_reference": pack_reference(after.reference)}
 
 
-def next_due(
-    connection: sqlite3.Connection, replica: str, monotonic: float, least: Priority = Priority.LOW
-) -> float | None:
+def next_due(connection: Connection, replica: str, monotonic: float, least: Priority = Priority.LOW) -> float | None:
     """Return the earliest time at which a free row or look of the replica, at least that urgent, is due.
 
     None while the lane is paused: nothing is due then.
@@ -190,7 +187,7 @@ def next_due(
 
 
 def locations(
-    connection: sqlite3.Connection, replica: str, digests: Sequence[Digest]
+    connection: Connection, replica: str, digests: Sequence[Digest]
 ) -> dict[Digest, tuple[Repository, ...]]:
     """Return for each blob the repositories of the replica that hold it, newest first; () when none is known."""
     with one_moment(connection):

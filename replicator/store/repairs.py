@@ -1,18 +1,17 @@
 """What audits found to be wrong on replicas: owed, and worked on as if nothing were known of the replica."""
 
-import sqlite3
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, literal_column, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from replicator.model import Digest, Intent, IntentKey, Lease, Recorded
 from replicator.store import changes, ignored
 from replicator.store.encoding import pack_digest, pack_reference, unpack_digest
 from replicator.store.handle import Handle
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.session import Session
 from replicator.store.tables import intent, repair, repository
 
@@ -113,7 +112,7 @@ def _repair(session: Session, intents: Sequence[Intent], damaged: Collection[Dig
     return tuple(next(recorded) if one in wanted else Recorded.KNOWN for one in intents)
 
 
-def _wanted(connection: sqlite3.Connection, key: IntentKey) -> tuple[frozenset[Digest] | None, bool]:
+def _wanted(connection: Connection, key: IntentKey) -> tuple[frozenset[Digest] | None, bool]:
     """Return what is wanted, and whether there is no repair at all."""
     if not _ANY.run(connection, {}).fetchall():
         return None, True

@@ -1,6 +1,5 @@
 """What operations of the writer thread share: its connection, the numbers of names, and which keys they changed."""
 
-import sqlite3
 from collections import deque
 from collections.abc import Iterable
 
@@ -10,7 +9,7 @@ from replicator.model import IntentKey
 from replicator.news import NOBODY
 from replicator.store.encoding import pack_reference
 from replicator.store.name_statements import ADD_POLICY, ADD_REPOSITORY, FIND_POLICY, FIND_REPOSITORY
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 
 _REMEMBERED = 20_000
 _UNWRITTEN = 1000
@@ -25,7 +24,7 @@ class Session:
     are events that wait for a commit that is made anyway (event_log.py), which also counts down `until_trim`.
     """
 
-    def __init__(self, connection: sqlite3.Connection, clock: Clock, owner: str) -> None:
+    def __init__(self, connection: Connection, clock: Clock, owner: str) -> None:
         self.connection = connection
         self.clock = clock
         self.owner = owner

@@ -4,7 +4,7 @@ Each says in one statement what happens to a row, so that no reader ever sees ha
 """
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, literal_column, null, or_, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from replicator.store.prepared import Prepared
 from replicator.store.tables import (

@@ -1,6 +1,5 @@
 """What each replica lacks, counted on the read-only connection."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, bindparam, case, func, literal_column, null, select
@@ -10,7 +9,7 @@ from replicator.store.deletions import summary as deletion_summary
 from replicator.store.ignored import counts as ignored_counts
 from replicator.store.lanes import all_paused
 from replicator.store.moment import one_moment
-from replicator.store.prepared import Prepared
+from replicator.store.prepared import Connection, Prepared
 from replicator.store.rows import DeletionSummary, ReplicaSummary
 from replicator.store.tables import FAILING, LOOK_PENDING, NOT_YET_MISSED, OWED, intent
 
@@ -41,7 +40,7 @@ _CROSSED = Prepared(
 _LOOKS = Prepared(select(_row.replica, func.count()).where(LOOK_PENDING).group_by(_row.replica))
 
 
-def summary(connection: sqlite3.Connection) -> dict[str, ReplicaSummary]:
+def summary(connection: Connection) -> dict[str, ReplicaSummary]:
     """Count what each replica lacks."""
     with one_moment(connection):
         owed = {name: found for name, *found in _OWED.run(connection, {})}
@@ -74,6 +73,6 @@ def _by_reason(failing: Sequence[tuple[int, str, int]]) -> Mapping[Reason, int]:
     return reasons
 
 
-def anything_crossed(connection: sqlite3.Connection, before: float) -> bool:
+def anything_crossed(connection: Connection, before: float) -> bool:
     """Whether a row is owed since `before` or longer and not yet marked as missed."""
     return bool(_CROSSED.run(connection, {"before": before}).fetchall())

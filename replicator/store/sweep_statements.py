@@ -1,7 +1,7 @@
 """The statements of sweeps. Parameters are named `key_*`, `new_*` or plainly."""
 
 from sqlalchemy import ColumnElement, bindparam, case, delete, exists, func, literal_column, null, select, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from replicator.store.prepared import Prepared
 from replicator.store.tables import OWED, ignored, intent, policy, repository, sweep

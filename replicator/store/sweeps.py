@@ -1,6 +1,5 @@
 """The part of the store that sweeps work with: where each comparison stands, and the rows of one repository."""
 
-import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -8,7 +7,7 @@ from typing import Any, Protocol, TypeVar
 from replicator.model import Repository, Tag
 from replicator.store import sweep_statements as statements
 from replicator.store.encoding import FIRST_TAG, pack_reference, unpack_digest
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.session import Session
 from replicator.store.sweep_rows import KnownTag, SweepSummary, Swept
 
@@ -26,7 +25,7 @@ class Threads(Protocol):
         """Run an operation; on return it is committed and synced."""
         ...
 
-    async def ask(self, query: Callable[[sqlite3.Connection], T]) -> T:
+    async def ask(self, query: Callable[[Connection], T]) -> T:
         """Run a question."""
         ...
 
@@ -104,7 +103,7 @@ class Sweeps:
 
 def known_tags(
     replicas: Sequence[str], name: Repository, *, after: Tag | None = None, upto: Tag | None = None
-) -> Callable[[sqlite3.Connection], tuple[KnownTag, ...]]:
+) -> Callable[[Connection], tuple[KnownTag, ...]]:
     """Return the question for the tags behind `after` up to and with `upto`, on these replicas."""
     low = FIRST_TAG[:-1] + bytes([FIRST_TAG[-1] - 1]) + _LAST if after is None else pack_reference(after)
     high = _LAST if upto is None else pack_reference(upto)
@@ -160,7 +159,7 @@ def _values(session: Session, swept: Swept) -> dict[str, Value]:
 
 
 def _tags(
-    connection: sqlite3.Connection, replicas: Sequence[str], name: Repository, low: bytes, high: bytes
+    connection: Connection, replicas: Sequence[str], name: Repository, low: bytes, high: bytes
 ) -> tuple[KnownTag, ...]:
     found = statements.FIND.run(connection, {"name": name}).fetchone()
     if found is None:

@@ -1,7 +1,7 @@
 """The tables, as SQLAlchemy Core describes them; migrations/ makes them.
 
-Wall-clock times are Unix seconds; `lease_until` is the process's monotonic time (the lock on the state directory
-makes sure that one process holds all leases). `reference` and digests are packed by replicator.store.encoding.
+Wall-clock times are Unix seconds; `lease_until` is the process's monotonic time (a lock makes sure that one process
+holds all leases). `reference` and digests are packed by replicator.store.encoding.
 """
 
 from sqlalchemy import (
@@ -12,7 +12,6 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     Table,
@@ -23,19 +22,20 @@ from sqlalchemy import (
     text,
 )
 
-metadata = MetaData()
+from replicator.store.columns import EMPTY, WHOLE
 
+metadata = MetaData()
 repository = Table(
     "repository",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", WHOLE, primary_key=True),
     Column("name", Text, nullable=False),
     UniqueConstraint("name", name="repository_name"),
 )
 policy = Table(
     "policy",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", WHOLE, primary_key=True),
     Column("fingerprint", Text, nullable=False),
     UniqueConstraint("fingerprint", name="policy_fingerprint"),
 )
@@ -45,37 +45,39 @@ intent = Table(
     "intent",
     metadata,
     Column("replica", Text, primary_key=True),
-    Column("repository_id", Integer, ForeignKey("repository.id"), primary_key=True),
+    Column("repository_id", WHOLE, ForeignKey("repository.id"), primary_key=True),
     Column("reference", LargeBinary, primary_key=True),
-    Column("generation", Integer, nullable=False),
-    Column("observed_generation", Integer, nullable=False, server_default=text("0")),
+    Column("generation", WHOLE, nullable=False),
+    Column("observed_generation", WHOLE, nullable=False, server_default=text("0")),
     Column("want_digest", LargeBinary),
     Column("have_digest", LargeBinary),
     Column("dirty_since", Float),
     Column("next_dirty_since", Float),
     Column("due_at", Float),
-    Column("priority", Integer, nullable=False),
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("priority", WHOLE, nullable=False),
+    Column("attempts", WHOLE, nullable=False, server_default=text("0")),
     Column("failing_since", Float),
     Column("reason", Text),
     Column("message", Text),
-    Column("parked", Integer, nullable=False, server_default=text("0")),
-    Column("deadline_missed", Integer, nullable=False, server_default=text("0")),
+    Column("parked", WHOLE, nullable=False, server_default=text("0")),
+    Column("deadline_missed", WHOLE, nullable=False, server_default=text("0")),
     Column("verify_at", Float),
     Column("doubt_at", Float),
-    Column("looks", Integer, nullable=False, server_default=text("0")),
-    Column("policy_id", Integer, ForeignKey("policy.id"), nullable=False),
+    Column("looks", WHOLE, nullable=False, server_default=text("0")),
+    Column("policy_id", WHOLE, ForeignKey("policy.id"), nullable=False),
     Column("lease_owner", Text),
-    Column("lease_epoch", Integer, nullable=False, server_default=text("0")),
+    Column("lease_epoch", WHOLE, nullable=False, server_default=text("0")),
     Column("lease_until", Float, nullable=False, server_default=text("0")),
     Column("delivery", LargeBinary),
-    Column("backfill", Integer),
-    Column("told", Integer),
-    Column("put", Integer),
+    Column("backfill", WHOLE),
+    Column("told", WHOLE),
+    Column("put", WHOLE),
     CheckConstraint("(generation > observed_generation) = (dirty_since IS NOT NULL)", name="intent_owed_since"),
     CheckConstraint("(due_at IS NOT NULL) = (dirty_since IS NOT NULL)", name="intent_owed_due"),
     CheckConstraint("verify_at IS NULL OR dirty_since IS NULL", name="intent_look_clean"),
     sqlite_with_rowid=False,
+    # Rows are updated far more often than added: the room lets most updates leave the indexes alone.
+    postgresql_with={"fillfactor": 70},
 )
 """One row per replica, repository and reference (DESIGN 4).
 
@@ -142,7 +144,7 @@ blob_location = Table(
     metadata,
     Column("replica", Text, primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
-    Column("repository_id", Integer, ForeignKey("repository.id"), primary_key=True),
+    Column("repository_id", WHOLE, ForeignKey("repository.id"), primary_key=True),
     Column("seen_at", Float, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -153,10 +155,10 @@ upload = Table(
     "upload",
     metadata,
     Column("replica", Text, primary_key=True),
-    Column("repository_id", Integer, ForeignKey("repository.id"), primary_key=True),
+    Column("repository_id", WHOLE, ForeignKey("repository.id"), primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
     Column("location", Text, nullable=False),
-    Column("position", Integer, nullable=False),
+    Column("position", WHOLE, nullable=False),
     Column("expires_at", Float, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -169,7 +171,7 @@ Index("upload_expires", upload.c.expires_at)
 sweep = Table(
     "sweep",
     metadata,
-    Column("repository_id", Integer, ForeignKey("repository.id"), primary_key=True),
+    Column("repository_id", WHOLE, ForeignKey("repository.id"), primary_key=True),
     Column("found_at", Float, nullable=False),
     Column("changed_at", Float),
     Column("swept_at", Float),
@@ -179,8 +181,8 @@ sweep = Table(
     Column("full_began_at", Float),
     Column("progress", Text),
     Column("scope", Text, nullable=False, server_default=text("''")),
-    Column("gone", Integer, nullable=False, server_default=text("0")),
-    Column("failures", Integer, nullable=False, server_default=text("0")),
+    Column("gone", WHOLE, nullable=False, server_default=text("0")),
+    Column("failures", WHOLE, nullable=False, server_default=text("0")),
 )
 """Where the comparison of one repository stands (sweep_rows.Swept)."""
 Index("sweep_next", sweep.c.next_at)
@@ -188,7 +190,7 @@ Index("sweep_next", sweep.c.next_at)
 delivery = Table(
     "delivery",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", WHOLE, primary_key=True),
     Column("endpoint", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
@@ -200,12 +202,12 @@ ignored = Table(
     "ignored",
     metadata,
     Column("replica", Text, primary_key=True),
-    Column("repository_id", Integer, primary_key=True),
+    Column("repository_id", WHOLE, primary_key=True),
     Column("reference", LargeBinary, primary_key=True),
     Column("digest", LargeBinary),
     Column("since", Float, nullable=False),
     Column("ignored_at", Float, nullable=False),
-    Column("backfill", Integer),
+    Column("backfill", WHOLE),
     ForeignKeyConstraint(
         ["replica", "repository_id", "reference"],
         ["intent.replica", "intent.repository_id", "intent.reference"],
@@ -222,14 +224,14 @@ owed and `backfill` whether that was no lag, and both are so again when the deci
 notification = Table(
     "notification",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", WHOLE, primary_key=True),
     Column("receiver", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("happening", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("created_at", Float, nullable=False),
     Column("due_at", Float, nullable=False),
-    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("attempts", WHOLE, nullable=False, server_default=text("0")),
     sqlite_autoincrement=True,  # an id in the hands of a sender never means another message
 )
 """Messages that wait for one receiver each, as they are sent; `message` is the id that the receiver sees."""
@@ -248,10 +250,10 @@ repair = Table(
     "repair",
     metadata,
     Column("replica", Text, primary_key=True),
-    Column("repository_id", Integer, ForeignKey("repository.id"), primary_key=True),
+    Column("repository_id", WHOLE, ForeignKey("repository.id"), primary_key=True),
     Column("reference", LargeBinary, primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
-    Column("generation", Integer, nullable=False),
+    Column("generation", WHOLE, nullable=False),
     sqlite_with_rowid=False,
 )
 """Intents whose content on the replica was found to be wrong; it is believed to hold nothing until they are settled.
@@ -264,9 +266,9 @@ verification = Table(
     "verification",
     metadata,
     Column("replica", Text, primary_key=True),
-    Column("repository_id", Integer, nullable=False, server_default=text("0")),
-    Column("reference", LargeBinary, nullable=False, server_default=text("x''")),
-    Column("whole_repository_id", Integer),
+    Column("repository_id", WHOLE, nullable=False, server_default=text("0")),
+    Column("reference", LargeBinary, nullable=False, server_default=EMPTY),
+    Column("whole_repository_id", WHOLE),
     Column("whole_reference", LargeBinary),
 )
 """Behind which row the verification of a replica goes on, and the same of a pass over all rows, if one is due."""
@@ -274,8 +276,12 @@ verification = Table(
 state = Table(
     "state",
     metadata,
-    Column("id", Integer, primary_key=True),
-    Column("epoch", Integer, nullable=False),
+    Column("id", WHOLE, primary_key=True),
+    Column("epoch", WHOLE, nullable=False),
     Column("heartbeat_at", Float, nullable=False),
+    Column("holder", Text),
 )
-"""One row: the last lease epoch given out, store-wide, so that a row dropped and made anew never repeats one."""
+"""One row: the last lease epoch given out, store-wide, so that a row dropped and made anew never repeats one.
+
+`holder` names the life of the daemon that works with a store on PostgreSQL (ownership.py).
+"""

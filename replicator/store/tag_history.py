@@ -1,6 +1,5 @@
 """What tags of replicas were made to name, inside the writer thread and for readers: a bounded memory."""
 
-import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -9,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, lit
 
 from replicator.model import Digest, IntentKey
 from replicator.store.encoding import pack_digest, pack_reference, unpack_digest
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.session import Session
 from replicator.store.tables import repository
 from replicator.store.tag_tables import tag_history
@@ -104,7 +103,7 @@ def was_put(session: Session, key: IntentKey, digest: Digest) -> bool:
     return _WAS_PUT.run(session.connection, values).fetchone() is not None
 
 
-def of_tag(connection: sqlite3.Connection, key: IntentKey) -> tuple[Entry, ...]:
+def of_tag(connection: Connection, key: IntentKey) -> tuple[Entry, ...]:
     """Return the entries of a tag, newest first."""
     reference = pack_reference(key.reference)
     values: dict[str, Value] = {"replica": key.replica, "name": key.repository, "reference": reference}

@@ -9,7 +9,6 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    Integer,
     LargeBinary,
     Table,
     Text,
@@ -17,6 +16,7 @@ from sqlalchemy import (
     text,
 )
 
+from replicator.store.columns import WHOLE
 from replicator.store.tables import metadata
 
 __all__ = ["deletion", "metadata", "tag_history"]
@@ -24,9 +24,9 @@ __all__ = ["deletion", "metadata", "tag_history"]
 tag_history = Table(
     "tag_history",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", WHOLE, primary_key=True),
     Column("replica", Text, nullable=False),
-    Column("repository_id", Integer, ForeignKey("repository.id"), nullable=False),
+    Column("repository_id", WHOLE, ForeignKey("repository.id"), nullable=False),
     Column("reference", LargeBinary, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("what", Text, nullable=False),
@@ -54,11 +54,11 @@ deletion = Table(
     "deletion",
     metadata,
     Column("replica", Text, primary_key=True),
-    Column("repository_id", Integer, primary_key=True),
+    Column("repository_id", WHOLE, primary_key=True),
     Column("reference", LargeBinary, primary_key=True),
     Column("found_at", Float, nullable=False),
     Column("due_at", Float, nullable=False),
-    Column("approved", Integer, nullable=False, server_default=text("0")),
+    Column("approved", WHOLE, nullable=False, server_default=text("0")),
     Column("left", Text),
     ForeignKeyConstraint(
         ["replica", "repository_id", "reference"],

@@ -1,13 +1,11 @@
 """Uploads under way, so that one that is cut, or whose daemon dies, goes on where it stopped (G10)."""
 
-import sqlite3
-
 from sqlalchemy import and_, bindparam, delete, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from replicator.model import Digest, Repository
 from replicator.store.encoding import pack_digest
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.rows import KeptUpload
 from replicator.store.session import Session
 from replicator.store.tables import repository as names
@@ -68,7 +66,7 @@ def forget(session: Session, replica: str, repository: Repository, digest: Diges
 
 
 def find(
-    connection: sqlite3.Connection, replica: str, repository: Repository, digest: Digest, now: float
+    connection: Connection, replica: str, repository: Repository, digest: Digest, now: float
 ) -> KeptUpload | None:
     """Return where an upload goes on, None when there is none."""
     values: dict[str, Value] = {"replica": replica, "repository": repository, "now": now}

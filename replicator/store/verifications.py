@@ -1,17 +1,16 @@
 """The part of the store that continuous verification works with: what is clean, and how far it is."""
 
-import sqlite3
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, literal_column, select, tuple_, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.postgresql import insert
 
 from replicator.errors import StoreError
 from replicator.model import Digest, Repository, Tag
 from replicator.store.encoding import FIRST_TAG, pack_reference, unpack_digest
-from replicator.store.prepared import Prepared, Value
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.session import Session
 from replicator.store.sweeps import Threads
 from replicator.store.tables import CLEAN, ignored, intent, repository, verification
@@ -156,7 +155,7 @@ def _values(replica: str) -> dict[str, Value]:
     return {"replica": replica, "first_tag": FIRST_TAG}
 
 
-def _places(connection: sqlite3.Connection, replica: str) -> Places:
+def _places(connection: Connection, replica: str) -> Places:
     found = _PLACES.run(connection, {"replica": replica}).fetchone()
     if found is None:
         return Places()

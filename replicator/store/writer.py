@@ -5,7 +5,6 @@ next commit. Each operation stands in a savepoint of its own, so that one that f
 """
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,16 +12,20 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
+import anyio
 import anyio.to_thread
 
 from replicator.errors import ReplicatorError, StoreError
 from replicator.model import IntentKey
+from replicator.store.moment import DATABASE_ERRORS, begin_writing
 from replicator.store.session import Session
 
 T = TypeVar("T")
 
 GROUP = 512
 """Operations committed together at most."""
+_NOT_KEPT: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StoreError)
+_REFUSED: tuple[type[Exception], ...] = (*DATABASE_ERRORS, ReplicatorError, ValueError, OverflowError)
 BACKLOG = 10_000
 """Operations that may wait before new changes are refused."""
 
@@ -43,6 +46,10 @@ Listener = Callable[[Sequence[IntentKey]], None]
 
 PostListener = Callable[[frozenset[str]], None]
 """Told, on the event loop, to which receivers a commit may have something to send."""
+
+
+class Taken(StoreError):
+    """Another daemon works with the store now: this one must end, and may begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +85,10 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._batch: list[_Job] = []
+        self._ended = anyio.Event()
         self._gate = threading.Lock()
         self._closed = ""
+        self._opened = 1
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -98,6 +107,11 @@ class Writer:
     def healthy(self) -> bool:
         """Whether the thread lives and takes operations."""
         return not self._closed and self._thread.is_alive()
+
+    async def end(self) -> str:
+        """Return why the thread takes no more operations, once it has ended."""
+        await self._ended.wait()
+        return self._closed
 
     @property
     def backlog(self) -> int:
@@ -129,9 +143,14 @@ class Writer:
         try:
             while self._collect():
                 self._reply(self._commit(self._batch))
+        except Taken as error:
+            with self._gate:
+                self._closed = str(error)
         finally:
             self._give_up()
             self._session.connection.close()
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._ended.set)
 
     def _collect(self) -> bool:
         """Wait for one operation and take what else is queued; false when the thread is to end."""
@@ -157,10 +176,12 @@ class Writer:
         started = session.clock.monotonic()
         answers: list[Any]
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin()
             answers = [self._answer(job.operation) for job in batch]
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except _NOT_KEPT as error:
+            if isinstance(error, Taken):
+                raise
             self._roll_back()
             answers = [_refused(error) for _ in batch]
         seconds = session.clock.monotonic() - started
@@ -168,13 +189,20 @@ class Writer:
         posted = frozenset(session.posted)
         return _Committed(batch, answers, tuple(session.changed), wrote, seconds, session.delivery, posted)
 
+    def _begin(self) -> None:
+        opened = begin_writing(self._session.connection)
+        if opened != self._opened:
+            # Where a standby took over, numbers given out just before may be lost.
+            self._opened = opened
+            self._session.forget_after_rollback()
+
     def _answer(self, operation: Callable[[Session], Any]) -> Any:
         session, connection = self._session, self._session.connection
         changed = len(session.changed)
         connection.execute("SAVEPOINT operation")
         try:
             answer = operation(session)
-        except (sqlite3.Error, ReplicatorError, ValueError, OverflowError) as error:
+        except _REFUSED as error:
             if not connection.in_transaction:
                 raise  # the engine has rolled back everything, the others' operations too
             connection.execute("ROLLBACK TO operation")
@@ -186,7 +214,7 @@ class Writer:
 
     def _roll_back(self) -> None:
         # A rollback that fails too leaves the transaction open: the next BEGIN fails and leads here again.
-        with suppress(sqlite3.Error):
+        with suppress(*_NOT_KEPT):
             if self._session.connection.in_transaction:
                 self._session.connection.execute("ROLLBACK")
         self._session.forget_after_rollback()

@@ -13,7 +13,7 @@ from replicator.registry.client import RegistryClient
 from replicator.replication.engine import Engine
 from replicator.replication.watchers import Watchers
 from replicator.settings.schema import Settings
-from replicator.store.sqlite import SqliteStore
+from replicator.store.store import Store
 from replicator.sweep.selection import Selection
 from replicator.sync.sync import Sync, means_of, paused
 
@@ -25,7 +25,7 @@ async def sync_with_own_lanes(  # noqa: PLR0913 -- what the daemon would hold, e
     selection: Selection,
     *,
     registries: Mapping[str, RegistryClient],
-    store: SqliteStore,
+    store: Store,
     metrics: Metrics,
     clock: Clock,
 ) -> AsyncIterator[Sync]:

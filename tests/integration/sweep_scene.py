@@ -1,5 +1,6 @@
 """A store that knows what a replica holds, and comparisons of a primary with it."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Compared:
         (fingerprint,) = {one.fingerprint for one in self.router.route(change, 0.0)}
         repository, policy = session.repository(self.repository), session.policy(fingerprint)
         rows = [(repository, pack_reference(tag), pack_digest(digest), policy) for tag, digest in held.items()]
+        assert isinstance(session.connection, sqlite3.Connection)
         session.connection.executemany(CLEAN, rows)
 
 

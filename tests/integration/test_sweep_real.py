@@ -1,6 +1,7 @@
 """Sweeps over a real registry of many repositories: what they ask, that nobody is told of pulls, how much memory."""
 
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Iterator
 from functools import partial
@@ -62,6 +63,7 @@ async def know(site: Site, repositories: int, tags: int) -> None:
             for one in range(tags):
                 yield where, pack_reference(tag(one)), digest, policy
 
+        assert isinstance(session.connection, sqlite3.Connection)
         session.connection.executemany(CLEAN, rows())
 
     store = await SqliteStore.open(settings.store.sqlite_path, clock=SystemClock())

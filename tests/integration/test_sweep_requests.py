@@ -1,6 +1,7 @@
 """What sweeps ask of a registry of very many repositories, counted where it is asked; replicas are asked nothing."""
 
 import random
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ class Scene:
             for tag in range(self.registry.tags):
                 yield repository, pack_reference(tag_name(tag)), pack_digest(names(number, tag)), policy
 
+        assert isinstance(session.connection, sqlite3.Connection)
         session.connection.executemany(CLEAN, rows())
 
 

@@ -164,6 +164,13 @@ class Daemon:
             raise AssertionError(f"GET {path}: {status}: {body[:500]!r}")
         return body
 
+    def probe(self, path: str) -> int:
+        """Return the status that the admin listener answers with, 0 when nobody listens."""
+        try:
+            return self._ask(path, 10.0)[0]
+        except (OSError, http.client.HTTPException):
+            return 0
+
     def rss(self) -> int:
         """Resident memory in bytes."""
         return self.process.rss()

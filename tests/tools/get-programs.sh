@@ -14,6 +14,7 @@ fi
 package_of() {
     case $1 in
         systemd-analyze) echo systemd ;;
+        pg_ctlcluster) echo postgresql ;;
         systemd-nspawn) echo systemd-container ;;
         *) echo "$1" ;;
     esac

@@ -1,20 +1,18 @@
 """What the contract of the store is told in: a store over its restarts, a few keys, and the usual steps."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import random
 from pathlib import Path
 
-from replicator.clock import Clock
 from replicator.errors import Reason
 from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Repository, Tag
 from replicator.store.outcome import Done, Parked, Result, Retry
+from replicator.store.postgres import PostgresStore
+from replicator.store.postgres_connection import Place
 from replicator.store.sqlite import SqliteStore
+from replicator.store.store import Store
 from tests.support.fake_clock import FakeClock
 
-Store = SqliteStore
-"""Any of the engines; when there is a second, their union."""
-ENGINES: Mapping[str, Callable[[Path, Clock], Awaitable[Store]]] = {
-    "sqlite": lambda directory, clock: SqliteStore.open(directory / "state" / "replicator.db", clock=clock),
-}
+ENGINES = ("sqlite", "postgres")
 
 A, B, C = (Digest.of(letter) for letter in (b"a", b"b", b"c"))
 REPOSITORY = Repository("team/app")
@@ -25,17 +23,23 @@ CHILD = IntentKey("eu", REPOSITORY, C)
 class Life:
     """One store over its restarts, on a clock that the test moves."""
 
-    def __init__(self, engine: str, directory: Path) -> None:
+    def __init__(self, directory: Path, url: str = "") -> None:
+        """Live in a directory, or where the URL says, in a schema of PostgreSQL that exists."""
         self.clock = FakeClock()
-        self._engine = engine
+        self._url = url
         self._directory = directory
         self._store: Store | None = None
 
     async def start(self) -> Store:
         """Open the store, closing it first if it was open."""
         await self.stop()
-        self._store = await ENGINES[self._engine](self._directory, self.clock)
-        return self._store
+        self._store = store = await self._open()
+        return store
+
+    async def _open(self) -> Store:
+        if self._url:
+            return await PostgresStore.open(Place(self._url), clock=self.clock, rng=random.Random(1))
+        return await SqliteStore.open(self._directory / "state" / "replicator.db", clock=self.clock)
 
     async def stop(self) -> None:
         """Close the store if it is open."""

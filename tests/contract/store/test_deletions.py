@@ -9,8 +9,9 @@ from replicator.store.deletions import AFTER_TAGS, Pending
 from replicator.store.leases import DOUBT_SECONDS
 from replicator.store.outcome import Done, Result, Retry
 from replicator.store.rows import DeletionSummary, PutBeside
+from replicator.store.store import Store
 from replicator.store.tag_history import Entry, What
-from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, Store, leased
+from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, leased
 
 OTHER = IntentKey("eu", REPOSITORY, Tag("v2"))
 GRACE = 60.0

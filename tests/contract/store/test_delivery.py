@@ -2,7 +2,8 @@
 
 from replicator.correlation import delivery_id
 from replicator.store.outcome import Done, Result
-from tests.contract.store.life import A, B, Life, Store, failed, leased
+from replicator.store.store import Store
+from tests.contract.store.life import A, B, Life, failed, leased
 
 ONE, TWO = delivery_id(), delivery_id()
 

@@ -10,7 +10,8 @@ from replicator.deletion import Deletion
 from replicator.errors import StoreError
 from replicator.heard import Event, Heard, Unheeded
 from replicator.model import Change, ChangeKind, Digest, IntentKey, Reference, Tag
-from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, Store, copied
+from replicator.store.store import Store
+from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, copied
 
 US = IntentKey("us", TAG.repository, TAG.reference)
 

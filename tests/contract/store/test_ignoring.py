@@ -4,7 +4,8 @@ import pytest
 
 from replicator.model import Digest, IntentKey, Recorded, Tag
 from replicator.store.outcome import Done, Result
-from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, Store, copied, failed, leased, parked
+from replicator.store.store import Store
+from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, copied, failed, leased, parked
 
 OTHER = IntentKey("eu", REPOSITORY, Tag("v2"))
 

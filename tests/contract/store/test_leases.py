@@ -9,7 +9,8 @@ import pytest
 from replicator.errors import Reason
 from replicator.model import IntentKey, Lease, Priority, Tag
 from replicator.store.outcome import Done, Result, Retry
-from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, Store, copied, failed, leased, parked
+from replicator.store.store import Store
+from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, copied, failed, leased, parked
 
 
 async def test_a_lease_says_what_the_work_needs(store: Store, life: Life) -> None:

@@ -3,7 +3,8 @@
 from replicator.model import Digest, IntentKey, Priority, Recorded, Repository, Tag
 from replicator.store.outcome import Done, Result
 from replicator.store.rows import PutBeside, ReplicaSummary
-from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, Store, copied, failed, leased, parked
+from replicator.store.store import Store
+from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, copied, failed, leased, parked
 
 DELIVERY = "01234567-89ab-cdef-0123-456789abcdef"
 

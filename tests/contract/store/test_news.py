@@ -13,7 +13,8 @@ from replicator.store import leases
 from replicator.store.outbox import PAGE, Outbox
 from replicator.store.outcome import Done, Outcome, Result
 from replicator.store.session import Session
-from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, Life, Store, copied, failed, leased, parked
+from replicator.store.store import Store
+from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, Life, copied, failed, leased, parked
 
 ALL = dict.fromkeys(Happening, ("deploy",))
 EU = {"eu": Place(prefix="mirror/", labels={"region": "eu-west-1"})}

@@ -2,7 +2,8 @@
 
 from replicator.model import IntentKey, Tag
 from replicator.store.outcome import Done, Result
-from tests.contract.store.life import REPOSITORY, TAG, A, Life, Store, leased
+from replicator.store.store import Store
+from tests.contract.store.life import REPOSITORY, TAG, A, Life, leased
 
 US = IntentKey("us", REPOSITORY, Tag("v1"))
 

@@ -9,7 +9,8 @@ from replicator.errors import Reason
 from replicator.model import Digest, IntentKey, Priority, Repository, Tag
 from replicator.store.outcome import Done, Result
 from replicator.store.rows import KeptUpload, ReplicaSummary
-from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, Store, copied, failed, leased, parked
+from replicator.store.store import Store
+from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, copied, failed, leased, parked
 
 
 async def test_the_summary_counts_each_replica_by_itself(store: Store, life: Life) -> None:

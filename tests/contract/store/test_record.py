@@ -7,7 +7,8 @@ import pytest
 from replicator.errors import Reason
 from replicator.model import Digest, Intent, IntentKey, Priority, Recorded, Tag
 from replicator.store.outcome import Done, Result
-from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, Store, copied, failed, leased, parked
+from replicator.store.store import Store
+from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, copied, failed, leased, parked
 
 
 async def test_a_first_change_is_accepted_and_owed_since_it_happened(store: Store, life: Life) -> None:

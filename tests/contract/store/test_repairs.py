@@ -2,7 +2,8 @@
 
 from replicator.model import IntentKey, Recorded, Tag
 from replicator.store.outcome import Done, Result
-from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, Store, leased
+from replicator.store.store import Store
+from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, leased
 
 OTHER = IntentKey("eu", REPOSITORY, Tag("v2"))
 DONE = Done(result=Result.COPIED, digest=A)

@@ -5,9 +5,10 @@ from dataclasses import replace
 from replicator.model import Intent, IntentKey, Priority, Recorded, Repository, Tag
 from replicator.store.outcome import Done, Result
 from replicator.store.rows import ReplicaSummary
+from replicator.store.store import Store
 from replicator.store.sweep_rows import SweepSummary, Swept
 from replicator.store.sweeps import Sweeps
-from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, Store, copied, leased
+from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, copied, leased
 
 OTHER = Repository("team/other")
 

@@ -2,8 +2,9 @@
 
 from replicator.model import Digest, IntentKey, Priority, Tag
 from replicator.store.rows import PutBeside
+from replicator.store.store import Store
 from replicator.store.tag_history import PER_TAG, Entry, What
-from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, Store
+from tests.contract.store.life import REPOSITORY, TAG, A, B, Life
 
 OTHER = IntentKey("eu", REPOSITORY, Tag("v2"))
 

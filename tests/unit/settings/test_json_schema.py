@@ -36,7 +36,7 @@ def test_the_files_under_config_are_valid(name: str) -> None:
         ("rules: [{priority: urgent}]", ".rules[0].priority: enum"),
         ("objective: {percent: 101}", ".objective.percent: maximum"),
         ("admin: {token: x}", ".admin.token: additionalProperties"),
-        ("store: {url: postgresql://x}", ".store.url: not"),
+        ("store: {url: mysql://x}", ".store.url: pattern"),
         ("deletes: {grace: 1}", ".deletes.grace: type"),
         ("sweep: {every: 1 h}", ".sweep: anyOf"),
     ],

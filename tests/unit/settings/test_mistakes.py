@@ -279,7 +279,29 @@ CASES = {
         BASE + 'store: {url: "sqlite://"}',
         (
             "5: store.url: is not the URL of a store; "
-            "write sqlite:////PATH, as in sqlite:////var/lib/replicator/replicator.db"
+            "write sqlite:////PATH, as in sqlite:////var/lib/replicator/replicator.db, or postgresql://USER@HOST/NAME"
+        ),
+    ),
+    "password in the URL of a store": (
+        BASE + "store: {url: 'postgresql://replicator:hunter2@db/replicator'}",
+        "5: store.url: holds a password; write it beside url, as password_file: PATH",
+    ),
+    "the same as a parameter": (
+        BASE + "store: {url: 'postgresql://replicator@db/replicator?password=hunter2'}",
+        "5: store.url: holds a password; write it beside url, as password_file: PATH",
+    ),
+    "store on no host": (
+        BASE + "store: {url: 'postgresql:///replicator'}",
+        (
+            "5: store.url: names no host or no database; write postgresql://USER@HOST:PORT/NAME, "
+            "several hosts with a comma between"
+        ),
+    ),
+    "URL of a store that the library refuses": (
+        BASE + "store: {url: 'postgresql://db/replicator?hunter2=1'}",
+        (
+            "5: store.url: is not the URL of a PostgreSQL database; write postgresql://USER@HOST:PORT/NAME, "
+            "several hosts with a comma between"
         ),
     ),
     "first pause longer than the longest": (
@@ -292,6 +314,15 @@ CASES = {
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
 def test_a_mistake_is_told_in_full(tmp_path: Path, text: str, expected: str) -> None:
     assert mistakes(tmp_path, text) == [expected]
+
+
+def test_a_store_has_one_password_and_only_on_a_server(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("hunter2")
+    one, server = "password_env: SECRET", "url: 'postgresql://u@db/x'"
+    (in_file,) = mistakes(tmp_path, BASE + f"store: {{url: 'sqlite:////x/y.db', {one}}}", SECRET="hunter2")
+    assert in_file == "5: store: has a password for a file; remove it, or write the url of a PostgreSQL database"
+    (two,) = mistakes(tmp_path, BASE + f"store: {{{server}, {one}, password_file: secret}}", SECRET="hunter2")
+    assert two == "5: store: has two passwords; write password_file: or password_env:"
 
 
 def test_all_mistakes_come_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

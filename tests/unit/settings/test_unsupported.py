@@ -69,9 +69,9 @@ def test_no_rows_let_everything_through() -> None:
 
 
 CASES = {
-    "another store": (
-        BASE + "store: {url: postgresql://db/replicator}",
-        "5: store.url: postgresql is not supported yet; write sqlite:////PATH",
+    "a tree of replicas": (
+        BASE + "  - {name: other, url: https://other.example.com, source: eu-west}",
+        "5: replicas[1].source: anything but primary is not supported yet; write source: primary or remove the key",
     ),
 }
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from replicator.clock import SystemClock
 from replicator.model import Digest, Repository
+from replicator.settings.schema import Store as Where
 from replicator.store.glimpse import glimpse
 from replicator.store.sqlite import SqliteStore
 
@@ -12,7 +13,7 @@ BLOB = Digest.of(b"blob")
 
 
 async def seen(path: Path) -> tuple[tuple[Repository, ...], str]:
-    async with glimpse(path) as memory:
+    async with glimpse(Where(url=f"sqlite:///{path}")) as memory:
         return (await memory.locations("eu", [BLOB])).get(BLOB, ()), memory.problem
 
 

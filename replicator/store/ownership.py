@@ -1,0 +1,74 @@
+"""Who works with a store on PostgreSQL: one daemon at a time, by a lock that its session holds.
+
+The lock ends with the session, so a daemon that dies is followed at once. One whose connection was only cut comes
+back to it, unless another has begun to work meanwhile: that one's name stands in the table `state`, and what this one
+believes to lease is leased no more.
+"""
+
+from replicator.errors import StoreError
+from replicator.store.held import Held
+from replicator.store.postgres_connection import PostgresConnection
+from replicator.store.prepared import Value
+from replicator.store.writer import Taken
+
+_KEY = int.from_bytes(b"repl")
+_LOCK = "SELECT pg_try_advisory_lock(%(key)s::int4, hashtext(current_schema()))"
+_HOLDER = """
+SELECT pid FROM pg_locks
+WHERE locktype = 'advisory' AND granted AND objsubid = 2
+AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+AND classid = %(key)s AND objid = hashtext(current_schema())::oid
+"""
+
+
+class Ownership:
+    """Takes the lock on each connection that writes; `name` is this life's own."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._began = False
+        self._former = 0
+
+    def began(self, connection: PostgresConnection) -> None:
+        """From now on the store is ours until another name stands there. To be called within a transaction."""
+        connection.execute("UPDATE state SET holder = %(name)s", {"name": self.name})
+
+    def settled(self) -> None:
+        """Note that this is committed."""
+        self._began = True
+
+    def set_up(self, connection: PostgresConnection) -> None:
+        """Refuse a server that is a standby or syncs nothing, and take the lock. Raises StoreError, Held, Taken."""
+        _check(connection)
+        if not self._lock(connection):
+            raise self._taken() if self._began else Held("another daemon works with this store")
+        self._former = connection.server_process
+        if self._began and _one(connection, "SELECT holder FROM state") != self.name:
+            raise self._taken()
+
+    def _lock(self, connection: PostgresConnection) -> bool:
+        if _one(connection, _LOCK, key=_KEY):
+            return True
+        if self._former and _one(connection, _HOLDER, key=_KEY) == self._former:
+            # Our own session, which the server does not know to be cut: only we know of its number.
+            connection.execute("SELECT pg_terminate_backend(%(pid)s, 2000)", {"pid": self._former})
+        return bool(_one(connection, _LOCK, key=_KEY))
+
+    def _taken(self) -> Taken:
+        return Taken("another daemon has taken the store over")
+
+
+def _check(connection: PostgresConnection) -> None:
+    if _one(connection, "SELECT pg_is_in_recovery()"):
+        raise StoreError("the database is a standby, which cannot be written")
+    if _one(connection, "SELECT current_schema()") is None:
+        raise StoreError("the database has none of the schemas of its search_path")
+    if _one(connection, "SHOW fsync") == "off":
+        raise StoreError("the database runs with fsync = off: it may lose what was acknowledged")
+    if _one(connection, "SHOW synchronous_commit") == "off":
+        connection.execute("SET synchronous_commit = on")
+
+
+def _one(connection: PostgresConnection, question: str, **values: Value) -> object:
+    found = connection.execute(question, values).fetchone()
+    return None if found is None else found[0]

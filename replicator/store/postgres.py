@@ -1,0 +1,88 @@
+"""Opens the store on PostgreSQL: for one daemon at a time; another may wait for its place (ownership)."""
+
+import random
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import anyio.to_thread
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from replicator.clock import Clock
+from replicator.errors import StoreError
+from replicator.settings.schema import Store as Where
+from replicator.store.leases import end_former_life
+from replicator.store.migrate import upgrade
+from replicator.store.moment import begin_writing
+from replicator.store.ownership import Ownership
+from replicator.store.postgres_connection import Place, PostgresConnection, connect
+from replicator.store.session import Session
+from replicator.store.store import Store
+from replicator.store.writer import StoreObserver
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+class PostgresStore(Store):
+    """A store on a server, whose connections are opened anew when they are cut."""
+
+    @classmethod
+    async def open(
+        cls, place: Place, *, clock: Clock, rng: random.Random, observer: StoreObserver | None = None
+    ) -> "PostgresStore":
+        """Take the lock, bring the database up to date and end all leases of a former life.
+
+        Raises Held while another daemon has it, StoreError when it cannot be used.
+        """
+        session, reader = await anyio.to_thread.run_sync(_open, place, clock, rng)
+        return cls(session, reader, observer, lambda: None)
+
+    async def tick(self) -> None:
+        """As ever; but a server that is not reached is waited for, so only a thread that has died is an error."""
+        try:
+            await super().tick()
+        except StoreError:
+            if not self.healthy():
+                raise
+
+
+def _open(place: Place, clock: Clock, rng: random.Random) -> tuple[Session, PostgresConnection]:
+    ownership = Ownership(str(uuid.UUID(int=rng.getrandbits(128), version=4)))
+    writer = PostgresConnection(place, ownership.set_up, clock, rng)
+    try:
+        _migrate(place)
+        session = Session(writer, clock, owner=ownership.name)
+        begin_writing(writer)
+        end_former_life(session)
+        ownership.began(writer)
+        writer.execute("COMMIT")
+        ownership.settled()
+        return session, PostgresConnection(place, _read_only, clock, rng)
+    except BaseException:
+        writer.close()
+        raise
+
+
+def _read_only(connection: PostgresConnection) -> None:
+    connection.execute("SET default_transaction_read_only = on")
+
+
+def _migrate(place: Place) -> None:
+    """Make the tables as they are now, or bring those of an earlier version up to date: in one transaction."""
+
+    def transactional() -> "psycopg.Connection[Any]":
+        return connect(place, autocommit=False)
+
+    upgrade(create_engine("postgresql+psycopg://", creator=transactional, poolclass=NullPool))
+
+
+def place_of(where: Where) -> Place:
+    """Return where the settings say that the database is."""
+    secret = where.password
+    return Place(where.url, lambda: None if secret is None else secret.reveal())
+
+
+def open_to_read(where: Where, clock: Clock, rng: random.Random) -> PostgresConnection:
+    """Return a connection that only reads, beside whatever daemon works there. Raises StoreError."""
+    return PostgresConnection(place_of(where), _read_only, clock, rng)

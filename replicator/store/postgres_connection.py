@@ -1,0 +1,216 @@
+"""A connection to PostgreSQL as the store uses one: what fails is a StoreError, and what was cut is opened again.
+
+psycopg is an extra of the package, imported when the first connection is opened.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from replicator.clock import Clock
+from replicator.errors import SettingsError, StoreError
+from replicator.store.prepared import Cursor, Value
+
+if TYPE_CHECKING:
+    import psycopg
+
+CONNECT_SECONDS = 5
+"""Longest try to reach one server."""
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 5.0
+"""Seconds between two tries to reach a server that was not reached, at the least and at the most."""
+
+_ENDS = {"COMMIT", "ROLLBACK"}
+
+Setup = Callable[["PostgresConnection"], None]
+"""Run on each connection before anything else; what it raises ends it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a database is: a URL as libpq has it, without a password, and what returns that when it is needed."""
+
+    url: str
+    password: Callable[[], str | None] = field(default=lambda: None, repr=False)
+
+
+class PostgresConnection:
+    """One connection at a time; `opened` counts them, so that a user of it sees that there was another.
+
+    A statement outside a transaction that fails because the connection was cut runs once more on a new one; within
+    a transaction it fails, and the transaction with it. Every method raises StoreError.
+    """
+
+    def __init__(self, place: Place, setup: Setup, clock: Clock, rng: random.Random) -> None:
+        self.opened = 0
+        self._place = place
+        self._setup = setup
+        self._clock = clock
+        self._rng = rng
+        self._opening = False
+        self._block = False
+        self._raw: psycopg.Connection[Any] | None = None
+        self._changes = 0
+        self._pause = FIRST_PAUSE
+        self._not_before = float("-inf")
+        self._open()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, be it one that failed."""
+        raw = self._raw
+        return raw is not None and not raw.closed and raw.info.transaction_status.name in {"INTRANS", "INERROR"}
+
+    @property
+    def total_changes(self) -> int:
+        """Rows changed since the first connection was opened."""
+        return self._changes
+
+    @property
+    def server_process(self) -> int:
+        """The number of the server's process that serves the newest connection, zero before the first."""
+        return 0 if self._raw is None else self._raw.info.backend_pid
+
+    def begin(self, mode: str) -> None:
+        """Begin a transaction, on a new connection where the former was cut; `mode` as SQL has it, may be empty."""
+        self._block = False
+        self._run(lambda raw: raw.execute(f"BEGIN {mode}"))
+        self._block = True
+
+    def execute(self, sql: str, values: Mapping[str, Value] | None = None, /) -> Cursor:
+        """Run one statement."""
+        sent = None if values is None else _sendable(values)
+        try:
+            cursor = self._counted(self._run(lambda raw: raw.execute(sql, sent)))
+        finally:
+            if sql in _ENDS:
+                self._block = False
+        if sql == "COMMIT" and cursor.statusmessage != sql:
+            raise StoreError("the database has rolled the transaction back")
+        return cursor
+
+    def executemany(self, sql: str, values: Iterable[Mapping[str, Value]], /) -> Cursor:
+        """Run one statement once for each set of parameters."""
+        sets = [_sendable(one) for one in values]
+
+        def run(raw: "psycopg.Connection[Any]") -> "psycopg.Cursor[Any]":
+            cursor = raw.cursor()
+            cursor.executemany(sql, sets)
+            return cursor
+
+        return self._counted(self._run(run))
+
+    def close(self) -> None:
+        """End it. What the session holds is given up at once: the server notices its end a moment later only."""
+        if self._raw is None:
+            return
+        from psycopg import Error  # noqa: PLC0415 -- an extra
+
+        with suppress(Error):
+            self._raw.execute("SELECT pg_advisory_unlock_all()")
+        self._raw.close()
+
+    def _counted(self, cursor: "psycopg.Cursor[Any]") -> "psycopg.Cursor[Any]":
+        if (cursor.statusmessage or "").startswith(("INSERT", "UPDATE", "DELETE")):
+            self._changes += max(0, cursor.rowcount)
+        return cursor
+
+    def _run(self, statement: "Callable[[psycopg.Connection[Any]], psycopg.Cursor[Any]]") -> "psycopg.Cursor[Any]":
+        from psycopg import Error  # noqa: PLC0415 -- an extra
+
+        # What was done before in a transaction is gone with its connection: the rest of it must not be done alone.
+        again = not (self._block or self._opening)
+        if again and (self._raw is None or self._raw.closed):
+            self._open()
+        raw = self._raw
+        if raw is None:
+            raise StoreError("there is no connection to the database")
+        try:
+            return statement(raw)
+        except Error as error:
+            if not (again and raw.closed):
+                raise StoreError(_told(error)) from error
+        raw = self._open()
+        try:
+            return statement(raw)
+        except Error as error:
+            raise StoreError(_told(error)) from error
+
+    def _open(self) -> "psycopg.Connection[Any]":
+        from psycopg import Error  # noqa: PLC0415 -- an extra
+
+        now = self._clock.monotonic()
+        if now < self._not_before:
+            raise StoreError("the database was not reached a moment ago")
+        # Spread, so that daemons which lost one server do not come back to it all at once.
+        self._not_before = now + self._pause * self._rng.uniform(0.5, 1.0)
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        self._raw = None
+        try:
+            raw = connect(self._place)
+        except Error as error:
+            raise StoreError(f"the database is not reached: {_told(error)}") from error
+        except SettingsError as error:
+            raise StoreError(f"the password for the database cannot be read: {error}") from error
+        self._raw, self._opening = raw, True
+        try:
+            self._setup(self)
+        except BaseException:
+            self._raw = None
+            raw.close()
+            raise
+        finally:
+            self._opening = False
+        self._not_before, self._pause = float("-inf"), FIRST_PAUSE
+        self.opened += 1
+        return raw
+
+
+_DEFAULTS: Mapping[str, Any] = {
+    "application_name": "replicator",
+    "connect_timeout": CONNECT_SECONDS,
+    # Of several servers the one that may be written; and a dead one is noticed within a quarter of a minute.
+    "target_session_attrs": "read-write",
+    "keepalives_idle": 5,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,
+}
+
+
+def connect(place: Place, *, autocommit: bool = True) -> "psycopg.Connection[Any]":
+    """Return a connection of the driver's own; without `autocommit` its first statement begins a transaction.
+
+    Raises psycopg.Error, and SettingsError for a password that cannot be read.
+    """
+    from psycopg import Connection  # noqa: PLC0415 -- an extra
+    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 -- an extra
+
+    wanted: dict[str, Any] = {"password": place.password(), **_DEFAULTS, **conninfo_to_dict(place.url)}
+    return Connection.connect(autocommit=autocommit, **wanted)
+
+
+def _sendable(values: Mapping[str, Value]) -> Mapping[str, Value]:
+    return {name: _checked(one) for name, one in values.items()}
+
+
+def _checked(value: Value) -> Value:
+    # Text of PostgreSQL holds no NUL, which a message of somebody else's may have; and a time that is none would be
+    # kept, which SQLite refuses as NULL.
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    if isinstance(value, float) and math.isnan(value):
+        raise ValueError("a time is not a number")
+    return value
+
+
+def _told(error: Exception) -> str:
+    """Return what the server or the library said, in one line."""
+    with suppress(AttributeError):
+        primary = error.diag.message_primary  # type: ignore[attr-defined]  # where the server said it
+        if primary:
+            return str(primary)
+    return " ".join(str(error).split()) or type(error).__name__

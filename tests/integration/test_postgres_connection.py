@@ -1,0 +1,178 @@
+"""The store's connection to a real PostgreSQL: what a cut leaves behind, whose the store is then, what is refused."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from replicator.clock import SystemClock
+from replicator.errors import SettingsError, StoreError
+from replicator.store.held import Held
+from replicator.store.postgres import PostgresStore
+from replicator.store.postgres_connection import Place, PostgresConnection
+from tests.support.postgres import Postgres, run_postgres
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with run_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+def connected(place: Place) -> PostgresConnection:
+    def nothing(connection: PostgresConnection) -> None:
+        del connection
+
+    return PostgresConnection(place, nothing, SystemClock(), random.Random(1))
+
+
+async def opened(place: Place) -> PostgresStore:
+    return await PostgresStore.open(place, clock=SystemClock(), rng=random.Random())
+
+
+class Relay:
+    """Carries bytes to the server; `cut` ends all connections of clients, of which the server hears nothing."""
+
+    def __init__(self, server: Postgres) -> None:
+        self._server = server
+        self._clients: list[asyncio.StreamWriter] = []
+        self._servers: list[asyncio.StreamWriter] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self.port = 0
+
+    async def serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        host, _, port = self._server.host.partition(":")
+        server, forth = await asyncio.open_connection(host, int(port))
+        self._clients.append(back)
+        self._servers.append(forth)
+        self._tasks += [asyncio.create_task(_pump(client, forth)), asyncio.create_task(_pump(server, back))]
+
+    def cut(self) -> None:
+        for writer in self._clients:
+            writer.transport.abort()
+
+    async def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for writer in (*self._servers, *self._clients):
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+
+
+@contextlib.asynccontextmanager
+async def relayed(server: Postgres) -> AsyncIterator[Relay]:
+    relay = Relay(server)
+    listener = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
+    relay.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield relay
+    finally:
+        listener.close()
+        await relay.end()
+
+
+def test_what_is_left_of_a_transaction_that_was_cut_is_not_done_alone(postgres: Postgres) -> None:
+    postgres.ask("CREATE TABLE left_over (number bigint)")
+    connection = connected(Place(postgres.url()))
+    connection.begin("")
+    connection.execute("INSERT INTO left_over VALUES (1)")
+    postgres.cut_all()
+    for statement in ("INSERT INTO left_over VALUES (2)", "INSERT INTO left_over VALUES (3)", "COMMIT"):
+        with pytest.raises(StoreError):
+            connection.execute(statement)
+    assert connection.execute("SELECT count(*) FROM left_over").fetchone() == (0,)
+    assert connection.opened == 2
+    connection.close()
+
+
+def test_what_failed_is_not_committed_as_if_it_were_whole(postgres: Postgres) -> None:
+    connection = connected(Place(postgres.url()))
+    connection.begin("")
+    with pytest.raises(StoreError, match="division by zero"):
+        connection.execute("SELECT 1 / 0")
+    with pytest.raises(StoreError, match="rolled the transaction back"):
+        connection.execute("COMMIT")
+    connection.close()
+
+
+def test_a_password_that_cannot_be_read_is_the_store_s_trouble(postgres: Postgres) -> None:
+    def unreadable() -> str | None:
+        raise SettingsError("the file /run/secrets/database is empty")
+
+    with pytest.raises(StoreError, match="the password for the database cannot be read: the file"):
+        connected(Place(postgres.url(), unreadable))
+
+
+async def test_a_schema_that_is_missing_is_told(postgres: Postgres) -> None:
+    with pytest.raises(StoreError, match="none of the schemas"):
+        await opened(Place(postgres.url("nowhere")))
+
+
+async def test_tables_are_made_all_or_none(postgres: Postgres) -> None:
+    postgres.ask("CREATE SCHEMA half")
+    postgres.ask("CREATE SEQUENCE sweep", schema="half")
+    with pytest.raises(StoreError, match="cannot be brought up to date"):
+        await opened(Place(postgres.url("half")))
+    assert postgres.ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'half'") == [(0,)]
+    postgres.ask("DROP SEQUENCE sweep", schema="half")
+    store = await opened(Place(postgres.url("half")))
+    assert await store.writable()
+    await store.close()
+
+
+async def test_a_session_of_ours_that_the_server_takes_for_alive_is_no_stranger(postgres: Postgres) -> None:
+    postgres.ask("CREATE SCHEMA relayed")
+    async with relayed(postgres) as relay:
+        place = Place(postgres.url("relayed").replace(postgres.host, f"127.0.0.1:{relay.port}"))
+        store = await opened(place)
+        relay.cut()
+        with contextlib.suppress(StoreError):
+            await store.tick()
+        assert await store.writable()
+        with pytest.raises(Held):
+            await opened(place)
+        await store.close()
+
+
+async def test_a_store_that_was_closed_can_be_opened_at_once(postgres: Postgres) -> None:
+    postgres.ask("CREATE SCHEMA again")
+    for _ in range(20):
+        store = await opened(Place(postgres.url("again")))
+        await store.close()
+
+
+async def test_whoever_finds_another_s_name_there_has_lost_the_store(postgres: Postgres) -> None:
+    postgres.ask("CREATE SCHEMA lost")
+    first = await opened(Place(postgres.url("lost")))
+    postgres.ask("UPDATE state SET holder = 'somebody else'", schema="lost")
+    postgres.cut_all()
+    assert not await first.writable()
+    assert await first.lost() == "another daemon has taken the store over"
+    assert not first.healthy()
+    with pytest.raises(StoreError):
+        await first.tick()
+    await first.close()
+
+
+async def test_a_server_that_syncs_nothing_is_refused(tmp_path: Path, postgres: Postgres) -> None:
+    del postgres
+    careless = Postgres(tmp_path)
+    try:
+        careless.create()
+        careless.start({"fsync": "off"})
+        with pytest.raises(StoreError, match="fsync = off"):
+            await opened(Place(careless.url()))
+    finally:
+        careless.discard()
