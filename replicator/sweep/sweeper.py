@@ -96,11 +96,15 @@ class Sweeper:
             state.busy_since = None
         return min(pause, max(0.0, catalog_in))
 
+    async def keep_activity(self) -> None:
+        """Keep what webhooks told since this was last done: after a gap that comes first. Raises StoreError."""
+        changed = [(one, at) for one, at in self._activity.drain().items() if one in self._chosen]
+        await self._means.sweeps.changed(changed, soon=self._means.clock.now() + self._rhythm.tags_after(0))
+
     async def _hear(self) -> None:
         """Take over what webhooks told, and put first what may have been missed."""
         sweeps, now = self._means.sweeps, self._means.clock.now()
-        changed = [(one, at) for one, at in self._activity.drain().items() if one in self._chosen]
-        await sweeps.changed(changed, soon=now + self._rhythm.tags_after(0))
+        await self.keep_activity()
         if self._state.is_first:
             await sweeps.rescoped(self._means.scope, now)
             self._state.is_first = False

@@ -1,20 +1,28 @@
-"""Acknowledgement latency and throughput of the SQLite store: `python -m tests.bench.bench_store [DIRECTORY]`.
+"""Acknowledgement latency and throughput of the store: `python -m tests.bench.bench_store [DIRECTORY | postgres]`.
 
 Prints a table and exits 1 when a target of DESIGN 4 is missed: one serial sender p50 < 2 ms and p99 < 20 ms, commit
-included; at least 3,000 events/s with 64 senders. Run it on the disk that is to hold the state.
+included; at least 3,000 events/s with 64 senders. Run it on the disk that is to hold the state; with `postgres` a
+server is started on this machine's.
 """
 
 import asyncio
+import random
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from replicator.clock import SystemClock
 from replicator.model import Digest, Intent, IntentKey, Repository, Tag
 from replicator.store.outcome import Done, Result
+from replicator.store.postgres import PostgresStore
+from replicator.store.postgres_connection import Place
 from replicator.store.sqlite import SqliteStore
+from replicator.store.store import Store
+from tests.support.postgres import Postgres, run_postgres
 
 SERIAL_P50 = 0.002
 SERIAL_P99 = 0.020
@@ -87,10 +95,29 @@ def event(number: int, replicas: int) -> list[Intent]:
     ]
 
 
-async def measure(directory: Path, replicas: int, senders: int, events: int) -> Measured:
+Opens = Callable[[Commits | None], Awaitable[Store]]
+
+
+@contextmanager
+def in_a_file(place: Path | None) -> Iterator[Opens]:
+    """Yield what opens an empty store in a file."""
+    with tempfile.TemporaryDirectory(dir=place) as directory:
+        path = Path(directory) / "bench.db"
+        yield lambda observer: SqliteStore.open(path, clock=SystemClock(), observer=observer)
+
+
+@contextmanager
+def on(server: Postgres) -> Iterator[Opens]:
+    """Yield what opens an empty store on a server."""
+    server.empty()
+    place = Place(server.url())
+    yield lambda observer: PostgresStore.open(place, clock=SystemClock(), rng=random.Random(1), observer=observer)
+
+
+async def measure(opens: Opens, replicas: int, senders: int, events: int) -> Measured:
     """Record events from some senders at once, each waiting for its answer before it goes on."""
     commits = Commits()
-    store = await SqliteStore.open(directory / "bench.db", clock=SystemClock(), observer=commits)
+    store = await opens(commits)
     latencies: list[float] = []
     numbers = iter(range(events))
 
@@ -108,9 +135,9 @@ async def measure(directory: Path, replicas: int, senders: int, events: int) -> 
     return Measured(replicas, senders, tuple(latencies), elapsed, commits.operations / max(1, commits.commits))
 
 
-async def measure_work(directory: Path, rows: int, limit: int) -> float:
+async def measure_work(opens: Opens, rows: int, limit: int) -> float:
     """Return rows per second that are leased and settled, `limit` at a time."""
-    store = await SqliteStore.open(directory / "bench.db", clock=SystemClock())
+    store = await opens(None)
     await store.record([intent for number in range(rows) for intent in event(number, 1)])
     started, settled = time.perf_counter(), 0
     while leases := await store.lease("replica-0", limit, 60):
@@ -123,18 +150,26 @@ async def measure_work(directory: Path, rows: int, limit: int) -> float:
 
 def main() -> int:
     """Measure everything and print it."""
+    if sys.argv[1:] == ["postgres"]:
+        with tempfile.TemporaryDirectory() as folder, run_postgres(Path(folder)) as server:
+            return measure_all(lambda: on(server))
     place = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    return measure_all(lambda: in_a_file(place))
+
+
+def measure_all(empty: Callable[[], AbstractContextManager[Opens]]) -> int:
+    """Measure on one empty store after the other; return 1 when a target was missed."""
     print("replicas  senders    p50 ms    p99 ms    max ms  events/s  ops/commit")
     kept = True
     for replicas in (1, 3):
         for senders, events in ((1, 3000), (8, 10_000), (64, 20_000)):
-            with tempfile.TemporaryDirectory(dir=place) as directory:
-                measured = asyncio.run(measure(Path(directory), replicas, senders, events))
+            with empty() as opens:
+                measured = asyncio.run(measure(opens, replicas, senders, events))
             print(measured, flush=True)
             kept = kept and measured.holds
     for limit in (1, 16, 64):
-        with tempfile.TemporaryDirectory(dir=place) as directory:
-            rate = asyncio.run(measure_work(Path(directory), 4000, limit))
+        with empty() as opens:
+            rate = asyncio.run(measure_work(opens, 4000, limit))
         print(f"leased and settled, {limit:2} at a time: {rate:6.0f} rows/s", flush=True)
     return 0 if kept else 1
 

@@ -66,7 +66,7 @@ while time.monotonic() < end:
         time.sleep(0.1)"""
 _BUILD = ("build", "--format", "docker", "--pull-never", "--network", "none", *LIMITS)
 _LOCKED = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges")
-_EXTRAS = ("aws", "azure", "gcp", "nats")
+_EXTRAS = ("aws", "azure", "gcp", "nats", "postgres")
 _SOURCE, _REVISION = "https://git.example.com/replicator", "0123456789abcdef0123456789abcdef01234567"
 _WRITE = """import sys
 for path in sys.argv[1:]:
@@ -288,7 +288,7 @@ replicas:
   - {name: gcp, url: "https://europe-docker.pkg.dev", credentials: {gcp: {}}}
 webhooks:
   subscriptions: [{name: zot, url: "nats://127.0.0.1:1", subject: zot.events}]
-store: {url: "sqlite:////state/replicator.db"}
+store: {url: "postgresql://replicator@127.0.0.1:1/replicator"}
 """
 
 
@@ -301,7 +301,8 @@ def test_only_an_image_built_with_extras_takes_what_needs_them(podman: Podman, t
     assert {extra for extra in _EXTRAS if f"needs the extra {extra}, " in plain.stderr} == set(_EXTRAS)
     assert podman.run(*run, "localhost/replicator-extras", "config", "check").returncode == 0
     # Each SDK is there as a whole, down to its compiled parts.
-    loads = "import azure.identity, botocore.session, google.auth.transport.requests, nats, nkeys; print('loaded')"
+    modules = "azure.identity, botocore.session, google.auth.transport.requests, nats, nkeys, psycopg"
+    loads = f"import {modules}; print('loaded')"
     python = ("--entrypoint", "/opt/replicator/bin/python", "localhost/replicator-extras", "-c", loads)
     assert podman.run(*run, *python).stdout == "loaded\n"
 

@@ -28,10 +28,18 @@ def _read_over_one_connection(config: Path) -> None:
     config.write_text(yaml.safe_dump(whole))
 
 
-async def _after_cuts(folder: Path, size: int, kind: Kind, *, within: float) -> tuple[float, float]:
-    """Cut the upload of one layer at 10, 50 and 90 % and return the bytes sent and read, per byte of it."""
+async def _after_cuts(
+    folder: Path, size: int, kind: Kind, *, within: float, source: float | None = None
+) -> tuple[float, float]:
+    """Cut the upload of one layer at 10, 50 and 90 % and return the bytes sent and read, per byte of it.
+
+    `source` is how fast the primary gives it (bytes a second): where it is the faster side, a cut also loses what
+    was read ahead, up to a window of 32 MiB.
+    """
     image = make_image(f"cut-{size}", (size,))
-    async with run_site(folder, replicas=("eu",), proxied=("eu",), kinds={"eu": kind}, running=False) as site:
+    proxied = ("eu", "primary")
+    async with run_site(folder, replicas=("eu",), proxied=proxied, kinds={"eu": kind}, running=False) as site:
+        site.lines["primary"].link.rate_down = source
         _read_over_one_connection(site.daemon.config)
         await site.daemon.start()
         line = site.lines["eu"]
@@ -72,7 +80,7 @@ async def _after_kill9(folder: Path, size: int, kind: Kind, *, rate: float, with
 
 async def test_a_layer_that_is_cut_three_times_goes_on(tmp_path: Path) -> None:
     size = 96 * _MIB
-    sent, read = await _after_cuts(tmp_path, size, "distribution3", within=60)
+    sent, read = await _after_cuts(tmp_path, size, "distribution3", within=60, source=24.0 * _MIB)
     assert sent <= 1.05
     assert read * size <= size + 3 * _IN_FLIGHT
 

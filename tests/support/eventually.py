@@ -10,6 +10,7 @@ T = TypeVar("T")
 
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.02
+_LONGEST_REST = 0.15
 
 
 @overload
@@ -17,7 +18,7 @@ async def eventually(check: Callable[[], Awaitable[T]], *, within: float = 10.0,
 @overload
 async def eventually(check: Callable[[], T], *, within: float = 10.0, what: str) -> T: ...
 async def eventually(check: Callable[[], Awaitable[T] | T], *, within: float = 10.0, what: str) -> T:
-    """Return the first truthy value of `check`, polled every 5 to 20 ms.
+    """Return the first truthy value of `check`, polled every 5 to 20 ms; one that takes long itself less often.
 
     Fails with `what` and the last value when `within` seconds have passed. An exception of `check` is a failure
     at once: it is not polled away.
@@ -25,11 +26,13 @@ async def eventually(check: Callable[[], Awaitable[T] | T], *, within: float = 1
     deadline = time.monotonic() + within
     pause = _FIRST_PAUSE
     while True:
+        asked = time.monotonic()
         found = check()
         value = await found if inspect.isawaitable(found) else found
         if value:
             return value
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {within:g} s: {what}; last value: {value!r}")
-        await asyncio.sleep(pause)
+        # What takes long, as to read all metrics, would else keep a core from what is waited for.
+        await asyncio.sleep(max(pause, min(2 * (time.monotonic() - asked), _LONGEST_REST)))
         pause = min(pause * 2, _LONGEST_PAUSE)
