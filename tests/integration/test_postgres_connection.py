@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import random
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -164,6 +166,32 @@ async def test_whoever_finds_another_s_name_there_has_lost_the_store(postgres: P
     with pytest.raises(StoreError):
         await first.tick()
     await first.close()
+
+
+def test_a_password_that_was_rotated_is_used_by_the_next_connection(tmp_path: Path) -> None:
+    rules = Path(tempfile.mkdtemp(prefix="replicator-hba-")) / "hba"  # not below the test's folder, as the server's
+    rules.parent.chmod(0o755)
+    rules.write_text("host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+    server, password = Postgres(tmp_path), "wrong-canary"
+    try:
+        server.create()
+        server.start({"hba_file": str(rules)})
+        server.ask("CREATE ROLE daemon LOGIN PASSWORD 'first-canary'")
+        place = Place(server.url().replace("postgres@", "daemon@", 1), lambda: password)
+        with pytest.raises(StoreError, match="password authentication failed") as refused:
+            connected(place)
+        assert "canary" not in f"{refused.value} {place!r}"
+        password = "first-canary"
+        connection = connected(place)
+        server.ask("ALTER ROLE daemon PASSWORD 'second-canary'")
+        password = "second-canary"
+        server.cut_all()
+        assert connection.execute("SELECT current_user").fetchone() == ("daemon",)
+        assert connection.opened == 2
+        connection.close()
+    finally:
+        server.discard()
+        shutil.rmtree(rules.parent)
 
 
 async def test_a_server_that_syncs_nothing_is_refused(tmp_path: Path, postgres: Postgres) -> None:
