@@ -77,7 +77,9 @@ async def connection(settings: Subscription, trouble: Trouble) -> AsyncIterator[
 async def settled(client: Any, trouble: Trouble) -> None:
     """Wait for what the server has against all that was asked of it. Raises FeedLost when it refused something."""
     with lost_if_broken(trouble):
-        # What it has against something comes before the answer to this.
+        # What it has against something comes before the answer to a ping that was sent after it. The library writes a
+        # ping at once, and in the next turn of the loop what was asked before: only the second ping comes after.
+        await client.flush(timeout=CONNECT_SECONDS)
         await client.flush(timeout=CONNECT_SECONDS)
     if trouble.ended.is_set():
         raise FeedLost(trouble.problem)

@@ -4,7 +4,6 @@ A lane shares nothing with another lane but source reads, which never make it wa
 lane only keeps the jobs under way.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 
 import anyio
@@ -13,7 +12,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint_if_cancelled
 
 from replicator.errors import Reason, StoreError
-from replicator.model import Digest, IntentKey, Lease, Priority
+from replicator.model import Digest, IntentKey
 from replicator.observability.labels import LaneState
 from replicator.registry.urgency import Urgency, urgent
 from replicator.replication.events import ReplicationEvent
@@ -21,16 +20,15 @@ from replicator.replication.journal import Journal, about
 from replicator.replication.lane_kit import LaneKit
 from replicator.replication.lane_view import LaneView
 from replicator.replication.moves import has_moved, is_left_out
+from replicator.replication.next_leases import NextLeases
 from replicator.replication.renewal import LEASE_SECONDS, renew_for_ever
 from replicator.replication.waiting import wait_within
 from replicator.replication.worker import Job, LeaseLost, Worker
 from replicator.retry import Breaker
-from replicator.shares import room
 from replicator.store.outcome import Done, Outcome, Retry
 
 _PUBLISH_MARGIN = 5.0
 _IDLE = 30.0
-_URGENT_IN_A_ROW = 3  # leases by urgency between two by waiting time
 _STORE_PAUSE = 1.0
 
 _log = structlog.get_logger(__name__)
@@ -49,7 +47,7 @@ class Lane:
         self._wake = anyio.Event()
         self._draining = False
         self._paused = False
-        self._since_longest_due = 0
+        self._next = NextLeases(kit, self._jobs)
         self._group: TaskGroup | None = None
         self._seeding = False
         self._last_error = ""
@@ -128,10 +126,10 @@ class Lane:
             return False
         asked = self._kit.clock.monotonic()
         try:
-            leases = await self._next(limit)
+            leases = await self._next.take(limit)
             if not leases and self._breaker.tripped and await self._kit.store.make_due(self._kit.name, limit=1):
                 # Half-open with nothing due: one failing row is the probe, so that the lane heals by itself.
-                leases = await self._next(limit)
+                leases = await self._next.take(limit)
         except StoreError as error:
             self._last_error = str(error)
             _log.error(ReplicationEvent.LEASE_FAILED, replica=self._kit.name, error=str(error))
@@ -148,17 +146,6 @@ class Lane:
             group.start_soon(self._do, job)
         return bool(leases)
 
-    async def _next(self, limit: int) -> tuple[Lease, ...]:
-        # Now and then whoever waits longest, so that a stream of what is urgent does not starve the rest.
-        late, kit = self._since_longest_due >= _URGENT_IN_A_ROW, self._kit
-        leases = await kit.store.lease(kit.name, limit, LEASE_SECONDS, room=self._room(), longest_due=late)
-        self._since_longest_due = 0 if late else self._since_longest_due + len(leases)
-        return leases
-
-    def _room(self) -> dict[Priority, int]:
-        # What is urgent finds a free worker, however much else there is to do.
-        return room(self._kit.workers, Counter(job.lease.priority for job in self._jobs.values()))
-
     async def _pause(self) -> float:
         """Seconds until the lane must look again by itself; the bell shortens it."""
         clock = self._kit.clock
@@ -167,11 +154,10 @@ class Lane:
         closed_for = self._breaker.open_until - clock.monotonic()
         if self._breaker.tripped and not self._jobs and closed_for > 0:
             return closed_for
-        takes = [priority for priority, places in self._room().items() if places]
-        if not takes or (self._breaker.tripped and self._jobs):
+        if self._breaker.tripped and self._jobs:
             return _IDLE
         try:
-            due = await self._kit.store.next_due(self._kit.name, max(takes))
+            due = await self._next.due()
         except StoreError:
             return _STORE_PAUSE
         return _IDLE if due is None else min(_IDLE, max(0.0, due - clock.now()))
@@ -193,24 +179,37 @@ class Lane:
                 with job.scope, urgent(Urgency(lease.priority)):
                     outcome = await self._worker.work(job, may_publish)
             finally:
-                with anyio.CancelScope(shield=True):
-                    await self._end(job, outcome, self._kit.clock.monotonic() - started)
+                await self._end(job, outcome, self._kit.clock.monotonic() - started)
 
     async def _end(self, job: Job, outcome: Outcome | None, seconds: float) -> None:
+        """Tell the store what came of it, again and again while the lease holds and nobody cuts us short."""
         job.copying = None
+        kept = False
+        try:
+            while True:
+                with anyio.CancelScope(shield=True):
+                    kept = await self._keep(job, outcome, seconds)
+                if kept or self._kit.clock.monotonic() + _STORE_PAUSE > job.held_until:
+                    break
+                await self._kit.clock.sleep(_STORE_PAUSE)
+        finally:
+            if not kept:
+                # The row stays owed and its lease runs out: the work is done again, which finds everything present.
+                self._journal.unsettled(job.lease, self._last_error)
+            if self._jobs.get(job.lease.key) is job:
+                del self._jobs[job.lease.key]
+            self._ring()
+
+    async def _keep(self, job: Job, outcome: Outcome | None, seconds: float) -> bool:
         try:
             if outcome is None:
                 await self._give_back(job)
             else:
                 await self._settle(job, outcome, seconds)
         except StoreError as error:
-            # The row stays owed and its lease runs out: the work is done again, which finds everything present.
             self._last_error = str(error)
-            self._journal.unsettled(job.lease, str(error))
-        finally:
-            if self._jobs.get(job.lease.key) is job:
-                del self._jobs[job.lease.key]
-            self._ring()
+            return False
+        return True
 
     async def _give_back(self, job: Job) -> None:
         if job.superseded:

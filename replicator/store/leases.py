@@ -62,7 +62,9 @@ def take(
             for row in candidates
         ),
     )
-    return tuple(_lease(replica, row, epoch) for row in candidates)
+    taken = tuple(_lease(replica, row, epoch) for row in candidates)
+    session.taken += [(lease.key, epoch) for lease in taken]
+    return taken
 
 
 def _candidates(
@@ -125,6 +127,12 @@ def release(session: Session, leases: Sequence[Lease]) -> None:
     """Give leases back as if they had not been taken; those taken over are left alone."""
     for lease in leases:
         statements.RELEASE.run(session.connection, _held(session, lease))
+
+
+def release_stray(session: Session) -> None:
+    """Give back what a commit may have leased whose answer was lost: before anything else is leased."""
+    for key, epoch in session.stray:
+        statements.RELEASE.run(session.connection, {**session.key(key), "epoch": epoch})
 
 
 def settle(session: Session, lease: Lease, outcome: Outcome) -> bool:

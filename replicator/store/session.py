@@ -21,7 +21,9 @@ class Session:
     `delivery` is the id of one that the commit under way keeps, "" while there is none; `ignoring` whether anything
     is ignored by decision, `dooming` whether a tag is to be deleted, None while that is not known. `audience` is told
     of what happens, `posted` names those of it to whom the commit under way may have something to send. `unwritten`
-    are events that wait for a commit that is made anyway (event_log.py), which also counts down `until_trim`.
+    are events that wait for a commit that is made anyway (event_log.py), which also counts down `until_trim`. `taken`
+    are the leases of the commit under way, each a key and its epoch; `stray` those of commits that failed, which may
+    have been kept all the same where the answer was lost, and that nobody knows of.
     """
 
     def __init__(self, connection: Connection, clock: Clock, owner: str) -> None:
@@ -36,6 +38,8 @@ class Session:
         self.posted: set[str] = set()
         self.unwritten: deque[dict[str, Value]] = deque(maxlen=_UNWRITTEN)
         self.until_trim = 0
+        self.taken: list[tuple[IntentKey, int]] = []
+        self.stray: set[tuple[IntentKey, int]] = set()
         self._numbers: dict[tuple[str, str], int] = {}
 
     def forget_after_rollback(self, changed: int = 0) -> None:

@@ -17,6 +17,7 @@ import anyio.to_thread
 
 from replicator.errors import ReplicatorError, StoreError
 from replicator.model import IntentKey
+from replicator.store.leases import release_stray
 from replicator.store.moment import DATABASE_ERRORS, begin_writing
 from replicator.store.session import Session
 
@@ -172,16 +173,20 @@ class Writer:
         session.changed.clear()
         session.delivery = ""
         session.posted.clear()
+        session.taken.clear()
         before = connection.total_changes
         started = session.clock.monotonic()
         answers: list[Any]
         try:
             self._begin()
+            release_stray(session)
             answers = [self._answer(job.operation) for job in batch]
             connection.execute("COMMIT")
+            session.stray.clear()
         except _NOT_KEPT as error:
             if isinstance(error, Taken):
                 raise
+            session.stray.update(session.taken)
             self._roll_back()
             answers = [_refused(error) for _ in batch]
         seconds = session.clock.monotonic() - started

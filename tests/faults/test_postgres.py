@@ -37,7 +37,7 @@ async def _push_all(site: Site, first: int, count: int) -> dict[str, Any]:
 
 async def _arrived(site: Site, images: dict[str, Any]) -> None:
     for tag, image in images.items():
-        await site.arrived(_REPOSITORY, tag, image.digest, within=60)
+        await site.arrived(_REPOSITORY, tag, image.digest, within=45)
         await fetch_closure(site.url("eu"), _REPOSITORY, tag)
 
 

@@ -1,5 +1,6 @@
 """`check` asks real servers of NATS whether events could be fetched, and says in one line what is in the way."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,10 +84,32 @@ async def test_what_the_server_refuses_is_told_with_what_to_do(tmp_path: Path) -
         assert "rights" in narrow.advice
         plain = await _refused(server, credentials=_login(tmp_path), tls={})
         assert plain.problem == "the server does not speak TLS"
-        host = server.host
-    gone = await _refused(f"nats://{host}")
+    port = Port()
+    gone = await _refused(f"nats://127.0.0.1:{port.number}")
+    port.release()
     assert gone.problem.startswith("cannot connect")
     assert "runs" in gone.advice
+
+
+async def test_a_refusal_is_waited_for_however_late_the_server_gets_to_it() -> None:
+    """It answers each ping at once, and tells of a subscription just before the answer to the first ping after it."""
+    refused = b"-ERR 'Permissions Violation for Subscription to \"zot.events\"'\r\n"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        owed = b""
+        writer.write(b'INFO {"server_id": "slow", "version": "2.9.0", "max_payload": 1048576, "headers": true}\r\n')
+        while line := await reader.readline():
+            if line.startswith(b"SUB"):
+                owed = refused
+            elif line.startswith(b"PING"):
+                writer.write(owed + b"PONG\r\n")
+                owed = b""
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        finding = await _refused(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", stream=None)
+    assert finding.problem.startswith("the server does not allow it")
 
 
 async def test_a_certificate_that_is_not_trusted_is_told_as_that(tmp_path: Path) -> None:

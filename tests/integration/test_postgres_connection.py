@@ -12,6 +12,7 @@ import pytest
 
 from replicator.clock import SystemClock
 from replicator.errors import SettingsError, StoreError
+from replicator.model import Intent, IntentKey, parse_repository, parse_tag
 from replicator.store.held import Held
 from replicator.store.postgres import PostgresStore
 from replicator.store.postgres_connection import Place, PostgresConnection
@@ -36,7 +37,10 @@ async def opened(place: Place) -> PostgresStore:
 
 
 class Relay:
-    """Carries bytes to the server; `cut` ends all connections of clients, of which the server hears nothing."""
+    """Carries bytes to the server; `cut` ends all connections of clients, of which the server hears nothing.
+
+    While `swallows` is set, what answers the next COMMIT is not passed on, and then all are cut.
+    """
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
@@ -44,17 +48,40 @@ class Relay:
         self._servers: list[asyncio.StreamWriter] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
+        self.swallows = False
 
     async def serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         host, _, port = self._server.host.partition(":")
         server, forth = await asyncio.open_connection(host, int(port))
         self._clients.append(back)
         self._servers.append(forth)
-        self._tasks += [asyncio.create_task(_pump(client, forth)), asyncio.create_task(_pump(server, back))]
+        told = asyncio.Event()
+        self._tasks += [
+            asyncio.create_task(self._forth(client, forth, told)),
+            asyncio.create_task(self._back(server, back, told)),
+        ]
 
     def cut(self) -> None:
         for writer in self._clients:
             writer.transport.abort()
+
+    async def _forth(self, client: asyncio.StreamReader, server: asyncio.StreamWriter, told: asyncio.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := await client.read(65536):
+                if self.swallows and b"COMMIT" in data:
+                    told.set()
+                server.write(data)
+                await server.drain()
+
+    async def _back(self, server: asyncio.StreamReader, client: asyncio.StreamWriter, told: asyncio.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := await server.read(65536):
+                if told.is_set():
+                    self.swallows = False
+                    self.cut()
+                    return
+                client.write(data)
+                await client.drain()
 
     async def end(self) -> None:
         for task in self._tasks:
@@ -64,13 +91,6 @@ class Relay:
             writer.close()
             with contextlib.suppress(OSError):
                 await writer.wait_closed()
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await reader.read(65536):
-            writer.write(data)
-            await writer.drain()
 
 
 @contextlib.asynccontextmanager
@@ -145,6 +165,24 @@ async def test_a_session_of_ours_that_the_server_takes_for_alive_is_no_stranger(
         assert await store.writable()
         with pytest.raises(Held):
             await opened(place)
+        await store.close()
+
+
+async def test_what_was_leased_by_a_commit_whose_answer_was_lost_is_due_at_once(postgres: Postgres) -> None:
+    """The row is leased, and nobody knows of it: it must not wait until that lease has run out."""
+    postgres.ask("CREATE SCHEMA swallowed")
+    async with relayed(postgres) as relay:
+        store = await opened(Place(postgres.url("swallowed").replace(postgres.host, f"127.0.0.1:{relay.port}")))
+        key = IntentKey("eu", parse_repository("team/app"), parse_tag("v1"))
+        await store.record([Intent(key=key, digest=None, since=0.0, due_at=0.0)])
+        relay.swallows = True
+        with pytest.raises(StoreError):
+            await store.lease("eu", 1, 60.0)
+        (epoch,) = postgres.ask("SELECT lease_epoch FROM intent WHERE lease_owner IS NOT NULL", schema="swallowed")
+        (lease,) = await store.lease("eu", 1, 60.0)
+        assert (lease.key, lease.epoch > epoch[0]) == (key, True)
+        assert await store.lease("eu", 1, 60.0) == (), "what is known of stays leased"
+        assert await store.renew([lease], 60.0) == {key}
         await store.close()
 
 

@@ -76,16 +76,46 @@ async def test_who_was_fenced_off_after_a_put_leaves_the_row_owed(rig: Rig) -> N
     assert rig.replica.complete(REPO, TAG)
 
 
-async def test_a_store_that_cannot_settle_loses_nothing(rig: Rig) -> None:
+async def test_a_store_that_cannot_settle_is_told_again(rig: Rig) -> None:
     rig.store.broken = frozenset({"settle"})
     rig.start()
     await rig.push(REPO, TAG, A)
     await rig.until(lambda: "disk is full" in rig.engine.lanes()["eu"].last_error, what="the store failed")
     assert (await rig.owed()).owed == 1
     rig.store.broken = frozenset()
-    await rig.until(rig.is_quiet, what="done again when the lease ran out", step=2.0)
+    before = rig.clock.monotonic()
+    await rig.quiet()
+    assert rig.clock.monotonic() - before < 5, "and not when its lease has run out"
+    assert rig.replica.count(Op.WRITE, TAG) == 1
     assert rig.replica.complete(REPO, TAG)
     assert rig.metric("replicator_leases_held") == 0.0
+
+
+async def test_what_cannot_be_settled_while_its_lease_lasts_is_done_again(rig: Rig) -> None:
+    rig.store.broken = frozenset({"settle", "renew"})
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await rig.until(lambda: "disk is full" in rig.engine.lanes()["eu"].last_error, what="the store failed")
+    rig.clock.advance(61.0)
+    await rig.until(lambda: rig.metric("replicator_leases_lost_total") == 1.0, what="it is given up", step=1.0)
+    assert (await rig.owed()).owed == 1
+    rig.store.broken = frozenset()
+    await rig.until(rig.is_quiet, what="done again", step=2.0)
+    assert rig.replica.complete(REPO, TAG)
+    assert rig.metric("replicator_leases_held") == 0.0
+
+
+async def test_an_end_does_not_wait_for_a_store_that_cannot_settle(rig: Rig) -> None:
+    rig.store.broken = frozenset({"settle", "release"})
+    rig.start()
+    await rig.push(REPO, TAG, A)
+    await rig.until(lambda: "disk is full" in rig.engine.lanes()["eu"].last_error, what="the store failed")
+    await rig.crash()
+    rig.store.broken = frozenset()
+    rig.new_engine()
+    rig.start()
+    await rig.until(rig.is_quiet, what="done again", step=2.0)
+    assert rig.replica.complete(REPO, TAG)
 
 
 async def test_a_store_that_cannot_lease_is_asked_again(rig: Rig) -> None:
