@@ -95,7 +95,12 @@ class ProxyFailed(RegistryError):
 
 
 class NotFound(RegistryError):
-    """A positive 404 of a reachable registry for a manifest, blob, repository or upload session."""
+    """A positive 404 of a reachable registry for a manifest, blob, repository or upload session.
+
+    `said` is the registry's own message, "" if it gave none: untrusted, and only to be compared.
+    """
+
+    said: str = ""
 
 
 class Withheld(RegistryError):

@@ -128,6 +128,8 @@ def failure(registry: str, operation: str, reply: Reply, *, now: float) -> Regis
     )
     if isinstance(error, ManifestBlobUnknown):
         error.missing = refusal.digests
+    if isinstance(error, NotFound):
+        error.said = refusal.message
     return error
 
 

@@ -28,7 +28,6 @@ STOPPED_FOR = 3600.0
 BUSY_FOR = 60.0
 """Seconds after which a manifest is looked at again that was not deleted because a copy came between."""
 _UNKNOWN_THERE = frozenset({"MANIFEST_UNKNOWN", "TAG_UNKNOWN", "NOT_FOUND"})
-_MANIFEST_UNKNOWN_THERE = frozenset({"MANIFEST_UNKNOWN"})
 _LEFT = {
     Verdict.PROTECTED: DeleteResult.PROTECTED,
     Verdict.NOT_OURS: DeleteResult.NOT_OURS,
@@ -175,11 +174,10 @@ class Deletes:
 
     async def _at_primary(self, repository: Repository, reference: Reference) -> bool | None:
         """Say whether the primary has it; False only by its own word for that, in an answer with a body (F9)."""
-        words = _MANIFEST_UNKNOWN_THERE if isinstance(reference, Digest) else _UNKNOWN_THERE
         try:
             await self._primary.read_manifest(repository, reference)
         except NotFound as error:
-            return False if error.code in words else None
+            return False if _tells_absence(error, repository, reference) else None
         return True
 
     async def _held(self, case: Case) -> Digest | None:
@@ -241,3 +239,12 @@ class Deletes:
 
     def _again(self, case: Case, at: float | None) -> Done:
         return Done(result=Result.GONE, digest=case.lease.have, look_at=at, looks=case.lease.looks)
+
+
+def _tells_absence(error: NotFound, repository: Repository, reference: Reference) -> bool:
+    """Say whether a 404 says of this very tag, or manifest, that there is none."""
+    if not isinstance(reference, Digest):
+        return error.code in _UNKNOWN_THERE
+    # Harbor has one code for whatever it does not find, and a message that says what: no address is written so.
+    of_harbor = error.code == "NOT_FOUND" and f"{repository}@{reference}" in error.said.split()
+    return error.code == "MANIFEST_UNKNOWN" or of_harbor

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from replicator.correlation import pack_delivery
 from replicator.heard import Heard
 from replicator.model import Intent, Priority, Recorded
-from replicator.store import deletions, event_log, ignored, news, statements
+from replicator.store import event_log, ignored, news, spared, statements
 from replicator.store.encoding import FIRST_TAG, pack_digest
 from replicator.store.prepared import Value
 from replicator.store.session import Session
@@ -30,7 +30,7 @@ def record(session: Session, intents: Sequence[Intent], heard: Sequence[Heard] =
 def _record(session: Session, intent: Intent) -> Recorded:
     key = session.key(intent.key)
     # Whoever pushes a tag wants it to stay.
-    deletions.cancel(session, key)
+    spared.cancel(session, key)
     if ignored.covers(session, key, intent.digest):
         return Recorded.KNOWN
     values: dict[str, Value] = {

@@ -6,7 +6,7 @@ from functools import partial
 from replicator.deletion import Deletion, Pace
 from replicator.heard import Heard
 from replicator.model import Digest, IntentKey, Repository
-from replicator.store import deletions
+from replicator.store import delete_pace, deletions
 from replicator.store.deletions import Pending
 from replicator.store.digest_rows import digest_rows
 from replicator.store.handle import Handle
@@ -18,7 +18,7 @@ class DeletionRows(Handle):
     async def add_deletions(self, found: Sequence[Deletion], heard: Sequence[Heard] = ()) -> tuple[int, ...]:
         """Have deleted what replicas were given; return for each how much of it was not known to be.
 
-        A digest stands for all tags that name it, and for the manifest itself where it was put for its own sake.
+        A digest stands for all tags that name it, and for the manifest itself where it is put for its own sake.
         `heard` is what told of them, in the same order, and kept with them.
         """
         return await self._writer.submit(partial(deletions.add, deletions=found, heard=heard))
@@ -29,7 +29,7 @@ class DeletionRows(Handle):
 
     async def deletion_pace(self, replica: str) -> Pace:
         """Return how much the replica loses within an hour."""
-        return await self._read(partial(deletions.pace, replica=replica, now=self._clock.now()))
+        return await self._read(partial(delete_pace.pace, replica=replica, now=self._clock.now()))
 
     async def digest_rows(self, replica: str, repository: Repository, limit: int) -> tuple[Digest, ...]:
         """Return the digests of a repository that have a row of their own, at most `limit`."""
@@ -49,8 +49,8 @@ class DeletionRows(Handle):
 
     async def stop_deletes(self, replica: str) -> None:
         """Delete nothing more on a replica, over restarts too, until an operator lets it go on."""
-        await self._writer.submit(partial(deletions.stop, replica=replica))
+        await self._writer.submit(partial(delete_pace.stop, replica=replica))
 
     async def resume_deletes(self, replica: str) -> bool:
         """Let the deletes go on that are due by now, however many; return whether they were stopped."""
-        return await self._writer.submit(partial(deletions.go_on, replica=replica))
+        return await self._writer.submit(partial(delete_pace.go_on, replica=replica))

@@ -4,13 +4,13 @@ The look is leased as any other, so nobody puts a tag while somebody else delete
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, literal_column, null, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from replicator.deletion import Deletion, Pace
+from replicator.deletion import Deletion
 from replicator.heard import Heard
 from replicator.model import Digest, IntentKey, Recorded
 from replicator.store import event_log
@@ -18,22 +18,16 @@ from replicator.store.encoding import FIRST_TAG, pack_digest, pack_reference, un
 from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.rows import DeletionSummary
 from replicator.store.session import Session
+from replicator.store.spared import THIS, cancel
 from replicator.store.statements import later
 from replicator.store.tables import CLEAN, intent, lane, repository
 from replicator.store.tag_history import What, note, of_tag
-from replicator.store.tag_tables import deletion, tag_history
+from replicator.store.tag_tables import deletion
 
-HOUR = 3600.0
 AFTER_TAGS = 60.0
 """Seconds after the tags that name it at which a manifest is deleted by its digest."""
 _ZERO: ColumnElement[int] = literal_column("0")
-_ONE: ColumnElement[int] = literal_column("1")
 _row, _at = intent.c, deletion.c
-_THIS = and_(
-    _at.replica == bindparam("key_replica"),
-    _at.repository_id == bindparam("key_repository"),
-    _at.reference == bindparam("key_reference"),
-)
 _ITS_INTENT = and_(
     _row.replica == bindparam("key_replica"),
     _row.repository_id == bindparam("key_repository"),
@@ -50,11 +44,17 @@ _ADD = Prepared(
             _row.reference,
             bindparam("new_found", type_=_at.found_at.type),
             bindparam("new_due", type_=_at.due_at.type),
-        ).where(_ITS_INTENT, _row.have_digest.is_not(None)),
+        ).where(
+            _ITS_INTENT,
+            or_(_row.have_digest.is_not(None), _row.reference < bindparam("first_tag")),
+        ),
     )
     .on_conflict_do_nothing(index_elements=[_at.replica, _at.repository_id, _at.reference])
 )
-"""Have a reference deleted that the replica was given, unless it is known already."""
+"""Have a reference deleted that the replica was given, unless it is known already.
+
+A manifest without a tag also while it is still owed: no list tells later that the primary lost it.
+"""
 _LOOK = Prepared(
     update(intent)
     .where(_ITS_INTENT)
@@ -80,21 +80,16 @@ _NAMING = Prepared(
         _row.have_digest == bindparam("digest"),
     )
 )
-_ANY = Prepared(select(_at.replica).limit(_ONE).offset(_ZERO))
-_CANCEL = Prepared(delete(deletion).where(_THIS))
-_LEAVE = Prepared(update(deletion).where(_THIS).values(left=bindparam("new_left"), approved=_ZERO))
+_LEAVE = Prepared(update(deletion).where(THIS).values(left=bindparam("new_left"), approved=_ZERO))
+OF_ITS_INTENT = and_(
+    _row.replica == _at.replica, _row.repository_id == _at.repository_id, _row.reference == _at.reference
+)
+"""Joins each to its intent."""
 _PENDING = Prepared(
     select(_at.found_at, _at.due_at, _at.approved, _at.left, _row.put, lane.c.deletes_stopped_since)
     .select_from(
         deletion.join(repository, repository.c.id == _at.repository_id)
-        .join(
-            intent,
-            and_(
-                _row.replica == _at.replica,
-                _row.repository_id == _at.repository_id,
-                _row.reference == _at.reference,
-            ),
-        )
+        .join(intent, OF_ITS_INTENT)
         .outerjoin(lane, lane.c.replica == _at.replica)
     )
     .where(
@@ -103,49 +98,6 @@ _PENDING = Prepared(
         _at.reference == bindparam("reference"),
     )
 )
-_DUE = Prepared(
-    select(func.count())
-    .select_from(deletion)
-    .where(
-        _at.replica == bindparam("replica"), _at.due_at <= bindparam("now"), _at.left.is_(None), _at.approved == _ZERO
-    )
-)
-_DONE = Prepared(
-    select(func.count())
-    .select_from(tag_history)
-    .where(
-        tag_history.c.replica == bindparam("replica"),
-        tag_history.c.at > bindparam("after"),
-        tag_history.c.what == literal_column("'deleted'"),
-    )
-)
-_TAGS = Prepared(
-    select(func.count()).where(
-        _row.replica == bindparam("replica"), _row.reference >= bindparam("first_tag"), _row.have_digest.is_not(None)
-    )
-)
-_stopped = insert(lane).values(replica=bindparam("replica"), deletes_stopped_since=bindparam("now"))
-_STOP = Prepared(
-    _stopped.on_conflict_do_update(
-        index_elements=[lane.c.replica],
-        set_={
-            "deletes_stopped_since": func.coalesce(
-                lane.c.deletes_stopped_since, _stopped.excluded.deletes_stopped_since
-            )
-        },
-    )
-)
-_GO_ON = Prepared(
-    update(lane)
-    .where(lane.c.replica == bindparam("replica"), lane.c.deletes_stopped_since.is_not(None))
-    .values(deletes_stopped_since=null())
-)
-_WAITING = Prepared(
-    select(repository.c.name, _at.reference)
-    .select_from(deletion.join(repository, repository.c.id == _at.repository_id))
-    .where(_at.replica == bindparam("replica"), _at.due_at <= bindparam("now"))
-)
-_APPROVE = Prepared(update(deletion).where(_THIS).values(approved=_ONE, left=null()))
 _COUNTS = Prepared(select(_at.replica, _at.left, func.count()).group_by(_at.replica, _at.left))
 _STOPPED = Prepared(
     select(lane.c.replica, lane.c.deletes_stopped_since).where(lane.c.deletes_stopped_since.is_not(None))
@@ -196,7 +148,12 @@ def _tags(session: Session, key: IntentKey) -> list[IntentKey]:
 
 
 def _add(session: Session, one: Deletion, key: IntentKey) -> int:
-    values: dict[str, Value] = {**session.key(key), "new_found": one.found_at, "new_due": one.due_at}
+    values: dict[str, Value] = {
+        **session.key(key),
+        "new_found": one.found_at,
+        "new_due": one.due_at,
+        "first_tag": FIRST_TAG,
+    }
     if _ADD.run(session.connection, values).rowcount != 1:
         return 0
     session.dooming = True
@@ -208,14 +165,6 @@ def look_again(session: Session, key: IntentKey, at: float) -> None:
     """Have a row looked at, at that time at the latest."""
     _LOOK.run(session.connection, {**session.key(key), "at": at})
     session.mark_changed([key])
-
-
-def cancel(session: Session, key: Mapping[str, Value]) -> None:
-    """Have a reference not deleted, if it was to be: mostly none is, and no push needs to be held against that."""
-    if session.dooming is None:
-        session.dooming = bool(_ANY.run(session.connection, {}).fetchall())
-    if session.dooming and _CANCEL.run(session.connection, key).rowcount:
-        session.dooming = None
 
 
 def cancel_one(session: Session, key: IntentKey) -> None:
@@ -237,22 +186,6 @@ def begin(session: Session, key: IntentKey, digest: Digest, *, approved: bool) -
         note(session, key, digest, what)
 
 
-def stop(session: Session, replica: str) -> None:
-    """Delete nothing more on a replica until `go_on`."""
-    _STOP.run(session.connection, {"replica": replica, "now": session.clock.now()})
-
-
-def go_on(session: Session, replica: str) -> bool:
-    """Let the deletes go on that are due by now, however many; return whether they were stopped."""
-    now = session.clock.now()
-    stopped = _GO_ON.run(session.connection, {"replica": replica}).rowcount == 1
-    for name, packed in _WAITING.run(session.connection, {"replica": replica, "now": now}).fetchall():
-        key = IntentKey(replica, name, unpack_reference(packed))
-        _APPROVE.run(session.connection, session.key(key))
-        look_again(session, key, now)
-    return stopped
-
-
 def pending(connection: Connection, key: IntentKey) -> Pending | None:
     """Return how it stands with a reference that is to be deleted, None for any other."""
     values: dict[str, Value] = {
@@ -272,14 +205,6 @@ def pending(connection: Connection, key: IntentKey) -> Pending | None:
         put=bool(put),
         stopped=stopped_since is not None,
     )
-
-
-def pace(connection: Connection, replica: str, now: float) -> Pace:
-    """Return how much the replica loses within an hour."""
-    done = _DONE.run(connection, {"replica": replica, "after": now - HOUR}).fetchone()[0]
-    due = _DUE.run(connection, {"replica": replica, "now": now}).fetchone()[0]
-    tags = _TAGS.run(connection, {"replica": replica, "first_tag": FIRST_TAG}).fetchone()[0]
-    return Pace(done=done, due=due, tags=tags)
 
 
 def summary(connection: Connection) -> dict[str, DeletionSummary]:

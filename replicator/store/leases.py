@@ -5,7 +5,7 @@ from typing import Any
 
 from replicator.correlation import unpack_delivery
 from replicator.model import Digest, IntentKey, Lease, Priority, Repository
-from replicator.store import former_statements, ignored, news, statements, tag_history
+from replicator.store import former_statements, ignored, news, spared, statements, tag_history
 from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_digest, unpack_reference
 from replicator.store.lanes import paused_since
 from replicator.store.outcome import Done, Outcome, Parked, Result
@@ -170,7 +170,10 @@ def _done(session: Session, lease: Lease, outcome: Done, held: dict[str, Value])
         ignored.arrived(session, held, outcome.digest)
     owed, looked_at, put = answer[0]
     # A manifest without a tag is remembered where it may have to be deleted.
-    useless = outcome.result is Result.DELETED or (isinstance(lease.key.reference, Digest) and put is None)
+    not_ours = isinstance(lease.key.reference, Digest) and put is None
+    if not_ours and owed is None:
+        spared.cancel(session, held)  # it was told while nobody knew yet whose it would be
+    useless = outcome.result is Result.DELETED or not_ours
     if (owed, looked_at) == (None, None) and useless:
         statements.DROP.run(session.connection, held)
         session.dooming = None

@@ -226,6 +226,56 @@ async def test_a_push_of_one_that_is_known_has_it_looked_for_again(store: Store,
     assert await store.add_deletions([doomed(life, CHILD)]) == (1,), "it is ours all the same"
 
 
+async def test_one_that_is_still_copied_is_deleted_once_it_is_there(store: Store, life: Life) -> None:
+    """No list would tell later that the primary lost it, as it does of tags."""
+    await store.record([life.intent(CHILD, C)])
+    copy = await leased(store, CHILD)
+    found = doomed(life, CHILD)
+    assert await store.add_deletions([found]) == (1,)
+    assert await store.add_deletions([found]) == (0,), "it is known already"
+    life.clock.advance(GRACE)
+    assert (await store.deletion_pace("eu")).due == 0, "nothing is there that could be lost"
+    assert await store.settle(copy, Done(result=Result.COPIED, digest=C, put=True))
+    store = await life.start()
+    assert (await store.deletion_pace("eu")).due == 1
+    look = await leased(store, CHILD)
+    pending = await store.deletion(CHILD)
+    assert pending is not None
+    assert (look.look, pending.put, pending.due_at) == (True, True, found.due_at)
+
+
+@pytest.mark.parametrize(
+    "ended", [Done(result=Result.ALREADY_PRESENT, digest=C), Done(result=Result.GONE, digest=None)]
+)
+async def test_what_the_copy_finds_to_be_not_ours_is_not_deleted(store: Store, life: Life, ended: Done) -> None:
+    await store.record([life.intent(CHILD, C)])
+    assert await store.add_deletions([doomed(life, CHILD)]) == (1,)
+    assert await store.settle(await leased(store, CHILD), ended)
+    assert await store.deletion(CHILD) is None
+    life.clock.advance(GRACE)
+    assert await store.settle(await leased(store, CHILD), ended)
+    assert await store.row(CHILD) is None
+
+
+async def test_one_that_comes_with_something_else_is_not_deleted_after_all(store: Store, life: Life) -> None:
+    await store.record([life.intent(TAG, A)])
+    await store.record([life.intent(CHILD, C, wait=5)])
+    await store.add_deletions([doomed(life, CHILD)])
+    assert await store.settle(await leased(store), Done(result=Result.COPIED, digest=A, covered=(C,)))
+    assert (await store.row(CHILD), await store.deletion(CHILD)) == (None, None)
+
+
+async def test_a_delete_after_a_push_that_came_during_a_copy_waits_for_the_next(store: Store, life: Life) -> None:
+    await store.record([life.intent(CHILD, C)])
+    copy = await leased(store, CHILD)
+    await store.record([life.intent(CHILD, C)])
+    await store.add_deletions([doomed(life, CHILD)])
+    assert await store.settle(copy, Done(result=Result.ALREADY_PRESENT, digest=C))
+    assert await store.deletion(CHILD) is not None
+    assert await store.settle(await leased(store, CHILD), Done(result=Result.COPIED, digest=C, put=True))
+    assert await store.deletion(CHILD) is not None
+
+
 async def test_the_manifest_goes_after_the_tags_that_name_it(given: Store, life: Life) -> None:
     key = IntentKey("eu", REPOSITORY, A)
     await given_untagged(given, life, key)

@@ -104,6 +104,15 @@ def test_e1_artifactory_writes_status_for_code() -> None:
     assert refusal_of(b'{"errors":[{"status":404,"message":"m"}]}').codes == ("404",)
 
 
+def test_f9_what_was_not_found_is_kept_in_the_words_of_the_registry() -> None:
+    """Harbor has one code for all of it."""
+    error = failed(404, body_of("NOT_FOUND", "artifact team/app@sha256:00 not found"), "manifest_read")
+    assert isinstance(error, NotFound)
+    assert error.said == "artifact team/app@sha256:00 not found"
+    assert isinstance(silent := failed(404), NotFound)
+    assert silent.said == ""
+
+
 def test_f9_a_404_that_no_registry_wrote_is_not_absence() -> None:
     for body in (b"<html>404 Not Found</html>", b"default backend - 404"):
         error = failed(404, body)

@@ -129,6 +129,26 @@ async def test_a_push_within_the_grace_cancels_it(bench: Bench) -> None:
     assert await bench.work() == DELETED, "it is still known as ours"
 
 
+@pytest.mark.parametrize("again", [False, True])
+async def test_one_whose_delete_is_told_while_it_is_copied_goes_after_that(bench: Bench, again: bool) -> None:
+    """Unless it is pushed again meanwhile."""
+    await pushed(bench)
+    lease = await bench.lease()
+    gate = Gate(Op.WRITE, IMAGE.digest)
+    bench.rig.replica.hook = gate
+    copying = asyncio.create_task(bench.worker.work(bench.new_job(lease), always))
+    await gate.reached.wait()
+    assert await lost(bench, grace=0) == 1
+    if again:
+        await pushed(bench)
+    gate.opened.set()
+    assert await bench.rig.store.settle(lease, await copying)
+    assert is_there(bench)
+    bench.rig.clock.advance(GRACE)
+    assert (await bench.work() == DELETED) is not again
+    assert is_there(bench) is again
+
+
 async def test_what_the_primary_has_again_is_not_deleted(bench: Bench) -> None:
     await given(bench)
     await lost(bench)
@@ -151,6 +171,32 @@ async def test_a_404_that_does_not_speak_of_the_manifest_proves_nothing(bench: B
     await bench.work()
     assert is_there(bench)
     assert ended(bench) == {"unproven": 1}
+
+
+@pytest.mark.parametrize(
+    ("said", "proves"),
+    [
+        (f"artifact team/app@{IMAGE.digest} not found", True),
+        (f"artifact team/other@{IMAGE.digest} not found", False),
+        (f"artifact team/app@{OTHER.digest} not found", False),
+        (f"/v2/team/app/manifests/{IMAGE.digest} not found", False),
+        ("project team not found", False),
+    ],
+)
+async def test_harbor_says_of_which_manifest_there_is_none(bench: Bench, said: str, proves: bool) -> None:
+    """A page of a proxy that repeats the address does not."""
+    await given(bench)
+    await lost(bench)
+
+    def step(call: Call) -> None:
+        if call.op is Op.READ and call.registry == "primary":
+            error = NotFound("no", registry="primary", reason=Reason.NOT_FOUND, status=404, code="NOT_FOUND")
+            error.said = said
+            raise error
+
+    bench.rig.source.hook = faults(step)
+    assert (await bench.work() == DELETED) is proves
+    assert is_there(bench) is not proves
 
 
 async def test_only_what_was_put_for_its_own_sake_is_known_as_ours(bench: Bench) -> None:
