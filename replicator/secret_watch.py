@@ -62,11 +62,11 @@ class SecretWatch:
             self._reloader.renew()
         names = {name for path in changed for name in (*secrets.get(path, ()), *certificates.get(path, ()))}
         for name in sorted(names):
-            self._worlds.used.registries[name].credentials_changed()
+            self._worlds.credentials_changed(name)
             _log.info(SecretEvent.SECRET_CHANGED, registry=name)
         for replica in settings.replicas:
             if names & {replica.name, replica.source}:
-                await self._worlds.used.engine.try_again(replica.name)
+                await self._worlds.try_again(replica.name)
 
     def _renew(self, listener: ServerTls) -> None:
         try:

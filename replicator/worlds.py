@@ -19,6 +19,7 @@ from replicator.registry.client import RegistryClient
 from replicator.replication.lane_view import LaneView
 from replicator.routing import Reasons
 from replicator.settings.schema import Settings
+from replicator.sweep.sweeper import Sweeper
 from replicator.world import World
 
 FORMER_MAX = 2
@@ -33,6 +34,7 @@ class Worlds:
         self._former: list[World] = []
         self._group: TaskGroup | None = None
         self._exchanged = anyio.Event()
+        self._sweeping = anyio.Lock()
 
     @property
     def used(self) -> World:
@@ -81,7 +83,7 @@ class Worlds:
     async def _live(self, world: World) -> None:
         async with anyio.create_task_group() as group:
             if world.sweeper is not None:
-                group.start_soon(world.sweeper.run)
+                group.start_soon(self._sweep, world.sweeper)
             if world.verifier is not None:
                 group.start_soon(world.verifier.run)
             await world.engine.run()
@@ -93,6 +95,11 @@ class Worlds:
             needed = _clients(self._used, *self._former)
             for client in _clients(world) - needed:
                 await client.close()
+
+    async def _sweep(self, sweeper: Sweeper) -> None:
+        """Sweep once the former sweeper has ended: what it keeps last must not undo what this one finds due."""
+        async with self._sweeping:
+            await sweeper.run()
 
     # What listeners ask
 
@@ -129,6 +136,17 @@ class Worlds:
         """Have a replica's lane ask the store whether it is paused; one that a reload begins asks by itself."""
         if self._used.settings.replica(replica) is not None:
             await self._used.engine.heed_pause(replica)
+
+    async def try_again(self, replica: str) -> None:
+        """Have all that failed for a replica done now; nothing of one that a reload took away meanwhile."""
+        if self._used.settings.replica(replica) is not None:
+            await self._used.engine.try_again(replica)
+
+    def credentials_changed(self, registry: str) -> None:
+        """Have the client of a registry log in anew; nothing of one that a reload took away meanwhile."""
+        client = self._used.registries.get(registry)
+        if client is not None:
+            client.credentials_changed()
 
     def mended(self, replica: str) -> None:
         """Have a replica's lane look at once for what is due."""
