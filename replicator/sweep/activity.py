@@ -1,6 +1,6 @@
 """What webhooks tell a sweep: which repositories are active, and when the intake could not take them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from replicator.clock import Clock
 from replicator.errors import StoreError
@@ -44,6 +44,12 @@ class Activity:
         """Return the beginning of a gap in the intake that has ended, once; None where there was none."""
         gap, self._gap = self._gap, None
         return gap
+
+    def give_back(self, *, changed: Mapping[Repository, float] | None = None, gap: float | None = None) -> None:
+        """Take back what was drained or taken, and could not be kept: it is told again, with what came since."""
+        self._changed = {**(changed or {}), **self._changed}
+        if gap is not None:
+            self._gap = gap if self._gap is None else min(self._gap, gap)
 
 
 class WatchedSink:

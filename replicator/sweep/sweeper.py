@@ -98,8 +98,13 @@ class Sweeper:
 
     async def keep_activity(self) -> None:
         """Keep what webhooks told since this was last done: after a gap that comes first. Raises StoreError."""
-        changed = [(one, at) for one, at in self._activity.drain().items() if one in self._chosen]
-        await self._means.sweeps.changed(changed, soon=self._means.clock.now() + self._rhythm.tags_after(0))
+        drained = self._activity.drain()
+        changed = [(one, at) for one, at in drained.items() if one in self._chosen]
+        try:
+            await self._means.sweeps.changed(changed, soon=self._means.clock.now() + self._rhythm.tags_after(0))
+        except BaseException:
+            self._activity.give_back(changed=drained)
+            raise
 
     async def _hear(self) -> None:
         """Take over what webhooks told, and put first what may have been missed."""
@@ -110,8 +115,12 @@ class Sweeper:
             self._state.is_first = False
         gap = self._activity.take_gap()
         if gap is not None:
-            await sweeps.no_later(min(SOONEST, self._rhythm.every))
-            await sweeps.after_gap(gap - self._rhythm.full_every)
+            try:
+                await sweeps.no_later(min(SOONEST, self._rhythm.every))
+                await sweeps.after_gap(gap - self._rhythm.full_every)
+            except BaseException:
+                self._activity.give_back(gap=gap)  # the store that made the gap may well fail once more
+                raise
 
     async def _look_for_repositories(self) -> float:
         """Read the list of repositories if that is due; return in how many seconds it is due next."""
