@@ -146,9 +146,9 @@ class Metrics:
         if lag_seconds is not None:
             self._lag[replica,].observe(max(0.0, lag_seconds), _exemplar(delivery))
 
-    def deadline_missed(self, replica: str) -> None:
-        """Count an update that has just crossed the objective; the caller sees to it that it does so once."""
-        self._missed[replica,].inc()
+    def deadline_missed(self, replica: str, count: int = 1) -> None:
+        """Count updates that have just crossed the objective; the caller sees to it that each does so once."""
+        self._missed[replica,].inc(count)
 
     def summary(self, summary: Summary) -> None:
         """Take over a reading of the store: lag, owed and failing updates. Replicas not configured are left out."""

@@ -232,8 +232,7 @@ class Engine:
                 lane.seed(summary.replica(name).backfill > 0)
         # Rows of replicas that are not configured any more stay in the store and are nobody's lag.
         for replica in missed.keys() & self._lanes.keys():
-            for _ in range(missed[replica]):
-                self._metrics.deadline_missed(replica)
+            self._metrics.deadline_missed(replica, missed[replica])
 
 
 def blobs_at_once(settings: Settings, replica: ReplicaSettings, *, latency: float) -> int:

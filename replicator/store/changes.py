@@ -51,7 +51,7 @@ def _record(session: Session, intent: Intent) -> Recorded:
     return Recorded.ACCEPTED if answer[0][0] == 1 else Recorded.COALESCED
 
 
-def make_due(session: Session, replica: str, now: float, *, parked: bool, count: int = PAGE) -> int:
+def make_due(session: Session, replica: str, now: float, *, parked: bool, count: int) -> int:
     """Make up to `count` failing rows due at `now`, those due soonest first; zero when none is left."""
     values: dict[str, Value] = {"replica": replica, "now": now, "most_parked": int(parked), "count": count}
     for priority in Priority:

@@ -1,5 +1,6 @@
 """The store: a connection that writes in a thread, one that reads (DESIGN 4). Opened by sqlite.py, postgres.py."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -122,22 +123,30 @@ class Store(Decisions, Repairs, TagMemory, DeletionRows, EventLog):
 
         Parked ones too, unless told otherwise.
         """
-        make = partial(changes.make_due, replica=replica, now=self._clock.now(), parked=parked)
-        if limit is not None:
-            return await self._writer.submit(partial(make, count=limit))
+        now = self._clock.now()
+        make = partial(changes.make_due, replica=replica, now=now, parked=parked)
+        # What fails again meanwhile is not made due once more: its pause counts.
+        left = limit
+        if left is None:
+            left = await self._read(partial(summaries.failing_later, replica=replica, now=now, parked=parked))
         total = 0
-        while count := await self._writer.submit(make):
+        while total < left:
+            count = await self._writer.submit(partial(make, count=min(changes.PAGE, left - total)))
+            if not count:
+                break
             total += count
         return total
 
     async def count_deadline_missed(self, replica_objective_seconds: float) -> Mapping[str, int]:
         """Mark the rows that crossed the objective since last asked, and return how many per replica."""
         before = self._clock.now() - replica_objective_seconds
-        total: dict[str, int] = {}
-        while await self._read(partial(summaries.anything_crossed, before=before)):
-            page = await self._writer.submit(partial(changes.count_missed, before=before))
-            for replica, count in page.items():
-                total[replica] = total.get(replica, 0) + count
+        total: Counter[str] = Counter()
+        try:
+            while await self._read(partial(summaries.anything_crossed, before=before)):
+                total.update(await self._writer.submit(partial(changes.count_missed, before=before)))
+        except StoreError:
+            if not total:
+                raise  # else those that are marked would never be counted
         return total
 
     async def locations(self, replica: str, digests: Sequence[Digest]) -> Mapping[Digest, tuple[Repository, ...]]:

@@ -9,7 +9,7 @@ from replicator.store.deletions import summary as deletion_summary
 from replicator.store.ignored import counts as ignored_counts
 from replicator.store.lanes import all_paused
 from replicator.store.moment import one_moment
-from replicator.store.prepared import Connection, Prepared
+from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.rows import DeletionSummary, ReplicaSummary
 from replicator.store.tables import FAILING, LOOK_PENDING, NOT_YET_MISSED, OWED, intent
 
@@ -30,6 +30,16 @@ _FAILING = Prepared(
     select(_row.replica, _row.parked, _row.reason, func.count())
     .where(FAILING)
     .group_by(_row.replica, _row.parked, _row.reason)
+)
+_FAILING_LATER = Prepared(
+    select(func.count())
+    .select_from(intent)
+    .where(
+        _row.replica == bindparam("replica"),
+        _row.due_at > bindparam("now"),
+        FAILING,
+        _row.parked <= bindparam("most_parked"),
+    )
 )
 _CROSSED = Prepared(
     select(_row.reference)
@@ -71,6 +81,12 @@ def _by_reason(failing: Sequence[tuple[int, str, int]]) -> Mapping[Reason, int]:
     for _, reason, count in failing:
         reasons[Reason(reason)] = reasons.get(Reason(reason), 0) + count
     return reasons
+
+
+def failing_later(connection: Connection, replica: str, now: float, *, parked: bool) -> int:
+    """Return how many failing rows of a replica are not due yet; parked ones too, unless told otherwise."""
+    values: dict[str, Value] = {"replica": replica, "now": now, "most_parked": int(parked)}
+    return int(_FAILING_LATER.run(connection, values).fetchone()[0])
 
 
 def anything_crossed(connection: Connection, before: float) -> bool:

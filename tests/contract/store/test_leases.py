@@ -300,6 +300,25 @@ async def test_a_probe_makes_the_failing_row_due_soonest_due_and_no_other(store:
     assert [lease.key for lease in await store.lease("eu", 5, 60)] == [keys[1]]
 
 
+async def test_what_fails_again_at_once_is_made_due_only_once(store: Store, life: Life) -> None:
+    """Else a lane that heals, or an operator's `retry`, would have the same rows tried without end or pause."""
+    keys = [IntentKey("eu", REPOSITORY, Tag(f"t{tag}")) for tag in range(40)]
+    await store.record([life.intent(key) for key in keys])
+    await asyncio.gather(*(store.settle(lease, failed(life, 300)) for lease in await store.lease("eu", 40, 60)))
+
+    async def fail_again() -> None:
+        while True:
+            for lease in await store.lease("eu", 1, 60):
+                await store.settle(lease, failed(life, 300))
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            for _ in keys:
+                group.start_soon(fail_again)
+            assert await store.make_due("eu") <= len(keys)
+            group.cancel_scope.cancel()
+
+
 async def test_thousands_of_failing_rows_become_due(store: Store, life: Life) -> None:
     await store.record([life.intent(IntentKey("eu", REPOSITORY, Tag(f"t{tag}"))) for tag in range(2500)])
     leases = await store.lease("eu", 5000, 60)
