@@ -1,6 +1,7 @@
 """One answer to "where is it": rules, queue, errors, what is missing on each replica, and when next."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 
@@ -13,6 +14,7 @@ from replicator.clock import Clock
 from replicator.errors import ContentError, RegistryError
 from replicator.heard import Event
 from replicator.model import IntentKey, Reference, Repository
+from replicator.together import together
 
 AT_ONCE = 32
 """Replicas looked at at a time, and questions answered at a time."""
@@ -55,16 +57,12 @@ class Explainer:
         """Return the answer. Raises StoreError; what a registry does not tell is said in the answer."""
         parts = self._parts
         primary = await self._primary(question)
-        found: dict[str, ExplainedReplica] = {}
 
-        async def ask(replica: str) -> None:
+        async def ask(replica: str) -> ExplainedReplica:
             async with self._at_once:
-                found[replica] = explained(await self._facts(question, replica, primary), parts.clock.now())
+                return explained(await self._facts(question, replica, primary), parts.clock.now())
 
-        async with anyio.create_task_group() as group:
-            for replica in question.replicas:
-                group.start_soon(ask, replica)
-        replicas = [found[name] for name in question.replicas]
+        replicas = await together([partial(ask, name) for name in question.replicas])
         # Without --replica it is enough that it goes wherever a rule sends it.
         counted = [one for one in replicas if question.named or one["verdict"] != "no_rule"]
         return ExplainDocument(
