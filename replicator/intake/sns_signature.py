@@ -9,6 +9,7 @@ import binascii
 import datetime as dt
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -44,6 +45,15 @@ _TOKEN: Final = re.compile(r"[0-9A-Za-z]{1,1024}")
 _ID: Final = re.compile(r"[0-9A-Za-z-]{1,128}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Certified:
+    """A key, and the time (Unix seconds) in which its certificate vouches for it."""
+
+    key: rsa.RSAPublicKey
+    since: float
+    until: float
+
+
 class SnsSignature:
     """A gate for messages of `topics` (ARNs). A subscription to one of them that asks for it is confirmed."""
 
@@ -54,7 +64,7 @@ class SnsSignature:
         self._fetch = fetch
         self._clock = clock
         self._taken = TakenIds(2 * TOLERANCE, clock)
-        self._keys: dict[str, rsa.RSAPublicKey] = {}
+        self._keys: dict[str, _Certified] = {}
 
     async def admit(self, head: Head) -> Verdict:
         """Ask for a topic of ours and the id of a message."""
@@ -108,20 +118,27 @@ class SnsSignature:
 
     async def _key(self, url: str) -> rsa.RSAPublicKey:
         """Return the key of the certificate at `url`. Raises FetchFailed when it cannot be had, or has run out."""
-        if url not in self._keys:
-            try:
-                certificate = x509.load_pem_x509_certificate(await self._fetch(url))
-            except ValueError as error:
-                raise FetchFailed(f"{url}: no certificate") from error
-            now, key = dt.datetime.fromtimestamp(self._clock.now(), dt.UTC), certificate.public_key()
-            if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-                raise FetchFailed(f"{url}: a certificate of another time")
-            if not isinstance(key, rsa.RSAPublicKey):
-                raise FetchFailed(f"{url}: a key of another kind")
+        kept = self._keys.get(url)
+        found = await self._certified(url) if kept is None else kept
+        if not found.since <= self._clock.now() <= found.until:
+            self._keys.pop(url, None)
+            raise FetchFailed(f"{url}: a certificate of another time")
+        if kept is None:
             if len(self._keys) >= CERTIFICATES:
                 self._keys.clear()
-            self._keys[url] = key
-        return self._keys[url]
+            self._keys[url] = found
+        return found.key
+
+    async def _certified(self, url: str) -> _Certified:
+        try:
+            certificate = x509.load_pem_x509_certificate(await self._fetch(url))
+        except ValueError as error:
+            raise FetchFailed(f"{url}: no certificate") from error
+        key = certificate.public_key()
+        if not isinstance(key, rsa.RSAPublicKey):
+            raise FetchFailed(f"{url}: a key of another kind")
+        since, until = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        return _Certified(key, since.timestamp(), until.timestamp())
 
     async def _confirmed(self, message: Mapping[str, str], topic: str) -> Verdict:
         token = message.get("Token", "")

@@ -222,6 +222,16 @@ async def test_without_a_certificate_nobody_can_be_told_from_anybody(service: Se
     assert await verdict_on(gate, service.message()) is Verdict.ADMITTED
 
 
+async def test_a_certificate_that_ran_out_since_it_was_fetched_counts_no_more(service: Service) -> None:
+    gate = service.gate()
+    assert await verdict_on(gate, service.message()) is Verdict.ADMITTED
+    service.clock.advance(31 * 86_400)
+    for _ in range(2):
+        assert await verdict_on(gate, service.message()) is Verdict.UNKNOWN
+    service.pages[CERTIFICATE] = certificate(service.clock)
+    assert await verdict_on(gate, service.message()) is Verdict.ADMITTED
+
+
 async def test_a_subscription_to_our_topic_is_confirmed_at_the_service_and_nowhere_else(service: Service) -> None:
     gate = service.gate()
     assert await verdict_on(gate, service.confirmation()) is Verdict.ADMITTED
