@@ -8,11 +8,13 @@ store last. A second signal stops at once. SIGHUP reads the configuration anew.
 import random
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import anyio
 import structlog
@@ -48,6 +50,7 @@ from replicator.together import first_error
 from replicator.world import Ground, build_world, scope_of
 from replicator.worlds import Worlds
 
+_Store = TypeVar("_Store")
 _TELL_EVERY = 5.0
 _STAND_BY = 2.0  # seconds between two looks whether the other daemon has ended
 
@@ -125,6 +128,23 @@ async def run_daemon(
     _log.info(DaemonEvent.DAEMON_STOPPED)
 
 
+async def take_place(
+    attempt: Callable[[], Awaitable[_Store]], rest: Callable[[], Awaitable[None]], problem: str
+) -> _Store:
+    """Return the store once it can be had, trying after each `rest`; `problem` is what was told of it last.
+
+    A server that is not reached meanwhile is waited for: its failover must not take away who stands by.
+    """
+    while True:
+        await rest()
+        try:
+            return await attempt()
+        except StoreError as error:
+            if str(error) != problem:
+                problem = str(error)
+                _log.info(DaemonEvent.DAEMON_STANDING_BY, reason=problem)
+
+
 class _Life:
     """One life of the daemon, from the opening of the store to its closing."""
 
@@ -177,15 +197,17 @@ class _Life:
         try:
             return await open_store(where, clock=self._clock, rng=rng, observer=metrics)
         except Held as error:
-            _log.info(DaemonEvent.DAEMON_STANDING_BY, reason=str(error))
+            held = str(error)
+            _log.info(DaemonEvent.DAEMON_STANDING_BY, reason=held)
         opened: list[Store] = []
 
+        async def rest() -> None:
+            self._service.standing_by(PROBLEM)
+            await self._clock.sleep(_STAND_BY * rng.uniform(0.5, 1.0))
+
         async def open_once_free() -> None:
-            while not opened:
-                self._service.standing_by(PROBLEM)
-                await self._clock.sleep(_STAND_BY * rng.uniform(0.5, 1.0))
-                with suppress(Held):
-                    opened.append(await open_store(where, clock=self._clock, rng=rng, observer=metrics))
+            attempt = partial(open_store, where, clock=self._clock, rng=rng, observer=metrics)
+            opened.append(await take_place(attempt, rest, held))
             group.cancel_scope.cancel()
 
         async with serve_admin(build_standby(), listen.host, listen.port), anyio.create_task_group() as group:
