@@ -14,6 +14,9 @@ from replicator.store.tables import blob_location, delivery
 
 LOCATIONS = 5
 """Repositories remembered for one blob on one replica."""
+FORGOTTEN_AFTER = 90 * 24 * 3600.0
+"""Seconds after which a place is dropped that no copy came by: a blob asked for once more costs a request."""
+_NEXT = 8
 DELIVERIES = 100
 """Unreadable deliveries kept, the newest."""
 BODY_LIMIT = 64 * 1024
@@ -48,6 +51,20 @@ _KEEP_NEWEST = Prepared(
         ),
     )
 )
+_FORGET_OLD = Prepared(
+    delete(blob_location).where(
+        _at.replica == bindparam("key_replica"),
+        _at.digest.in_(
+            select(_other.c.digest)
+            .where(_other.c.replica == bindparam("key_replica"), _other.c.digest > bindparam("key_digest"))
+            .order_by(_other.c.digest)
+            .limit(literal_column(str(_NEXT)))
+            .offset(_ZERO)
+        ),
+        _at.seen_at < bindparam("old"),
+    )
+)
+"""Drop what is old of the next places by digest: digests are chance, so that all come by some time."""
 _FORGET = Prepared(
     delete(blob_location).where(
         _at.replica == bindparam("key_replica"), _at.repository_id == bindparam("key_repository")
@@ -75,18 +92,20 @@ _UNREADABLE = Prepared(
 
 
 def remember_blobs(session: Session, replica: str, repository: Repository, digests: Sequence[Digest]) -> None:
-    """Note that the replica's repository holds these blobs."""
+    """Note that the replica's repository holds these blobs; what is old makes room."""
     values = [
         {
             "key_replica": replica,
             "key_repository": session.repository(repository),
             "key_digest": pack_digest(digest),
             "now": session.clock.now(),
+            "old": session.clock.now() - FORGOTTEN_AFTER,
         }
         for digest in digests
     ]
     _REMEMBER.run_each(session.connection, values)
     _KEEP_NEWEST.run_each(session.connection, values)
+    _FORGET_OLD.run_each(session.connection, values)
 
 
 def forget_blobs(session: Session, replica: str, repository: Repository) -> None:

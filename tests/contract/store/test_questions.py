@@ -7,6 +7,7 @@ import pytest
 
 from replicator.errors import Reason
 from replicator.model import Digest, IntentKey, Priority, Repository, Tag
+from replicator.store.hints import FORGOTTEN_AFTER
 from replicator.store.outcome import Done, Result
 from replicator.store.rows import KeptUpload, ReplicaSummary
 from replicator.store.store import Store
@@ -123,6 +124,20 @@ async def test_of_a_blob_that_is_everywhere_five_places_are_remembered(store: St
     assert await store.locations("eu", [A]) == {A: ("r7", "r6", "r5", "r4", "r3")}
     await store.forget_blobs("eu", Repository("r7"))
     assert await store.locations("eu", [A]) == {A: ("r6", "r5", "r4", "r3")}
+
+
+async def test_places_that_no_copy_came_by_for_long_are_dropped_by_and_by(store: Store, life: Life) -> None:
+    lowest = Digest.parse("sha256:" + "0" * 64)
+    await store.remember_blobs("eu", REPOSITORY, [A, B, C])
+    await store.remember_blobs("us", REPOSITORY, [A])
+    life.clock.advance(FORGOTTEN_AFTER / 2)
+    await store.remember_blobs("eu", REPOSITORY, [B])
+    life.clock.advance(FORGOTTEN_AFTER / 2 + 1)
+    assert (await store.locations("eu", [A]))[A], "nothing came since"
+    await store.remember_blobs("eu", Repository("another"), [lowest])
+    held = await store.locations("eu", [A, B, C, lowest])
+    assert held == {A: (), B: (REPOSITORY,), C: (), lowest: ("another",)}
+    assert (await store.locations("us", [A]))[A], "another replica's are its own"
 
 
 async def test_an_upload_is_kept_until_it_is_over_or_a_day_old(store: Store, life: Life) -> None:
