@@ -1,5 +1,6 @@
 """Each question once: what several references need is asked for by the first, and the others wait for its answer."""
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -18,7 +19,7 @@ class Once(Generic[K]):
     def __init__(self, *, faults_stay: bool = False, most: int = REMEMBERED) -> None:
         self._faults_stay = faults_stay
         self._most = most
-        self._known: dict[K, Fault | None] = {}
+        self._known: OrderedDict[K, Fault | None] = OrderedDict()
         self._under_way: dict[K, anyio.Event] = {}
 
     async def ask(self, key: K, question: Callable[[], Awaitable[Fault | None]]) -> Fault | None:
@@ -36,5 +37,5 @@ class Once(Generic[K]):
         if fault is None or self._faults_stay:
             self._known[key] = fault
             if len(self._known) > self._most:
-                del self._known[next(iter(self._known))]
+                self._known.popitem(last=False)
         return fault

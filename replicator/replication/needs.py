@@ -1,5 +1,6 @@
 """What may need a manifest on one replica is read there, within bounds, right before that is deleted (G8)."""
 
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TypeVar
@@ -32,7 +33,8 @@ class Needs:
         self._replica = replica
         self._rows = rows
         self._most = most
-        self._names: dict[Digest, Names] = {}
+        # Ordered: to find the first entry of a plain dictionary takes longer the more were dropped before it.
+        self._names: OrderedDict[Digest, Names] = OrderedDict()
 
     async def is_needed(self, key: IntentKey, target: Repository, digest: Digest) -> bool | None:
         """Say whether anything in `target` needs `digest`; None where not all of it was told, or it is too much.
@@ -46,7 +48,7 @@ class Needs:
             return None
         finally:
             while len(self._names) > _REMEMBERED:
-                del self._names[next(iter(self._names))]
+                self._names.popitem(last=False)
 
 
 class _Search:

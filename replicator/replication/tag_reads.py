@@ -74,7 +74,6 @@ class TagReads:
             if read.found is not None:
                 return read.found
             # Whoever read was cancelled: somebody else has to.
-            anew = False
 
     def _answers(self, read: _Read, key: IntentKey, expected: Digest | None) -> bool:
         if key.replica in read.stale_for:

@@ -72,6 +72,11 @@ def of_repository(name: object, repository: Repository) -> None:
         raise NotAsExpected(f"but for the repository {shown(str(name))}")
 
 
+def in_a_project(repository: Repository) -> bool:
+    """Say whether a name is in a project, or a namespace, as all names of some registries are."""
+    return "/" in repository
+
+
 def joined(told: Iterable[Told]) -> dict[Tag, Digest | None]:
     """Return what each tag names; None for one of which two digests are told: it moved, or the list is wrong."""
     found: dict[Tag, Digest | None] = {}

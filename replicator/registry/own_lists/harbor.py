@@ -12,7 +12,7 @@ from replicator.registry.authorizer import Challenged
 from replicator.registry.capabilities import DigestList
 from replicator.registry.http import LogIn
 from replicator.registry.origin import Origin, Target
-from replicator.registry.own_lists.form import Form, Told, list_of, mapping_of, told_of
+from replicator.registry.own_lists.form import Form, Told, in_a_project, list_of, mapping_of, told_of
 
 _MOST = 100
 _TAGGED = "with_tag=true&with_label=false&with_scan_overview=false&q=tags%3D*"
@@ -25,11 +25,6 @@ def first(origin: Origin, repository: Repository, size: int | None) -> Target:
     encoded = quote(quote(name, safe=""), safe="")
     pages = "" if size is None else f"&page=1&page_size={min(size, _MOST)}"
     return Target(origin, f"/api/v2.0/projects/{project}/repositories/{encoded}/artifacts", query=_TAGGED + pages)
-
-
-def reaches(repository: Repository) -> bool:
-    """Say whether a name is in a project, as all of Harbor's are."""
-    return "/" in repository
 
 
 def told(document: object, _: Repository) -> tuple[Told, ...]:
@@ -53,7 +48,7 @@ HARBOR = Form(
     scopes=scope.pull,
     suits=suits,
     told=told,
-    reaches=reaches,
+    reaches=in_a_project,
     log_in=LogIn.PASSWORD,
 )
 """How Harbor tells digests."""

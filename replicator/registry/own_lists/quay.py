@@ -10,7 +10,7 @@ from replicator.registry.authorizer import Challenged
 from replicator.registry.capabilities import DigestList
 from replicator.registry.http import LogIn
 from replicator.registry.origin import Origin, Target
-from replicator.registry.own_lists.form import Form, NotAsExpected, Told, list_of, mapping_of, told_of
+from replicator.registry.own_lists.form import Form, NotAsExpected, Told, in_a_project, list_of, mapping_of, told_of
 
 _MOST = 100
 _TOKENS = "/v2/auth"
@@ -45,18 +45,13 @@ def suits(challenged: Challenged) -> bool:
     return challenged.path == _TOKENS
 
 
-def reaches(repository: Repository) -> bool:
-    """Say whether a name is in a namespace, as all of Quay's are."""
-    return "/" in repository
-
-
 QUAY = Form(
     kind=DigestList.QUAY,
     first=first,
     scopes=scope.pull,
     suits=suits,
     told=told,
-    reaches=reaches,
+    reaches=in_a_project,
     log_in=LogIn.OAUTH,
     goes_on=goes_on,
 )
