@@ -2,11 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Self
 
 from replicator.correlation import pack_delivery
 from replicator.heard import Heard
 from replicator.model import Intent, Priority, Recorded
-from replicator.store import event_log, ignored, news, spared, statements
+from replicator.store import event_rows, ignored, news, spared, statements
+from replicator.store.batch import Joint
 from replicator.store.encoding import FIRST_TAG, pack_digest
 from replicator.store.prepared import Value
 from replicator.store.session import Session
@@ -15,25 +19,47 @@ PAGE = 1000
 """Rows changed at most in one operation, so that acknowledgements never wait long behind a large one."""
 
 
-def record(session: Session, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
-    """Merge the changes into their rows, in order; `heard` is what told of them, in the same order."""
+@dataclass(frozen=True, slots=True)
+class Record(Joint[tuple[Recorded, ...]]):
+    """Merges changes into their rows, in order; `heard` is what told of them, in the same order."""
+
+    intents: Sequence[Intent]
+    heard: Sequence[Heard] = ()
+
+    @classmethod
+    def all_of(cls, session: Session, several: Sequence[Self]) -> Sequence[tuple[Recorded, ...]]:
+        """Merge the changes of several."""
+        wanted = [_wanted(session, intent) for one in several for intent in one.intents]
+        found = statements.RECORD.fetch_each(session.connection, [values for values in wanted if values is not None])
+        merged = iter(found)
+        answers = iter([Recorded.KNOWN if values is None else _answer(next(merged)) for values in wanted])
+        return [_noted(session, one, tuple(islice(answers, len(one.intents)))) for one in several]
+
+
+def record(session: Session, intents: Sequence[Intent]) -> tuple[Recorded, ...]:
+    """Merge changes into their rows, in order, within another operation."""
+    return Record(intents)(session)
+
+
+def _noted(session: Session, record: Record, recorded: tuple[Recorded, ...]) -> tuple[Recorded, ...]:
+    intents = record.intents
     session.delivery = intents[-1].delivery if intents else ""
-    recorded = tuple(_record(session, intent) for intent in intents)
     session.mark_changed(
         intent.key for intent, what in zip(intents, recorded, strict=True) if what is not Recorded.KNOWN
     )
-    if heard:
-        event_log.keep(session, heard, recorded)
+    if record.heard:
+        event_rows.keep(session, record.heard, recorded)
     return recorded
 
 
-def _record(session: Session, intent: Intent) -> Recorded:
+def _wanted(session: Session, intent: Intent) -> dict[str, Value] | None:
+    """Return what the row is to be, None where it was decided that the replica need not have it."""
     key = session.key(intent.key)
     # Whoever pushes a tag wants it to stay.
     spared.cancel(session, key)
     if ignored.covers(session, key, intent.digest):
-        return Recorded.KNOWN
-    values: dict[str, Value] = {
+        return None
+    return {
         **key,
         "new_digest": pack_digest(intent.digest),
         "new_since": intent.since,
@@ -44,11 +70,12 @@ def _record(session: Session, intent: Intent) -> Recorded:
         "new_backfill": 1 if intent.backfill else None,
         "first_tag": FIRST_TAG,
     }
-    # All rows of a statement that returns some must be read: only then is it finished.
-    answer = statements.RECORD.run(session.connection, values).fetchall()
-    if not answer:
+
+
+def _answer(found: Sequence[Sequence[int]]) -> Recorded:
+    if not found:
         return Recorded.KNOWN
-    return Recorded.ACCEPTED if answer[0][0] == 1 else Recorded.COALESCED
+    return Recorded.ACCEPTED if found[0][0] == 1 else Recorded.COALESCED
 
 
 def make_due(session: Session, replica: str, now: float, *, parked: bool, count: int) -> int:

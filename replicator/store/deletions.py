@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from replicator.deletion import Deletion
 from replicator.heard import Heard
 from replicator.model import Digest, IntentKey, Recorded
-from replicator.store import event_log
+from replicator.store import event_rows
 from replicator.store.encoding import FIRST_TAG, pack_digest, pack_reference, unpack_reference
 from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.rows import DeletionSummary
@@ -126,7 +126,7 @@ def add(session: Session, deletions: Sequence[Deletion], heard: Sequence[Heard] 
     """
     added = tuple(_add_all(session, one) for one in deletions)
     if heard:
-        event_log.keep(session, heard, (Recorded.ACCEPTED if count else Recorded.KNOWN for count in added))
+        event_rows.keep(session, heard, (Recorded.ACCEPTED if count else Recorded.KNOWN for count in added))
     return added
 
 

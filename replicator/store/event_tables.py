@@ -15,7 +15,7 @@ event = Table(
     Column("reference", LargeBinary, nullable=False),
     Column("told", LargeBinary, nullable=False),
 )
-"""The newest events (event_log.py). No index: one more would cost each acknowledgement more than it saves a reader.
+"""The newest events (event_rows.py). No index: one more would cost each acknowledgement more than it saves a reader.
 
 Names stand in full, so that an event that no rule wants leaves no row in `repository`.
 """

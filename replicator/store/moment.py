@@ -16,6 +16,9 @@ def one_moment(connection: Connection) -> Iterator[None]:
         connection.begin("ISOLATION LEVEL REPEATABLE READ READ ONLY")
     try:
         yield
+        if connection.in_transaction:
+            # Not rolled back: psycopg would have the server forget all statements that it has prepared.
+            connection.execute("COMMIT")
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -5,9 +5,10 @@ psycopg is an extra of the package, imported when the first connection is opened
 
 import math
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replicator.clock import Clock
@@ -24,7 +25,10 @@ LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a server that was not reached, at the least and at the most."""
 
 _ENDS = {"COMMIT", "ROLLBACK"}
+_PIPELINED = 2
+"""Statements from which on a pipeline is worth its own turn of the library."""
 
+Statement = Callable[["psycopg.Connection[Any]"], "psycopg.Cursor[Any]"]
 Setup = Callable[["PostgresConnection"], None]
 """Run on each connection before anything else; what it raises ends it."""
 
@@ -52,8 +56,10 @@ class PostgresConnection:
         self._rng = rng
         self._opening = False
         self._block = False
+        self._last: list[tuple[str, Sequence[Mapping[str, Value]]]] = []
         self._raw: psycopg.Connection[Any] | None = None
         self._changes = 0
+        self._calls = 0
         self._pause = FIRST_PAUSE
         self._not_before = float("-inf")
         self._open()
@@ -63,6 +69,11 @@ class PostgresConnection:
         """Whether a transaction is open, be it one that failed."""
         raw = self._raw
         return raw is not None and not raw.closed and raw.info.transaction_status.name in {"INTRANS", "INERROR"}
+
+    @property
+    def waits(self) -> bool:
+        """Whether the server was asked something and has not answered; any thread may look."""
+        return self._calls > 0
 
     @property
     def total_changes(self) -> int:
@@ -77,17 +88,20 @@ class PostgresConnection:
     def begin(self, mode: str) -> None:
         """Begin a transaction, on a new connection where the former was cut; `mode` as SQL has it, may be empty."""
         self._block = False
+        self._last.clear()
         self._run(lambda raw: raw.execute(f"BEGIN {mode}"))
         self._block = True
 
     def execute(self, sql: str, values: Mapping[str, Value] | None = None, /) -> Cursor:
         """Run one statement."""
         sent = None if values is None else _sendable(values)
+        run = self._commit if self._last and sql == "COMMIT" else partial(_run_one, sql=sql, values=sent)
         try:
-            cursor = self._counted(self._run(lambda raw: raw.execute(sql, sent)))
+            cursor = self._counted(self._run(run))
         finally:
             if sql in _ENDS:
                 self._block = False
+                self._last.clear()
         if sql == "COMMIT" and cursor.statusmessage != sql:
             raise StoreError("the database has rolled the transaction back")
         return cursor
@@ -102,6 +116,40 @@ class PostgresConnection:
             return cursor
 
         return self._counted(self._run(run))
+
+    def execute_each(self, sql: str, values: Iterable[Mapping[str, Value]], /) -> list[list[Any]]:
+        """Run one statement once for each set of parameters, not waiting for one's rows before the next."""
+        sets = [_sendable(one) for one in values]
+        if len(sets) < _PIPELINED:
+            return [self._counted(self._run(partial(_run_one, sql=sql, values=one))).fetchall() for one in sets]
+
+        def run(raw: "psycopg.Connection[Any]") -> "psycopg.Cursor[Any]":
+            cursor = raw.cursor()
+            cursor.executemany(sql, sets, returning=True)
+            return cursor
+
+        cursor = self._run(run)
+        found = [self._counted(cursor).fetchall()]
+        while cursor.nextset():
+            found.append(self._counted(cursor).fetchall())
+        return found
+
+    def at_commit(self, sql: str, values: Iterable[Mapping[str, Value]], /) -> None:
+        """Send a statement, once for each set of parameters, together with the COMMIT of the transaction."""
+        self._last.append((sql, [_sendable(one) for one in values]))
+
+    def _commit(self, raw: "psycopg.Connection[Any]") -> "psycopg.Cursor[Any]":
+        """Send what is to be sent with the COMMIT, which the server leaves undone where one of that fails."""
+        cursors = []
+        with raw.pipeline():
+            for sql, sets in self._last:
+                cursor = raw.cursor()
+                cursor.executemany(sql, sets)
+                cursors.append(cursor)
+            committed = raw.execute("COMMIT")
+        for cursor in cursors:
+            self._counted(cursor)
+        return committed
 
     def close(self) -> None:
         """End it. What the session holds is given up at once: the server notices its end a moment later only."""
@@ -118,7 +166,14 @@ class PostgresConnection:
             self._changes += max(0, cursor.rowcount)
         return cursor
 
-    def _run(self, statement: "Callable[[psycopg.Connection[Any]], psycopg.Cursor[Any]]") -> "psycopg.Cursor[Any]":
+    def _run(self, statement: Statement) -> "psycopg.Cursor[Any]":
+        self._calls += 1
+        try:
+            return self._call(statement)
+        finally:
+            self._calls -= 1
+
+    def _call(self, statement: Statement) -> "psycopg.Cursor[Any]":
         from psycopg import Error  # noqa: PLC0415 -- an extra
 
         # What was done before in a transaction is gone with its connection: the rest of it must not be done alone.
@@ -132,12 +187,12 @@ class PostgresConnection:
             return statement(raw)
         except Error as error:
             if not (again and raw.closed):
-                raise StoreError(_told(error)) from error
+                raise StoreError(in_one_line(error)) from error
         raw = self._open()
         try:
             return statement(raw)
         except Error as error:
-            raise StoreError(_told(error)) from error
+            raise StoreError(in_one_line(error)) from error
 
     def _open(self) -> "psycopg.Connection[Any]":
         from psycopg import Error  # noqa: PLC0415 -- an extra
@@ -152,7 +207,7 @@ class PostgresConnection:
         try:
             raw = connect(self._place)
         except Error as error:
-            raise StoreError(f"the database is not reached: {_told(error)}") from error
+            raise StoreError(f"the database is not reached: {in_one_line(error)}") from error
         except SettingsError as error:
             raise StoreError(f"the password for the database cannot be read: {error}") from error
         self._raw, self._opening = raw, True
@@ -193,6 +248,12 @@ def connect(place: Place, *, autocommit: bool = True) -> "psycopg.Connection[Any
     return Connection.connect(autocommit=autocommit, **wanted)
 
 
+def _run_one(
+    raw: "psycopg.Connection[Any]", *, sql: str, values: Mapping[str, Value] | None
+) -> "psycopg.Cursor[Any]":
+    return raw.execute(sql, values)
+
+
 def _sendable(values: Mapping[str, Value]) -> Mapping[str, Value]:
     return {name: _checked(one) for name, one in values.items()}
 
@@ -207,8 +268,8 @@ def _checked(value: Value) -> Value:
     return value
 
 
-def _told(error: Exception) -> str:
-    """Return what the server or the library said, in one line."""
+def in_one_line(error: Exception) -> str:
+    """Return what the server or the library said."""
     with suppress(AttributeError):
         primary = error.diag.message_primary  # type: ignore[attr-defined]  # where the server said it
         if primary:

@@ -67,6 +67,14 @@ class Reconnecting(Protocol):
         """Run one statement once for each set of parameters."""
         ...
 
+    def execute_each(self, sql: str, values: Iterable[Mapping[str, Value]], /) -> list[list[Any]]:
+        """Run one statement once for each set of parameters, and return the rows that each found."""
+        ...
+
+    def at_commit(self, sql: str, values: Iterable[Mapping[str, Value]], /) -> None:
+        """Run one statement once for each set of parameters together with the COMMIT of the transaction."""
+        ...
+
     def close(self) -> None:
         """End it."""
         ...
@@ -99,6 +107,19 @@ class Prepared:
     def run_each(self, connection: Connection, values: Iterable[Mapping[str, Value]]) -> Cursor:
         """Execute once for each set of parameters; the cursor's rowcount is the sum."""
         return connection.executemany(self._text(connection), values)
+
+    def fetch_each(self, connection: Connection, values: Iterable[Mapping[str, Value]]) -> list[list[Any]]:
+        """Execute once for each set of parameters, in order; return the rows of each."""
+        if isinstance(connection, sqlite3.Connection):
+            return [connection.execute(self.sql, one).fetchall() for one in values]
+        return connection.execute_each(self.postgres, values)
+
+    def run_at_commit(self, connection: Connection, values: Iterable[Mapping[str, Value]]) -> None:
+        """Execute once for each set of parameters, at the latest when the transaction is committed."""
+        if isinstance(connection, sqlite3.Connection):
+            connection.executemany(self.sql, values)
+        else:
+            connection.at_commit(self.postgres, values)
 
     def _text(self, connection: Connection) -> str:
         return self.sql if isinstance(connection, sqlite3.Connection) else self.postgres

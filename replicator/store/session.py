@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from replicator.clock import Clock
 from replicator.errors import StoreError
@@ -15,15 +16,28 @@ _REMEMBERED = 20_000
 _UNWRITTEN = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far the commit under way had come before something that may be rolled back."""
+
+    changed: int = 0
+    events: int = 0
+    telling: bool = False
+
+
+_BEGIN = Mark()
+
+
 class Session:
     """The writer thread's own state; nothing else touches it while the thread runs.
 
     `delivery` is the id of one that the commit under way keeps, "" while there is none; `ignoring` whether anything
     is ignored by decision, `dooming` whether a tag is to be deleted, None while that is not known. `audience` is told
     of what happens, `posted` names those of it to whom the commit under way may have something to send. `unwritten`
-    are events that wait for a commit that is made anyway (event_log.py), which also counts down `until_trim`. `taken`
-    are the leases of the commit under way, each a key and its epoch; `stray` those of commits that failed, which may
-    have been kept all the same where the answer was lost, and that nobody knows of.
+    are events that wait for a commit that is made anyway (event_rows.py), which also counts down `until_trim`;
+    `events` those of the commit under way, `telling` whether something came of one of them. `taken` are the leases
+    of the commit under way, each a key and its epoch; `stray` those of commits that failed, which may have been kept
+    all the same where the answer was lost, and that nobody knows of.
     """
 
     def __init__(self, connection: Connection, clock: Clock, owner: str) -> None:
@@ -37,14 +51,31 @@ class Session:
         self.audience = NOBODY
         self.posted: set[str] = set()
         self.unwritten: deque[dict[str, Value]] = deque(maxlen=_UNWRITTEN)
+        self.events: list[dict[str, Value]] = []
+        self.telling = False
         self.until_trim = 0
         self.taken: list[tuple[IntentKey, int]] = []
         self.stray: set[tuple[IntentKey, int]] = set()
         self._numbers: dict[tuple[str, str], int] = {}
 
-    def forget_after_rollback(self, changed: int = 0) -> None:
-        """Drop what may have been rolled back: numbers just given, and all changed keys from the `changed`-th on."""
-        del self.changed[changed:]
+    def begin_anew(self) -> None:
+        """Forget what the commit under way did."""
+        self.changed.clear()
+        self.events.clear()
+        self.telling = False
+        self.delivery = ""
+        self.posted.clear()
+        self.taken.clear()
+
+    def mark(self) -> Mark:
+        """Return how far the commit under way has come."""
+        return Mark(len(self.changed), len(self.events), self.telling)
+
+    def forget_after_rollback(self, since: Mark = _BEGIN) -> None:
+        """Drop what may have been rolled back: numbers just given, and what was changed and heard from `since` on."""
+        del self.changed[since.changed :]
+        del self.events[since.events :]
+        self.telling = since.telling
         self.ignoring = None
         self.dooming = None
         self._numbers.clear()
@@ -76,10 +107,10 @@ class Session:
         values = {"new_name": name}
         found = find.run(self.connection, values).fetchone()
         if found is None:
-            add.run(self.connection, values)
-            found = find.run(self.connection, values).fetchone()
+            # All rows of a statement that returns some must be read: only then is it finished.
+            found = next(iter(add.run(self.connection, values).fetchall()), None)
         if found is None:
-            raise StoreError(f"the {kind} just added is not in the database")
+            raise StoreError(f"the {kind} just added is in the database already")
         if len(self._numbers) >= _REMEMBERED:
             self._numbers.clear()
         number = int(found[0])

@@ -62,7 +62,7 @@ class Store(Decisions, Repairs, TagMemory, DeletionRows, EventLog):
         """
         if self._writer.backlog >= BACKLOG:
             raise StoreError(f"{BACKLOG} operations wait for the disk already")
-        return await self._writer.submit(partial(changes.record, intents=intents, heard=heard))
+        return await self._writer.submit(changes.Record(intents, heard))
 
     async def lease(
         self,

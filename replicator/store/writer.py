@@ -1,7 +1,8 @@
 """The one thread that writes: it commits what is queued together, and only then answers (group commit).
 
 There is no delay timer: whoever comes first is committed at once, and those who come while the disk syncs share the
-next commit. Each operation stands in a savepoint of its own, so that one that fails takes no other with it.
+next commit. Where one of them fails, the others are kept all the same: all is rolled back, and each runs anew, by
+itself.
 """
 
 import asyncio
@@ -15,18 +16,18 @@ from typing import Any, Protocol, TypeVar
 import anyio
 import anyio.to_thread
 
-from replicator.errors import ReplicatorError, StoreError
+from replicator.errors import StoreError
 from replicator.model import IntentKey
+from replicator.store import event_rows
+from replicator.store.batch import REFUSED, Operation, Refused, refused, run_apart, run_in_a_row
 from replicator.store.leases import release_stray
-from replicator.store.moment import DATABASE_ERRORS, begin_writing
+from replicator.store.moment import begin_writing
 from replicator.store.session import Session
 
 T = TypeVar("T")
 
 GROUP = 512
 """Operations committed together at most."""
-_NOT_KEPT: tuple[type[Exception], ...] = (*DATABASE_ERRORS, StoreError)
-_REFUSED: tuple[type[Exception], ...] = (*DATABASE_ERRORS, ReplicatorError, ValueError, OverflowError)
 BACKLOG = 10_000
 """Operations that may wait before new changes are refused."""
 
@@ -70,11 +71,6 @@ class _Committed:
     posted: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    error: Exception
-
-
 class Writer:
     """Runs operations on the session's connection, in order; owns that connection from start to close."""
 
@@ -90,6 +86,7 @@ class Writer:
         self._gate = threading.Lock()
         self._closed = ""
         self._opened = 1
+        self._before = 0
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -170,56 +167,55 @@ class Writer:
 
     def _commit(self, batch: Sequence[_Job]) -> _Committed:
         session, connection = self._session, self._session.connection
-        session.changed.clear()
-        session.delivery = ""
-        session.posted.clear()
-        session.taken.clear()
-        before = connection.total_changes
         started = session.clock.monotonic()
         answers: list[Any]
+        kept = False
         try:
-            self._begin()
-            release_stray(session)
-            answers = [self._answer(job.operation) for job in batch]
+            answers = self._run_all([job.operation for job in batch])
             connection.execute("COMMIT")
             session.stray.clear()
-        except _NOT_KEPT as error:
+            kept = True
+        except REFUSED as error:
             if isinstance(error, Taken):
                 raise
             session.stray.update(session.taken)
             self._roll_back()
-            answers = [_refused(error) for _ in batch]
+            answers = [refused(error) for _ in batch]
         seconds = session.clock.monotonic() - started
-        wrote = connection.total_changes > before
+        wrote = kept and connection.total_changes > self._before
         posted = frozenset(session.posted)
         return _Committed(batch, answers, tuple(session.changed), wrote, seconds, session.delivery, posted)
 
+    def _run_all(self, operations: Sequence[Operation]) -> list[Any]:
+        """Run them in a transaction that is left open."""
+        session = self._session
+        self._begin()
+        try:
+            answers = run_in_a_row(session, operations)
+            event_rows.write(session)
+        except REFUSED as error:
+            if not session.connection.in_transaction:
+                raise  # the engine has rolled back everything: whatever is wrong is not one operation's
+            session.connection.execute("ROLLBACK")
+            session.forget_after_rollback()
+            self._begin()
+            answers = run_apart(session, operations) if len(operations) > 1 else [refused(error)]
+            event_rows.write(session)
+        return answers
+
     def _begin(self) -> None:
+        self._session.begin_anew()
         opened = begin_writing(self._session.connection)
+        self._before = self._session.connection.total_changes
         if opened != self._opened:
             # Where a standby took over, numbers given out just before may be lost.
             self._opened = opened
             self._session.forget_after_rollback()
-
-    def _answer(self, operation: Callable[[Session], Any]) -> Any:
-        session, connection = self._session, self._session.connection
-        changed = len(session.changed)
-        connection.execute("SAVEPOINT operation")
-        try:
-            answer = operation(session)
-        except _REFUSED as error:
-            if not connection.in_transaction:
-                raise  # the engine has rolled back everything, the others' operations too
-            connection.execute("ROLLBACK TO operation")
-            connection.execute("RELEASE operation")
-            session.forget_after_rollback(changed)
-            return _refused(error)
-        connection.execute("RELEASE operation")
-        return answer
+        release_stray(self._session)
 
     def _roll_back(self) -> None:
         # A rollback that fails too leaves the transaction open: the next BEGIN fails and leads here again.
-        with suppress(*_NOT_KEPT):
+        with suppress(*REFUSED):
             if self._session.connection.in_transaction:
                 self._session.connection.execute("ROLLBACK")
         self._session.forget_after_rollback()
@@ -233,7 +229,7 @@ class Writer:
         for job, answer in zip(committed.batch, committed.answers, strict=True):
             if job.future.done():
                 continue
-            if isinstance(answer, _Refused):
+            if isinstance(answer, Refused):
                 job.future.set_exception(answer.error)
             else:
                 job.future.set_result(answer)
@@ -256,13 +252,5 @@ class Writer:
                     job = self._queue.get_nowait()
                     pending.extend([job] if job is not None else [])
         if pending:
-            answers = [_Refused(StoreError(self._closed)) for _ in pending]
+            answers = [Refused(StoreError(self._closed)) for _ in pending]
             self._reply(_Committed(pending, answers, (), wrote=False, seconds=0.0))
-
-
-def _refused(error: Exception) -> _Refused:
-    if isinstance(error, ReplicatorError):
-        return _Refused(error)
-    refusal = StoreError(f"the store could not keep it: {error}")
-    refusal.__cause__ = error
-    return _Refused(refusal)

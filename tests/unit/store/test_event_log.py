@@ -6,7 +6,7 @@ from pathlib import Path
 
 from replicator.heard import Heard
 from replicator.model import Change, ChangeKind, Digest, Intent, IntentKey, Recorded, Repository, Tag
-from replicator.store.event_log import MOST, TRIM_EVERY
+from replicator.store.event_rows import MOST, TRIM_EVERY
 from replicator.store.outcome import Done, Result
 from replicator.store.sqlite import SqliteStore
 from tests.support.fake_clock import FakeClock

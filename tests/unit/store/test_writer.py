@@ -83,6 +83,13 @@ async def test_an_operation_that_fails_takes_no_other_with_it(store: SqliteStore
     assert kept == {f"t{number}" for number in range(12) if number % 3}
 
 
+async def test_what_fails_alone_is_no_commit(store: SqliteStore, commits: Commits) -> None:
+    impossible = Intent(key=change("bad").key, digest=None, since=float("nan"), due_at=0.0)
+    with pytest.raises(StoreError):
+        await store.record([change("good"), impossible])
+    assert (commits.operations, await store.rows()) == ([], ())
+
+
 async def test_a_repository_first_named_by_a_failed_operation_is_known_to_the_next(store: SqliteStore) -> None:
     """The number it was given is rolled back with it and must not be remembered."""
     key = IntentKey("eu", Repository("new/repository"), Tag("v1"))
