@@ -19,6 +19,9 @@ from replicator.cli.probe import Finding, probe
 from replicator.cli.receiver_probe import ReceiverFinding, try_out
 from replicator.cli.receiver_probe import lines_of as told_of
 from replicator.cli.registries import open_registries
+from replicator.cli.store_probe import StoreFinding
+from replicator.cli.store_probe import lines_of as said_of
+from replicator.cli.store_probe import look_at as look_at_store
 from replicator.clock import SystemClock
 from replicator.notify.receivers import Receiver, open_receivers
 from replicator.proxies import proxies_of
@@ -42,7 +45,7 @@ def _hook_url(ctx: click.Context, param: click.Parameter, value: str | None) -> 
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def check(invocation: Invocation, *, hook_url: str | None, notify: bool, as_json: bool) -> None:
-    """Prove each registry: reachable, credentials good, may pull or push. And each webhook endpoint and subscription.
+    """Prove each registry: reachable, credentials good, may pull or push. And the store, and each webhook endpoint.
 
     On each replica an upload session is opened in the repository `replicator-check` and cancelled, and a few small
     questions prove what the registry can do; nothing with a name is left there.
@@ -71,11 +74,13 @@ class _Found:
     hooks: Sequence[HookFinding]
     feeds: Sequence[FeedFinding]
     receivers: Sequence[ReceiverFinding]
+    store: StoreFinding
 
     @property
     def ok(self) -> bool:
         return (
-            all(one.ok for one in self.registries)
+            self.store.ok
+            and all(one.ok for one in self.registries)
             and all(one.ok for one in self.hooks)
             and all(one.ok for one in self.feeds)
             and all(one.ok for one in self.receivers)
@@ -89,6 +94,7 @@ async def _probe_all(settings: Settings, urls: dict[str, str], *, notify: bool) 
     feeds: dict[str, FeedFinding] = {}
     hooks: list[HookFinding] = []
     receivers: dict[str, ReceiverFinding] = {}
+    stores: list[StoreFinding] = []
     names = [registry.name for registry in settings.replicas]
     async with (
         open_registries(settings, names, clock, observer=readings) as clients,
@@ -109,7 +115,11 @@ async def _probe_all(settings: Settings, urls: dict[str, str], *, notify: bool) 
         async def ask_receiver(receiver: Receiver, events: Sequence[str]) -> None:
             receivers[receiver.name] = await try_out(receiver, events, clock, deliver=notify)
 
+        async def ask_store() -> None:
+            stores.append(await look_at_store(settings.store))
+
         listener = settings.webhooks
+        group.start_soon(ask_store)
         for registry in registries:
             group.start_soon(ask, registry)
         for subscription in listener.subscriptions:
@@ -125,6 +135,7 @@ async def _probe_all(settings: Settings, urls: dict[str, str], *, notify: bool) 
         hooks,
         [feeds[subscription.name] for subscription in listener.subscriptions],
         [receivers[receiver.name] for receiver in settings.notify],
+        stores[0],
     )
 
 
@@ -142,6 +153,7 @@ def _document(found: _Found) -> dict[str, object]:
         "webhooks": [{**asdict(hook), "ok": hook.ok} for hook in found.hooks],
         "subscriptions": [{**asdict(feed), "ok": feed.ok} for feed in found.feeds],
         "receivers": [{**asdict(receiver), "ok": receiver.ok} for receiver in found.receivers],
+        "store": {**asdict(found.store), "ok": found.store.ok},
     }
 
 
@@ -150,6 +162,8 @@ def _show(found: _Found, settings: Settings) -> None:
     print_table(headers, [_line(finding) for finding in found.registries])
     for finding in found.registries:
         _show_finding(finding)
+    for line in said_of(found.store):
+        click.echo(line)
     if not found.hooks and not found.feeds:
         click.echo("No webhook endpoint: nobody tells the daemon of pushes.")
     for hook in found.hooks:

@@ -123,6 +123,7 @@ def _postgres_url(value: str) -> str:
     need_extra("postgres")
     from psycopg import ProgrammingError  # noqa: PLC0415 -- an extra
     from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 -- an extra
+    from psycopg.pq import Conninfo  # noqa: PLC0415 -- an extra
 
     right = "write postgresql://USER@HOST:PORT/NAME, several hosts with a comma between"
     try:
@@ -131,6 +132,12 @@ def _postgres_url(value: str) -> str:
         refuse("is not the URL of a PostgreSQL database", right)  # what the library says may hold a password
     if parts.get("password") is not None:
         refuse("holds a password", "write it beside url, as password_file: PATH")
+    # libpq marks what is not to be shown.
+    secret = {one.keyword.decode() for one in Conninfo.parse(value.encode()) if one.dispchar == b"*"}
+    if told := sorted(name for name in secret if parts.get(name) is not None):
+        refuse(
+            f"holds a secret ({told[0]})", "leave it away: a key without a password, in a file for the daemon alone"
+        )
     if not parts.get("host") or not parts.get("dbname"):
         refuse("names no host or no database", right)
     return value

@@ -11,14 +11,16 @@ from replicator.store.postgres_connection import PostgresConnection
 from replicator.store.prepared import Value
 from replicator.store.writer import Taken
 
-_KEY = int.from_bytes(b"repl")
+LOCK_KEY = int.from_bytes(b"repl")
+"""Stands for this program among those that lock something in the same database."""
 _LOCK = "SELECT pg_try_advisory_lock(%(key)s::int4, hashtext(current_schema()))"
-_HOLDER = """
+FIND_HOLDER = """
 SELECT pid FROM pg_locks
 WHERE locktype = 'advisory' AND granted AND objsubid = 2
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 AND classid = %(key)s AND objid = hashtext(current_schema())::oid
 """
+"""The number of the server's process that has the lock of the session's schema."""
 
 
 class Ownership:
@@ -47,12 +49,12 @@ class Ownership:
             raise self._taken()
 
     def _lock(self, connection: PostgresConnection) -> bool:
-        if _one(connection, _LOCK, key=_KEY):
+        if _one(connection, _LOCK, key=LOCK_KEY):
             return True
-        if self._former and _one(connection, _HOLDER, key=_KEY) == self._former:
+        if self._former and _one(connection, FIND_HOLDER, key=LOCK_KEY) == self._former:
             # Our own session, which the server does not know to be cut: only we know of its number.
             connection.execute("SELECT pg_terminate_backend(%(pid)s, 2000)", {"pid": self._former})
-        return bool(_one(connection, _LOCK, key=_KEY))
+        return bool(_one(connection, _LOCK, key=LOCK_KEY))
 
     def _taken(self) -> Taken:
         return Taken("another daemon has taken the store over")

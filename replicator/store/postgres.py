@@ -24,8 +24,14 @@ if TYPE_CHECKING:
     import psycopg
 
 
+PATIENCE = 1.0
+"""Seconds after which a thread that has not come round is looked at: does it wait for the server?"""
+
+
 class PostgresStore(Store):
     """A store on a server, whose connections are opened anew when they are cut."""
+
+    _writing: PostgresConnection
 
     @classmethod
     async def open(
@@ -35,19 +41,27 @@ class PostgresStore(Store):
 
         Raises Held while another daemon has it, StoreError when it cannot be used.
         """
-        session, reader = await anyio.to_thread.run_sync(_open, place, clock, rng)
-        return cls(session, reader, observer, lambda: None)
+        writing, session, reader = await anyio.to_thread.run_sync(_open, place, clock, rng)
+        store = cls(session, reader, observer, lambda: None)
+        store._writing = writing
+        return store
 
     async def tick(self) -> None:
-        """As ever; but a server that is not reached is waited for, so only a thread that has died is an error."""
-        try:
-            await super().tick()
-        except StoreError:
-            if not self.healthy():
-                raise
+        """As ever; but a server that is not reached, or hangs, is waited for: only a fault of our thread is one."""
+        while True:
+            try:
+                with anyio.move_on_after(PATIENCE):
+                    await super().tick()
+                    return
+            except StoreError:
+                if not self.healthy():
+                    raise
+                return
+            if self._writing.waits:
+                return
 
 
-def _open(place: Place, clock: Clock, rng: random.Random) -> tuple[Session, PostgresConnection]:
+def _open(place: Place, clock: Clock, rng: random.Random) -> tuple[PostgresConnection, Session, PostgresConnection]:
     ownership = Ownership(str(uuid.UUID(int=rng.getrandbits(128), version=4)))
     writer = PostgresConnection(place, ownership.set_up, clock, rng)
     try:
@@ -58,7 +72,7 @@ def _open(place: Place, clock: Clock, rng: random.Random) -> tuple[Session, Post
         ownership.began(writer)
         writer.execute("COMMIT")
         ownership.settled()
-        return session, PostgresConnection(place, _read_only, clock, rng)
+        return writer, session, PostgresConnection(place, _read_only, clock, rng)
     except BaseException:
         writer.close()
         raise

@@ -139,12 +139,15 @@ async def test_the_command_says_it_in_one_line_and_ends_by_it(tmp_path: Path) ->
         assert told.exit_code == 0, told.output
         assert f"subscription zot: {server.url}, {SUBJECT}, zot: ok, no stream\n" in told.output
         assert "No webhook endpoint" not in told.output
+        url = config["store"]["url"]
+        assert f"store: {url}: ok, SQLite, tables made at the start\n" in told.output
         gone = f"nats://127.0.0.1:{port.number}"
         config["webhooks"]["subscriptions"][0]["url"] = gone
         daemon.config.write_text(yaml.safe_dump(config))
         told = await anyio.to_thread.run_sync(CliRunner().invoke, main, [*arguments, "--json"])
         assert told.exit_code == 1
         document = json.loads(told.stdout)
+        assert (document["store"]["ok"], document["store"]["url"]) == (True, url)
         (one,) = document["subscriptions"]
         assert (document["ok"], one["ok"], one["url"]) == (False, False, [gone])
     await daemon.discard()

@@ -2,20 +2,29 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import random
 import shutil
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import anyio
+import anyio.to_thread
 import pytest
 
+from replicator.admin.health import Health
+from replicator.cli.store_probe import lines_of, look_at
 from replicator.clock import SystemClock
 from replicator.errors import SettingsError, StoreError
 from replicator.model import Intent, IntentKey, parse_repository, parse_tag
+from replicator.settings.schema import Store as Where
+from replicator.store import postgres as postgres_store
 from replicator.store.held import Held
 from replicator.store.postgres import PostgresStore
 from replicator.store.postgres_connection import Place, PostgresConnection
+from replicator.store.session import Session
 from tests.support.postgres import Postgres, run_postgres
 
 
@@ -129,12 +138,105 @@ def test_what_failed_is_not_committed_as_if_it_were_whole(postgres: Postgres) ->
     connection.close()
 
 
+def test_what_fails_among_many_is_told_by_its_own_words_and_the_connection_goes_on(postgres: Postgres) -> None:
+    postgres.ask("CREATE TABLE many (number bigint UNIQUE)")
+    connection = connected(Place(postgres.url()))
+    add = "INSERT INTO many VALUES (%(number)s) RETURNING number"
+    connection.begin("")
+    assert connection.execute_each(add, [{"number": number} for number in range(3)]) == [[(0,)], [(1,)], [(2,)]]
+    with pytest.raises(StoreError, match="duplicate key"):
+        connection.execute_each(add, [{"number": 3}, {"number": 1}, {"number": 4}])
+    assert connection.in_transaction
+    connection.execute("ROLLBACK")
+    connection.begin("")
+    assert connection.execute_each(add, [{"number": 3}, {"number": 4}]) == [[(3,)], [(4,)]]
+    connection.execute("COMMIT")
+    assert connection.total_changes == 5, "what was rolled back too: as SQLite counts"
+    assert postgres.ask("SELECT sum(number) FROM many") == [(7,)]
+    assert connection.opened == 1
+    connection.close()
+
+
+def test_what_goes_with_the_commit_is_kept_with_it_or_nothing_is(postgres: Postgres) -> None:
+    postgres.ask("CREATE TABLE last (number bigint UNIQUE)")
+    connection = connected(Place(postgres.url()))
+    add = "INSERT INTO last VALUES (%(number)s)"
+    for first, numbers, kept in ((11, [2, 3], 3), (12, [4, 2], 3), (13, [5], 5)):
+        connection.begin("")
+        connection.execute(add, {"number": first})
+        connection.at_commit(add, [{"number": number} for number in numbers])
+        if 4 in numbers:
+            with pytest.raises(StoreError, match="duplicate key"):
+                connection.execute("COMMIT")
+            assert connection.in_transaction
+            connection.execute("ROLLBACK")
+        else:
+            connection.execute("COMMIT")
+        assert postgres.ask("SELECT count(*) FROM last") == [(kept,)]
+    connection.close()
+
+
 def test_a_password_that_cannot_be_read_is_the_store_s_trouble(postgres: Postgres) -> None:
     def unreadable() -> str | None:
         raise SettingsError("the file /run/secrets/database is empty")
 
     with pytest.raises(StoreError, match="the password for the database cannot be read: the file"):
         connected(Place(postgres.url(), unreadable))
+
+
+async def test_a_server_that_hangs_is_no_fault_of_ours_and_one_of_our_thread_is(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Alive and not ready: a restart would mend nothing."""
+    monkeypatch.setattr(postgres_store, "PATIENCE", 0.05)
+    postgres.ask("CREATE SCHEMA hung")
+    store = await opened(Place(postgres.url("hung")))
+    health = Health(store=store, intake_open=lambda: True, clock=SystemClock(), within=0.2)
+    postgres.pause()
+    try:
+        assert (await health.ready()).problem == "the store did not answer within 0.2 s"
+        assert (await dataclasses.replace(health, within=60.0).live()).problem == ""
+    finally:
+        postgres.resume()
+    assert (await dataclasses.replace(health, within=60.0).ready()).problem == ""
+    begun, stuck = threading.Event(), threading.Event()
+
+    def hang(_session: Session) -> None:
+        begun.set()
+        stuck.wait(60)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(store.submit, hang)
+        await anyio.to_thread.run_sync(begun.wait)
+        assert (await health.live()).problem == "the store did not answer within 0.2 s"
+        stuck.set()
+    await store.close()
+
+
+async def test_what_check_says_of_a_database(postgres: Postgres) -> None:
+    postgres.ask("CREATE SCHEMA checked")
+    postgres.ask("CREATE ROLE guest LOGIN")
+    postgres.ask("GRANT USAGE ON SCHEMA checked TO guest")
+    url = postgres.url("checked")
+    fresh = await look_at(Where(url=url))
+    assert (fresh.ok, fresh.tables, fresh.holder) == (True, "made at the start", "")
+    store = await opened(Place(url))
+    used = await look_at(Where(url=url))
+    assert (used.ok, used.tables) == (True, "there")
+    assert any("a daemon works with it (from 127.0.0.1, since 2" in line for line in lines_of(used))
+    await store.close()
+    for wrong, said, right in (
+        (url.replace("/postgres?", "/nowhere?"), 'database "nowhere" does not exist', "CREATE DATABASE"),
+        (url.replace("postgres@", "nobody@"), 'role "nobody" does not exist', "CREATE ROLE"),
+        (url.replace("postgres@", "guest@"), "may not make tables in the schema checked", "owner"),
+        (postgres.url("none"), "none of the schemas", "CREATE SCHEMA"),
+        (f"{url}%20-cdefault_transaction_read_only%3Don", "read-only", "may be written"),
+        (f"{url}&sslmode=require", "does not support SSL", "turn ssl on"),
+        ("postgresql://postgres@nowhere.invalid/postgres", "nowhere.invalid", "DNS"),
+        ("postgresql://postgres@127.0.0.1:1/postgres", "refused", "that the server runs"),
+    ):
+        finding = await look_at(Where(url=wrong))
+        assert (finding.ok, said in finding.problem, right in finding.advice) == (False, True, True), finding
 
 
 async def test_a_schema_that_is_missing_is_told(postgres: Postgres) -> None:
@@ -240,5 +342,7 @@ async def test_a_server_that_syncs_nothing_is_refused(tmp_path: Path, postgres: 
         careless.start({"fsync": "off"})
         with pytest.raises(StoreError, match="fsync = off"):
             await opened(Place(careless.url()))
+        finding = await look_at(Where(url=careless.url()))
+        assert (finding.ok, finding.advice) == (False, "turn fsync on in postgresql.conf, and start the server anew")
     finally:
         careless.discard()

@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -136,14 +137,23 @@ class Postgres:
             self._process = None
 
     def pause(self) -> None:
-        """Freeze the server's first process: connections are taken and nothing answers."""
+        """Freeze all of its processes: connections are taken and nothing answers."""
         if self._process is not None:
             self._process.pause()
+            self._signal_sessions(signal.SIGSTOP)
 
     def resume(self) -> None:
         """Undo `pause`."""
         if self._process is not None:
+            self._signal_sessions(signal.SIGCONT)
             self._process.resume()
+
+    def _signal_sessions(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        pid = self._process.pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
     def discard(self) -> None:
         """End it for good."""

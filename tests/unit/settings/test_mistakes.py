@@ -290,6 +290,13 @@ CASES = {
         BASE + "store: {url: 'postgresql://replicator@db/replicator?password=hunter2'}",
         "5: store.url: holds a password; write it beside url, as password_file: PATH",
     ),
+    "password of a key in the URL of a store": (
+        BASE + "store: {url: 'postgresql://replicator@db/replicator?sslkey=/key.pem&sslpassword=hunter2'}",
+        (
+            "5: store.url: holds a secret (sslpassword); "
+            "leave it away: a key without a password, in a file for the daemon alone"
+        ),
+    ),
     "store on no host": (
         BASE + "store: {url: 'postgresql:///replicator'}",
         (
