@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from replicator.clock import Clock
-from replicator.deletion import Bounds, Doomed, Verdict, decide
+from replicator.deletion import Bounds, Doomed, Pace, Verdict, decide
 from replicator.errors import NotFound, Reason, RegistryError, Withheld
 from replicator.model import Digest, IntentKey, Lease, Reference, Repository
 from replicator.observability.delete_metrics import DeleteMetrics
@@ -139,7 +139,10 @@ class Deletes:
         at_primary: bool | None = None
         held: Digest | None = None
         alone, needed = False, None
+        pace = Pace(done=0, due=0, tags=0)
         if propagates and now >= pending.due_at:
+            if not (pending.approved or pending.stopped):  # else it decides nothing, and it is counted anew each time
+                pace = await self._store.deletion_pace(replica)
             at_primary = await self._at_primary(key.repository, case.reference)
             held = await self._held(case)
             if at_primary is False and held == case.lease.have and pending.put and not protected:
@@ -157,7 +160,7 @@ class Deletes:
             needed=needed,
             approved=pending.approved,
             stopped=pending.stopped,
-            pace=await self._store.deletion_pace(replica),
+            pace=pace,
         )
 
     def _is_protected(self, key: IntentKey) -> bool:

@@ -53,4 +53,12 @@ class DeletionRows(Handle):
 
     async def resume_deletes(self, replica: str) -> bool:
         """Let the deletes go on that are due by now, however many; return whether they were stopped."""
-        return await self._writer.submit(partial(delete_pace.go_on, replica=replica))
+        now = self._clock.now()
+        # All are approved before any is looked at: one that was not would stop them again.
+        while await self._writer.submit(partial(delete_pace.approve, replica=replica, now=now)):
+            pass
+        stopped = await self._writer.submit(partial(delete_pace.go_on, replica=replica))
+        after: delete_pace.Place | None = delete_pace.FIRST
+        while after is not None:
+            after = await self._writer.submit(partial(delete_pace.begin, replica=replica, now=now, after=after))
+        return stopped

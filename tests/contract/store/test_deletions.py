@@ -5,6 +5,7 @@ import pytest
 from replicator.deletion import Deletion, Pace
 from replicator.errors import Reason
 from replicator.model import Digest, IntentKey, Priority, Recorded, Tag
+from replicator.store import delete_pace
 from replicator.store.deletions import AFTER_TAGS, Pending
 from replicator.store.leases import DOUBT_SECONDS
 from replicator.store.outcome import Done, Result, Retry
@@ -172,6 +173,30 @@ async def test_deletes_are_stopped_over_restarts_until_they_are_let_go_on(given:
     assert await store.deletion_pace("eu") == Pace(done=0, due=0, tags=1)
     await store.begin_deletion(TAG, A, approved=True)
     assert await store.deletion_pace("eu") == Pace(done=0, due=0, tags=1), "what was let go on counts nowhere"
+
+
+async def test_very_many_are_let_go_on_page_by_page(
+    given: Store, life: Life, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that webhooks are answered meanwhile; none may begin before all are approved: it would stop the others."""
+    monkeypatch.setattr(delete_pace, "PAGE", 2)
+    keys = [TAG, *(IntentKey("eu", REPOSITORY, Tag(f"more-{number}")) for number in range(4))]
+    for key in keys[1:]:
+        await put(given, life, key)
+    await given.add_deletions([doomed(life, key) for key in keys])
+    life.clock.advance(GRACE)
+    await given.stop_deletes("eu")
+    for look in await given.lease("eu", 10, 60):
+        await given.settle(look, Done(result=Result.GONE, digest=A, look_at=life.clock.now() + 3600))
+    told: list[int] = []
+    given.listen(lambda changed: told.append(len(changed)))
+    assert await given.resume_deletes("eu")
+    assert told == [2, 2, 1], "a page in each commit"
+    assert {look.key for look in await given.lease("eu", 10, 60)} == set(keys)
+    for key in keys:
+        found = await given.deletion(key)
+        assert found is not None
+        assert (found.approved, found.stopped) == (True, False)
 
 
 async def test_what_is_not_due_is_not_let_go_on_ahead(given: Store, life: Life) -> None:
