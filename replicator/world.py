@@ -104,6 +104,7 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
         metrics=metrics,
         clock=ground.clock,
         deletions=ground.store,
+        refused=lambda: ground.activity.refused(ground.clock.now()),
     )
     doors = open_doors(settings.webhooks.endpoints, means)
     inlets = open_inlets(settings.webhooks.subscriptions, means)

@@ -1,8 +1,8 @@
 """From the bytes of an authentic delivery to rows in the store: decode, leave out other hosts, route, record."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -43,7 +43,10 @@ class Taken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What all endpoints share; `fetch` gets what gates need of identity providers and signing services."""
+    """What all endpoints share; `fetch` gets what gates need of identity providers and signing services.
+
+    `refused` is called for a delivery that could not be taken though it may be genuine: its sender may give up.
+    """
 
     sink: IntentSink
     router: Routing
@@ -51,6 +54,7 @@ class Means:
     clock: Clock
     fetch: Fetch = fetch
     deletions: DeletionSink | None = None
+    refused: Callable[[], None] = field(default=lambda: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +88,15 @@ class Deliveries:
             if decoded.unreadable:
                 await self._means.sink.keep_unreadable(self._endpoint, decoded.unreadable[0].reason, body)
         except StoreError:
+            self._means.refused()
             events = len(decoded.changes) + len(decoded.irrelevant) + len(decoded.unreadable)
             self._means.metrics.webhook_events(self._endpoint, WebhookResult.UNAVAILABLE, events)
             raise
         return self._counted(decoded, routed, _Kept(recorded, doomed), now, delivery)
+
+    def unjudged(self) -> None:
+        """Take note of one that is turned away, since no secret or key can be had to tell whether it is genuine."""
+        self._means.refused()
 
     def repeated(self) -> Taken:
         """Count a delivery that was taken before, as its sender's own id tells, and is not read again."""

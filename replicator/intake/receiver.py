@@ -111,7 +111,10 @@ async def _check_head(door: Door, request: web.Request) -> None:
     if (request.content_length or 0) > door.max_body:
         raise Refused(answers.too_large(door.max_body))
     if door.gate is not None:
-        _heed(await door.gate.admit(_head(request)), door.gate)
+        verdict = await door.gate.admit(_head(request))
+        if verdict is Verdict.UNKNOWN:
+            door.deliveries.unjudged()
+        _heed(verdict, door.gate)
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise Refused(answers.encoded())
 

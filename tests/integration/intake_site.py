@@ -48,6 +48,7 @@ class Running:
     store: SqliteStore
     metrics: Metrics
     log: io.StringIO = field(default_factory=io.StringIO)
+    refused: list[float] = field(default_factory=list)
 
     async def send(self, body: bytes, path: str = "/open", *, method: str = "POST", **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -137,8 +138,15 @@ async def running(
     async with AsyncExitStack() as stack:
         store = await SqliteStore.open(tmp_path / "state" / "replicator.db", clock=clock, observer=metrics)
         stack.push_async_callback(store.close)
-        means = Means(sink=sink(store), router=Router(settings), metrics=metrics, clock=clock)
+        refused: list[float] = []
+        means = Means(
+            sink=sink(store),
+            router=Router(settings),
+            metrics=metrics,
+            clock=clock,
+            refused=lambda: refused.append(clock.now()),
+        )
         opened = open_doors(doors, means)
         application = build_receiver(lambda: opened, clock=clock, body_seconds=body_seconds)
         port = await stack.enter_async_context(listening(application, "127.0.0.1", 0, tls=tls, grace=5.0))
-        yield Running(port, store, metrics, log)
+        yield Running(port, store, metrics, log, refused)

@@ -294,6 +294,9 @@ async def test_f42_without_any_readable_secret_the_sender_is_asked_to_come_again
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert intake.events("locked") == {"unavailable": 1}
     assert [line["event"] for line in intake.lines() if line["level"] == "warning"] == ["webhook_secret_unreadable"]
+    assert len(intake.refused) == 1, "sweeps look for what is missed so"
+    assert (await intake.send(body_of(push()), "/bearer")).status == 401
+    assert len(intake.refused) == 1, "who shows no secret is a stranger"
 
 
 async def test_a_declared_length_over_the_limit_is_refused_at_once(intake: Running) -> None:

@@ -1,7 +1,7 @@
 """A delete that a webhook tells is on disk before the answer, where a rule says that it propagates."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ RULES: list[dict[str, Any]] = [{"replicas": ["eu"], "deletes": "propagate"}, {"r
 
 
 @asynccontextmanager
-async def endpoint(folder: Path) -> AsyncIterator[tuple[Deliveries, SqliteStore, Metrics]]:
+async def endpoint(
+    folder: Path, refused: Callable[[], None] = lambda: None
+) -> AsyncIterator[tuple[Deliveries, SqliteStore, Metrics]]:
     """Yield an endpoint whose two replicas hold the tag."""
     clock, settings = FakeClock(), settings_of(["eu", "us"], rules=RULES)
     store = await SqliteStore.open(folder / "state" / "replicator.db", clock=clock)
@@ -36,7 +38,9 @@ async def endpoint(folder: Path) -> AsyncIterator[tuple[Deliveries, SqliteStore,
             (lease,) = await store.lease(replica, 1, 60)
             await store.settle(lease, Done(result=Result.COPIED, digest=DIGEST, put=True))
         metrics = Metrics(Scope(replicas=("eu", "us"), endpoints=("primary",)), clock=clock)
-        means = Means(sink=store, router=Router(settings), metrics=metrics, clock=clock, deletions=store)
+        means = Means(
+            sink=store, router=Router(settings), metrics=metrics, clock=clock, deletions=store, refused=refused
+        )
         yield (
             Deliveries("primary", decode=decode, hosts=["registry.test"], max_body=1 << 20, means=means),
             store,
@@ -75,7 +79,11 @@ async def test_what_concerns_no_replica_is_not(tmp_path: Path, event: bytes) -> 
 
 
 async def test_a_store_that_cannot_keep_it_has_it_sent_again(tmp_path: Path) -> None:
-    async with endpoint(tmp_path) as (deliveries, store, _):
+    refused: list[str] = []
+    async with endpoint(tmp_path, lambda: refused.append("one")) as (deliveries, store, _):
+        await deliveries.take(body(tag=TAG), {})
+        assert refused == []
         await store.close()
         with pytest.raises(StoreError):
             await deliveries.take(body(tag=TAG), {})
+        assert refused == ["one"], "sweeps look for what is missed so"
