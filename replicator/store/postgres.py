@@ -1,9 +1,12 @@
 """Opens the store on PostgreSQL: for one daemon at a time; another may wait for its place (ownership)."""
 
+import asyncio
 import random
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import anyio
 import anyio.to_thread
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
@@ -16,6 +19,7 @@ from replicator.store.migrate import upgrade
 from replicator.store.moment import begin_writing
 from replicator.store.ownership import Ownership
 from replicator.store.postgres_connection import Place, PostgresConnection, connect
+from replicator.store.prepared import Connection
 from replicator.store.session import Session
 from replicator.store.store import Store
 from replicator.store.writer import StoreObserver
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     import psycopg
 
 
+T = TypeVar("T")
 PATIENCE = 1.0
 """Seconds after which a thread that has not come round is looked at: does it wait for the server?"""
 
@@ -59,6 +64,25 @@ class PostgresStore(Store):
                 return
             if self._writing.waits:
                 return
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        """As ever; but who is cancelled leaves at once, however long the server takes to answer.
+
+        The connection stays taken until then: whoever asks next waits for it.
+        """
+        scope = anyio.CancelScope()
+        asking = asyncio.ensure_future(self._ask_within(scope, query))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            scope.cancel()  # one that waits for the connection waits no more
+            asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+            raise
+
+    async def _ask_within(self, scope: anyio.CancelScope, query: Callable[[Connection], T]) -> T:
+        with scope:
+            return await super()._read(query)
+        raise StoreError("whoever asked has left")
 
 
 def _open(place: Place, clock: Clock, rng: random.Random) -> tuple[PostgresConnection, Session, PostgresConnection]:

@@ -196,9 +196,14 @@ async def test_a_server_that_hangs_is_no_fault_of_ours_and_one_of_our_thread_is(
     try:
         assert (await health.ready()).problem == "the store did not answer within 0.2 s"
         assert (await dataclasses.replace(health, within=60.0).live()).problem == ""
+        for _ in range(2):
+            with anyio.move_on_after(0.05) as asked:
+                await store.summary()
+            assert asked.cancelled_caught, "metrics are told without it"
     finally:
         postgres.resume()
     assert (await dataclasses.replace(health, within=60.0).ready()).problem == ""
+    assert (await store.summary()).replicas == {}
     begun, stuck = threading.Event(), threading.Event()
 
     def hang(_session: Session) -> None:
