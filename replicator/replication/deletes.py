@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from replicator.clock import Clock
-from replicator.deletion import Bounds, Doomed, Pace, Verdict, decide
+from replicator.deletion import Bounds, Deletion, Doomed, Pace, Verdict, decide
 from replicator.errors import NotFound, Reason, RegistryError, Withheld
 from replicator.model import Digest, IntentKey, Lease, Reference, Repository
 from replicator.observability.delete_metrics import DeleteMetrics
@@ -83,6 +83,7 @@ class Deletes:
         self._policies = policies
         self._protected = Patterns(settings.protect, versions=False) if settings.protect else None
         self._bounds = Bounds(count=settings.breaker.count, percent=settings.breaker.percent)
+        self._grace = settings.grace
         self._metrics = metrics
         self._clock = clock
 
@@ -109,7 +110,7 @@ class Deletes:
         """
         pending = await self._store.deletion(case.key)
         if pending is None:
-            return None
+            return await self._found_lost(case)
         doomed = await self._found_out(case, pending)
         verdict = decide(doomed, self._bounds)
         if verdict is Verdict.DELETE and pending.left is not None:
@@ -124,6 +125,20 @@ class Deletes:
         if verdict is Verdict.DELETE and doomed.held is not None:
             return await self._delete(case, pending, doomed.held)
         return await self._kept(case, pending, verdict)
+
+    async def _found_lost(self, case: Case) -> Done | None:
+        """Have a manifest of ours deleted of which nobody told, or before its push was told; None for all others.
+
+        Of a tag that the primary lost a sweep finds that out.
+        """
+        key, now = case.key, self._clock.now()
+        if not isinstance(case.reference, Digest) or case.lease.have != case.reference:
+            return None
+        if not self._policies.propagates(key.replica, key.repository, case.reference, case.lease.fingerprint):
+            return None
+        await self._store.add_deletions([Deletion(key=key, found_at=now, due_at=now + self._grace)])
+        pending = await self._store.deletion(key)
+        return None if pending is None else self._again(case, pending.due_at)
 
     async def still_there(self, key: IntentKey) -> None:
         """Forget that something is to be deleted which the primary has. Raises StoreError."""

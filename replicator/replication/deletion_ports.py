@@ -1,8 +1,9 @@
 """What deletes on replicas need of the store."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from replicator.deletion import Pace
+from replicator.deletion import Deletion, Pace
 from replicator.model import Digest, IntentKey, Repository
 from replicator.store.deletions import Pending
 
@@ -17,6 +18,10 @@ class DigestRows(Protocol):
 
 class DeletionStore(DigestRows, Protocol):
     """What is kept of what is to be deleted. All calls raise StoreError."""
+
+    async def add_deletions(self, found: Sequence[Deletion]) -> tuple[int, ...]:
+        """Have deleted what the replica was given; return for each how much of it was not known to be."""
+        ...
 
     async def deletion(self, key: IntentKey) -> Pending | None:
         """Return how it stands with a reference that is to be deleted, None for any other."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, not_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from replicator.deletion import Deletion
@@ -20,7 +20,7 @@ from replicator.store.rows import DeletionSummary
 from replicator.store.session import Session
 from replicator.store.spared import THIS, cancel
 from replicator.store.statements import later
-from replicator.store.tables import CLEAN, intent, lane, repository
+from replicator.store.tables import CLEAN, OWED, intent, lane, repository
 from replicator.store.tag_history import What, note, of_tag
 from replicator.store.tag_tables import deletion
 
@@ -34,6 +34,10 @@ _ITS_INTENT = and_(
     _row.reference == bindparam("key_reference"),
 )
 _NAMES = (_at.replica, _at.repository_id, _at.reference, _at.found_at, _at.due_at)
+_TAGGED = _row.reference >= bindparam("first_tag")
+_MAY_GO = or_(
+    and_(_TAGGED, _row.have_digest.is_not(None)), and_(not_(_TAGGED), or_(OWED, _row.put == literal_column("1")))
+)
 _ADD = Prepared(
     insert(deletion)
     .from_select(
@@ -44,16 +48,13 @@ _ADD = Prepared(
             _row.reference,
             bindparam("new_found", type_=_at.found_at.type),
             bindparam("new_due", type_=_at.due_at.type),
-        ).where(
-            _ITS_INTENT,
-            or_(_row.have_digest.is_not(None), _row.reference < bindparam("first_tag")),
-        ),
+        ).where(_ITS_INTENT, _MAY_GO),
     )
     .on_conflict_do_nothing(index_elements=[_at.replica, _at.repository_id, _at.reference])
 )
 """Have a reference deleted that the replica was given, unless it is known already.
 
-A manifest without a tag also while it is still owed: no list tells later that the primary lost it.
+A manifest without a tag only where it is ours, or may still be: no list tells later that the primary lost it.
 """
 _LOOK = Prepared(
     update(intent)

@@ -49,6 +49,11 @@ def referrer(subject: Content, seed: str = "signature") -> Image:
 async def pushed(bench: Bench, content: Content = IMAGE, **change: Any) -> tuple[Recorded, ...]:
     """Push by digest; the webhook comes at once. `change` is what is different in the row."""
     bench.rig.source.hold(REPO, content)
+    return await told(bench, content, **change)
+
+
+async def told(bench: Bench, content: Content = IMAGE, **change: Any) -> tuple[Recorded, ...]:
+    """Have the webhook of a push come, whatever the primary holds."""
     push = Change(kind=ChangeKind.PUSH, repository=REPO, reference=content.digest)
     (intent,) = Router(bench.rig.settings).route(push, bench.rig.clock.now())
     return await bench.rig.store.record([replace(intent, due_at=bench.rig.clock.now(), **change)])
@@ -60,6 +65,12 @@ async def given(bench: Bench, content: Content = IMAGE, **change: Any) -> None:
     outcome = await bench.work()
     assert isinstance(outcome, Done)
     assert outcome.result is Result.COPIED
+
+
+async def result_of(bench: Bench) -> Result:
+    outcome = await bench.work()
+    assert isinstance(outcome, Done)
+    return outcome.result
 
 
 async def lost(bench: Bench, content: Content = IMAGE, grace: float = GRACE) -> int:
@@ -147,6 +158,33 @@ async def test_one_whose_delete_is_told_while_it_is_copied_goes_after_that(bench
     bench.rig.clock.advance(GRACE)
     assert (await bench.work() == DELETED) is not again
     assert is_there(bench) is again
+
+
+async def test_a_push_that_is_told_after_its_delete_does_not_undo_that(bench: Bench) -> None:
+    """The copy finds that the primary has it no more: that is known then, whatever was told last."""
+    await given(bench)
+    await lost(bench, grace=0)
+    await told(bench)
+    assert await bench.rig.store.deletion(KEY) is None
+    assert await result_of(bench) is Result.GONE
+    bench.rig.clock.advance(60)
+    assert await result_of(bench) is Result.GONE, "a look"
+    assert is_there(bench)
+    bench.rig.clock.advance(GRACE)
+    assert await bench.work() == DELETED
+    assert not is_there(bench)
+
+
+async def test_what_is_not_ours_and_was_lost_is_left_alone(bench: Bench) -> None:
+    bench.rig.replica.hold(REPO, IMAGE)
+    await told(bench)
+    for _ in range(8):
+        if await bench.rig.store.row(KEY) is None:
+            break
+        await bench.work()
+        bench.rig.clock.advance(GRACE)
+    assert await bench.rig.store.row(KEY) is None
+    assert is_there(bench)
 
 
 async def test_what_the_primary_has_again_is_not_deleted(bench: Bench) -> None:
