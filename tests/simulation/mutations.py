@@ -149,6 +149,12 @@ MUTATIONS = (
         "key=IntentKey(replica, change.repository, change.reference), found_at=now, due_at=now",
     ),
     Mutation(
+        "a delete by digest that is told during the copy is forgotten",
+        "store/deletions.py",
+        'and_(not_(_TAGGED), or_(OWED, _row.put == literal_column("1")))',
+        'and_(not_(_TAGGED), _row.put == literal_column("1"))',
+    ),
+    Mutation(
         "however many deletes are none too many",
         "deletion.py",
         "    return pace.done + pace.due <= min(bounds.count, max(1, part))",

@@ -3,12 +3,13 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
 from replicator.errors import Reason
-from replicator.model import Reference, Repository
+from replicator.model import Digest, Reference, Repository
+from tests.simulation.needing import needs_of
 from tests.unit.replication.rig import Rig
 from tests.unit.replication.support import Call, ModelRegistry, Op, network_error
 
@@ -42,6 +43,21 @@ class Blow:
             await asyncio.Event().wait()
 
 
+@dataclass(slots=True)
+class Meanwhile:
+    """Has `happens` happen right before the first put of a manifest by its digest, once the two are set."""
+
+    reference: tuple[Repository, Reference] | None = None
+    happens: Callable[[], Awaitable[None]] | None = None
+
+    async def pass_by(self, call: Call) -> None:
+        """Let a request pass, and before it happen what is to happen."""
+        if self.happens is None or call.op is not Op.WRITE or (call.repository, call.reference) != self.reference:
+            return
+        happens, self.happens = self.happens, None
+        await happens()
+
+
 class Weather:
     """What happens to one registry's requests; changed by the run.
 
@@ -49,11 +65,14 @@ class Weather:
     bytes of a blob were read wrong.
     """
 
-    def __init__(self, rig: Rig, registry: ModelRegistry, rng: random.Random, blow: Blow) -> None:
+    def __init__(
+        self, rig: Rig, registry: ModelRegistry, rng: random.Random, blow: Blow, meanwhile: Meanwhile
+    ) -> None:
         self.rig = rig
         self.registry = registry
         self.rng = rng
         self.blow = blow
+        self.meanwhile = meanwhile
         self.down = False
         self.faults = 0.0
         self.doomed: Mapping[tuple[Repository, Reference], float] = {}
@@ -71,6 +90,8 @@ class Weather:
             self.broken.append(f"{self.registry.name} {call.repository} {call.reference}")
         if call.op is Op.DELETE and self.rig.clock.now() < self.doomed.get((call.repository, call.reference), inf):
             self.broken.append(f"{self.registry.name} {call.repository} {call.reference} was deleted")
+        await self.meanwhile.pass_by(call)
+        own = await self._own(call) if call.op is Op.DELETE else ()
         await self.blow.pass_by(self.registry.name)
         goes_on = self.registry.uploads is not None and call.op in _OF_UPLOADS
         if call.op in _FAULTY or goes_on:
@@ -78,6 +99,16 @@ class Weather:
             await self._trouble(self.faults / (3 if call.op is Op.GOT else 1), _CUTS if goes_on else _ERRORS)
         if call.op is Op.CHUNK:
             self._reading = call.reference
+        if call.op is Op.DELETE and isinstance(call.reference, Digest):
+            needs = needs_of(self.registry, call.repository, call.reference, own)
+            self.broken += [
+                f"{self.registry.name} {call.repository} {call.reference} was deleted, and {one} needs it"
+                for one in needs
+            ]
+
+    async def _own(self, call: Call) -> tuple[Digest, ...]:
+        """Return what the daemon put for its own sake, and has not deleted, in a repository."""
+        return await self.rig.store.digest_rows(self.registry.name, call.repository, 1000)
 
     async def _trouble(self, chance: float, errors: Sequence[Reason]) -> None:
         if self.down:

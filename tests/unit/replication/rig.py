@@ -26,6 +26,7 @@ from replicator.replication.presence import Presence
 from replicator.replication.removal import Removal
 from replicator.replication.shared_reads import SharedReads
 from replicator.replication.slots import Slots
+from replicator.replication.standstill import Standstills
 from replicator.replication.survey import ManifestCache
 from replicator.replication.tag_reads import TagReads
 from replicator.replication.tools import SMALL_AT_ONCE, Tools
@@ -123,6 +124,7 @@ class Rig:
     settings: Settings
     folder: Path
     seed: int = 0
+    standstills: Standstills = field(default_factory=Standstills)
     engine: Engine = field(init=False)
     running: asyncio.Task[None] | None = None
 
@@ -143,6 +145,7 @@ class Rig:
             metrics=self.metrics,
             clock=self.clock,
             rng=random.Random(self.seed),
+            standstills=self.standstills,
         )
 
     # What happens outside
