@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import anyio
 
@@ -16,8 +17,9 @@ from replicator.observability.labels import DifferenceKind
 from replicator.referrers import is_fallback_tag
 from replicator.replication.survey import ManifestCache
 from replicator.sweep.compare import Difference
-from replicator.sweep.examine import Finder, Sight, first_of
+from replicator.sweep.examine import Finder, Sight
 from replicator.sweep.ports import Counts, KnownTags
+from replicator.together import together
 
 _TOGETHER = 8
 
@@ -115,14 +117,9 @@ class Forecaster:
             async with limiter:
                 await self._estimate(difference, into)
 
-        try:
-            async with anyio.create_task_group() as group:
-                for difference in differences:
-                    # The rules also name replicas that nobody asked about.
-                    if difference.key.replica in counted:
-                        group.start_soon(count, difference, counted[difference.key.replica])
-        except BaseExceptionGroup as errors:
-            raise first_of(errors) from errors
+        # The rules also name replicas that nobody asked about.
+        asked = [one for one in differences if one.key.replica in counted]
+        await together([partial(count, one, counted[one.key.replica]) for one in asked])
 
     async def _estimate(self, difference: Difference, into: RepositoryForecast) -> None:
         replica, repository, reference = difference.key.replica, difference.key.repository, difference.key.reference

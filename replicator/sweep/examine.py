@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import structlog
@@ -16,6 +17,7 @@ from replicator.sweep.compare import Difference, Listed, Question, Routes, answe
 from replicator.sweep.events import SweepEvent
 from replicator.sweep.ports import Counts, DeletionSink, KnownTags, Primary, Sink, Updates
 from replicator.sweep.schedule import Outcome, under_way
+from replicator.together import together
 
 RANGE = 200
 """Tags compared at once."""
@@ -130,21 +132,14 @@ class Finder:
         return await self._sight.known.tags(self._sight.replicas, listed.repository, after=after, upto=upto)
 
     async def _ask(self, repository: Repository, questions: Sequence[Question]) -> list[Difference]:
-        found: list[Difference] = []
-
-        async def ask(question: Question) -> None:
+        async def ask(question: Question) -> tuple[Difference, ...]:
             async with self._asking:
                 self._sight.counts.sweep_requested(SweepRequest.DIGEST)
                 named: Digest | None = await self._sight.primary.named(repository, question.tag, question.known)
-            found.extend(answered(question, named))
+            return answered(question, named)
 
-        try:
-            async with anyio.create_task_group() as group:
-                for question in questions:
-                    group.start_soon(ask, question)
-        except BaseExceptionGroup as errors:
-            raise first_of(errors) from errors
-        return found
+        found = await together([partial(ask, question) for question in questions])
+        return [difference for some in found for difference in some]
 
 
 class Examiner:
@@ -211,9 +206,3 @@ class Examiner:
             self._means.counts.difference_found(intent.key.replica, difference.kind)
             self._means.updates.update_owed(intent.key.replica, UpdateKind.TAG)
         return kinds
-
-
-def first_of(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the error that a group of tasks failed of."""
-    first = errors.exceptions[0]
-    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -6,6 +6,7 @@ All that it knows stands in the store, so that another one goes on where it stop
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import anyio
 import structlog
@@ -16,9 +17,10 @@ from replicator.registry.urgency import Urgency, urgent
 from replicator.store.sweep_rows import Swept
 from replicator.sweep.activity import Activity
 from replicator.sweep.events import SweepEvent
-from replicator.sweep.examine import Examiner, Means, first_of
+from replicator.sweep.examine import Examiner, Means
 from replicator.sweep.repositories import Chosen, Repositories
 from replicator.sweep.schedule import SOONEST, Rhythm, compared, failed, wants_digests
+from replicator.together import together
 
 BATCH = 32
 """Repositories taken up at once."""
@@ -148,11 +150,7 @@ class Sweeper:
                 results.append(done)
 
         try:
-            async with anyio.create_task_group() as group:
-                for swept in due:
-                    group.start_soon(one, swept)
-        except BaseExceptionGroup as errors:
-            raise first_of(errors) from errors
+            await together([partial(one, swept) for swept in due])
         finally:
             with anyio.CancelScope(shield=True):
                 await self._means.sweeps.keep(results)
