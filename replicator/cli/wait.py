@@ -9,9 +9,10 @@ import click
 from replicator.admin.client import NoDaemon, open_client
 from replicator.admin.documents import AwaitedReplica, Failure, WaitDocument
 from replicator.admin.presence import RegistryPresence
+from replicator.admin.queries import TIMEOUT_MAX
 from replicator.admin.reference import ref_text
 from replicator.admin.targets import targets
-from replicator.cli.invocation import Exit, Invocation, chosen_replicas, ref_argument, timeout_option
+from replicator.cli.invocation import Exit, Invocation, chosen_replicas, ref_argument
 from replicator.cli.output import print_json, print_table
 from replicator.cli.registries import open_registries
 from replicator.clock import SystemClock
@@ -19,6 +20,7 @@ from replicator.errors import ReplicatorError
 from replicator.model import Digest, Reference, Repository
 from replicator.routing import Router
 from replicator.settings.schema import PRIMARY, Settings
+from replicator.settings.units import parse_duration
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,12 +31,22 @@ class _Question:
     within: float
 
 
+def _seconds(ctx: click.Context, param: click.Parameter, value: str) -> float:
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not a duration: write 30s, 5m or 1h", ctx, param) from error
+    if seconds > TIMEOUT_MAX:
+        raise click.BadParameter(f"{value} is more than {TIMEOUT_MAX:g} s", ctx, param)
+    return seconds
+
+
 @click.command("wait", short_help="Wait until REF is complete on the replicas.")
 @click.argument("ref")
 @click.option(
     "--replica", "replicas", metavar="NAME", multiple=True, help="Wait for this one; may stand several times."
 )
-@click.option("--timeout", callback=timeout_option, default="5m", show_default=True, help="Longest wait.")
+@click.option("--timeout", callback=_seconds, default="5m", show_default=True, help="Longest wait.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def wait(invocation: Invocation, ref: str, replicas: tuple[str, ...], timeout: float, *, as_json: bool) -> None:

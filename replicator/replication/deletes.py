@@ -18,8 +18,8 @@ from replicator.replication.removal import Removal
 from replicator.replication.standstill import Watch
 from replicator.settings.patterns import Patterns
 from replicator.settings.schema import Deletes as DeleteSettings
-from replicator.store.deletions import Pending
 from replicator.store.outcome import Done, Result
+from replicator.store.rows import Pending
 
 LEFT_FOR = 86_400.0
 """Seconds after which it is asked again why something was left: a registry may have been upgraded."""

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from replicator.deletion import Deletion, Pace
 from replicator.model import Digest, IntentKey, Repository
-from replicator.store.deletions import Pending
+from replicator.store.rows import Pending
 
 
 class DigestRows(Protocol):

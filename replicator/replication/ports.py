@@ -23,8 +23,7 @@ from replicator.registry.listing import TagList
 from replicator.registry.resumption import Resumption
 from replicator.registry.upload_requests import UploadSession
 from replicator.store.outcome import Outcome
-from replicator.store.rows import KeptUpload, PutBeside, Row
-from replicator.store.tag_history import Entry
+from replicator.store.rows import Entry, KeptUpload, PutBeside, Row
 
 
 class BlobReader(Protocol):

@@ -11,11 +11,11 @@ from replicator.model import Digest
 from replicator.store.encoding import pack_digest
 from replicator.store.leases import DOUBT_SECONDS
 from replicator.store.prepared import Prepared, Value
-from replicator.store.rows import PutBeside
+from replicator.store.rows import PutBeside, What
 from replicator.store.session import Session
 from replicator.store.statements import later
 from replicator.store.tables import CLEAN, intent
-from replicator.store.tag_history import What, note
+from replicator.store.tag_history import note
 
 _ONE: ColumnElement[int] = literal_column("1")
 _row = intent.c

@@ -7,9 +7,9 @@ from replicator.deletion import Deletion, Pace
 from replicator.heard import Heard
 from replicator.model import Digest, IntentKey, Repository
 from replicator.store import delete_pace, deletions
-from replicator.store.deletions import Pending
 from replicator.store.digest_rows import digest_rows
 from replicator.store.handle import Handle
+from replicator.store.rows import Pending
 
 
 class DeletionRows(Handle):

@@ -5,7 +5,7 @@ The look is leased as any other, so nobody puts a tag while somebody else delete
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, literal_column, not_, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -16,12 +16,12 @@ from replicator.model import Digest, IntentKey, Recorded
 from replicator.store import event_rows
 from replicator.store.encoding import FIRST_TAG, pack_digest, pack_reference, unpack_reference
 from replicator.store.prepared import Connection, Prepared, Value
-from replicator.store.rows import DeletionSummary
+from replicator.store.rows import DeletionSummary, Pending, What
 from replicator.store.session import Session
 from replicator.store.spared import THIS, cancel
 from replicator.store.statements import later
 from replicator.store.tables import CLEAN, OWED, intent, lane, repository
-from replicator.store.tag_history import What, note, of_tag
+from replicator.store.tag_history import note, of_tag
 from replicator.store.tag_tables import deletion
 
 AFTER_TAGS = 60.0
@@ -103,21 +103,6 @@ _COUNTS = Prepared(select(_at.replica, _at.left, func.count()).group_by(_at.repl
 _STOPPED = Prepared(
     select(lane.c.replica, lane.c.deletes_stopped_since).where(lane.c.deletes_stopped_since.is_not(None))
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pending:
-    """What is to be deleted, as it stands: `left` is why it stayed so far, `put` whether we put what is there.
-
-    `approved` and `stopped` as in deletion.Doomed. Times are Unix seconds.
-    """
-
-    found_at: float
-    due_at: float
-    approved: bool
-    left: str | None
-    put: bool
-    stopped: bool
 
 
 def add(session: Session, deletions: Sequence[Deletion], heard: Sequence[Heard] = ()) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_di
 from replicator.store.lanes import paused_since
 from replicator.store.outcome import Done, Outcome, Parked, Result
 from replicator.store.prepared import Cursor, Value
+from replicator.store.rows import What
 from replicator.store.session import Session
 
 DOUBT_SECONDS = 900.0
@@ -204,7 +205,7 @@ def _failed(session: Session, lease: Lease, outcome: Outcome, held: dict[str, Va
         raise TypeError("a success is no failure")
     now = session.clock.now()
     if outcome.put is not None and not isinstance(lease.key.reference, Digest):
-        tag_history.note(session, lease.key, outcome.put, tag_history.What.PUT)
+        tag_history.note(session, lease.key, outcome.put, What.PUT)
     values = {
         **held,
         "seen_generation": lease.generation,

@@ -1,7 +1,8 @@
-"""What the store answers to questions: rows, summaries and kept deliveries, all frozen copies."""
+"""What the store answers to questions: rows, summaries, kept deliveries and the past of tags, all frozen copies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from replicator.errors import Reason
 from replicator.model import Digest, IntentKey, Priority
@@ -116,3 +117,35 @@ class PutBeside:
     priority: Priority
     fingerprint: str
     delivery: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """What is to be deleted, as it stands: `left` is why it stayed so far, `put` whether we put what is there.
+
+    `approved` and `stopped` as in deletion.Doomed. Times are Unix seconds.
+    """
+
+    found_at: float
+    due_at: float
+    approved: bool
+    left: str | None
+    put: bool
+    stopped: bool
+
+
+class What(StrEnum):
+    """Why an entry was made."""
+
+    PUT = "put"  # about to be put: whether it was is not said
+    DELETED = "deleted"  # what the tag named when it was deleted
+    APPROVED = "approved"  # the same, of one that an operator had let go on
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A tag named `digest`, or was about to, at a time (Unix seconds)."""
+
+    digest: Digest
+    what: What
+    at: float

@@ -1,7 +1,5 @@
 """What tags of replicas were made to name, inside the writer thread and for readers: a bounded memory."""
 
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, literal_column, select
@@ -9,6 +7,7 @@ from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, lit
 from replicator.model import Digest, IntentKey
 from replicator.store.encoding import pack_digest, pack_reference, unpack_digest
 from replicator.store.prepared import Connection, Prepared, Value
+from replicator.store.rows import Entry, What
 from replicator.store.session import Session
 from replicator.store.tables import repository
 from replicator.store.tag_tables import tag_history
@@ -65,23 +64,6 @@ _OF_TAG = Prepared(
     )
     .order_by(_row.id.desc())
 )
-
-
-class What(StrEnum):
-    """Why an entry was made."""
-
-    PUT = "put"  # about to be put: whether it was is not said
-    DELETED = "deleted"  # what the tag named when it was deleted
-    APPROVED = "approved"  # the same, of one that an operator had let go on
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A tag named `digest`, or was about to, at a time (Unix seconds)."""
-
-    digest: Digest
-    what: What
-    at: float
 
 
 def note(session: Session, key: IntentKey, digest: Digest, what: What) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 from replicator.model import Digest, IntentKey
 from replicator.store import tag_history
 from replicator.store.handle import Handle
-from replicator.store.tag_history import Entry, What
+from replicator.store.rows import Entry, What
 
 
 class TagMemory(Handle):

@@ -5,15 +5,14 @@ import re
 import tomllib
 from pathlib import Path
 
-import click
 import pytest
 from prometheus_client import CollectorRegistry
 
-from replicator.cli.main import main
 from replicator.intake.formats.known import FORMATS
 from replicator.observability.families import Families
 from replicator.settings.load import load
 from replicator.settings.reference import reference
+from tests.meta.commands import commands
 from tests.meta.tree import PACKAGE, ROOT, files, modules
 
 DOCUMENTS = [path for path in files() if path.suffix == ".md"]
@@ -25,12 +24,6 @@ FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def text_of(*paths: Path) -> str:
     return "\n".join((ROOT / path).read_text() for path in paths)
-
-
-def commands(group: click.Command = main, prefix: str = "") -> list[str]:
-    if not isinstance(group, click.Group):
-        return [prefix.strip()]
-    return [name for key, one in group.commands.items() for name in commands(one, f"{prefix} {key}")]
 
 
 def test_every_command_is_described() -> None:

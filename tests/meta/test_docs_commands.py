@@ -9,30 +9,20 @@ from replicator.admin import documents, explain_documents
 from replicator.admin.openapi import DOCUMENT
 from replicator.admin.wait import Verdict
 from replicator.cli.invocation import Exit
-from replicator.cli.main import main
 from replicator.observability.labels import LaneState
+from tests.meta.commands import commands
 from tests.meta.tree import ROOT
 
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 API = (ROOT / "docs/http-api.md").read_text()
 
 
-def _commands(group: click.Group, prefix: str = "") -> dict[str, click.Command]:
-    found: dict[str, click.Command] = {}
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            found |= _commands(command, f"{prefix}{name} ")
-        else:
-            found[f"{prefix}{name}"] = command
-    return found
-
-
-@pytest.mark.parametrize("name", _commands(main))
+@pytest.mark.parametrize("name", commands())
 def test_a_command_is_described_with_exactly_its_options(name: str) -> None:
     (shown,) = re.findall(rf"`{name}((?: [^`]*)?)`", OPERATIONS.split("Exit codes:", maxsplit=1)[0])
     options = {
         option
-        for parameter in _commands(main)[name].params
+        for parameter in commands()[name].params
         if isinstance(parameter, click.Option)
         for option in parameter.opts
     }

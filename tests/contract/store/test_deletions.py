@@ -6,12 +6,11 @@ from replicator.deletion import Deletion, Pace
 from replicator.errors import Reason
 from replicator.model import Digest, IntentKey, Priority, Recorded, Tag
 from replicator.store import delete_pace
-from replicator.store.deletions import AFTER_TAGS, Pending
+from replicator.store.deletions import AFTER_TAGS
 from replicator.store.leases import DOUBT_SECONDS
 from replicator.store.outcome import Done, Result, Retry
-from replicator.store.rows import DeletionSummary, PutBeside
+from replicator.store.rows import DeletionSummary, Entry, Pending, PutBeside, What
 from replicator.store.store import Store
-from replicator.store.tag_history import Entry, What
 from tests.contract.store.life import CHILD, REPOSITORY, TAG, A, B, C, Life, leased
 
 OTHER = IntentKey("eu", REPOSITORY, Tag("v2"))

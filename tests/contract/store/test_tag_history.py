@@ -1,9 +1,9 @@
 """What a tag was made to name is remembered, newest first, over restarts, and never without bound."""
 
 from replicator.model import Digest, IntentKey, Priority, Tag
-from replicator.store.rows import PutBeside
+from replicator.store.rows import Entry, PutBeside, What
 from replicator.store.store import Store
-from replicator.store.tag_history import PER_TAG, Entry, What
+from replicator.store.tag_history import PER_TAG
 from tests.contract.store.life import REPOSITORY, TAG, A, B, Life
 
 OTHER = IntentKey("eu", REPOSITORY, Tag("v2"))

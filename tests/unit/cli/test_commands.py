@@ -1,8 +1,11 @@
 """The command line without any network: use, configuration, exit codes."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner, Result
@@ -119,7 +122,10 @@ def test_schema_is_json_schema_and_needs_no_file() -> None:
 def test_help_names_every_command_and_every_option_has_words() -> None:
     result = _run("--help")
     assert result.exit_code == 0
-    for name, command in main.commands.items():
+    context = click.Context(main)
+    for name in main.list_commands(context):
+        command = main.get_command(context, name)
+        assert command is not None
         assert name in result.stdout
         for parameter in command.params:
             assert parameter.param_type_name == "argument" or getattr(parameter, "help", None)
@@ -127,3 +133,19 @@ def test_help_names_every_command_and_every_option_has_words() -> None:
 
 def test_version() -> None:
     assert _run("--version").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"), [("config", set()), ("copy", {"aiohttp"}), ("run", {"aiohttp", "sqlalchemy"})]
+)
+def test_a_command_imports_only_what_it_needs(command: str, expected: set[str]) -> None:
+    """A start costs little else than imports. `run` takes no step of a migration, as nearly always."""
+    large = {"aiohttp", "alembic", "sqlalchemy"}
+    ask = f"""
+import click, sys
+from replicator.cli.main import main
+assert main.get_command(click.Context(main), {command!r}).name == {command!r}
+print(sorted({large} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(sorted(expected))

@@ -14,7 +14,7 @@ from replicator.replication.deletes import LEFT_FOR
 from replicator.replication.worker import Job, LeaseLost
 from replicator.routing import Router
 from replicator.store.outcome import Done, Parked, Result, Retry
-from replicator.store.tag_history import What
+from replicator.store.rows import What
 from tests.support.content import make_image
 from tests.unit.replication.rig import Bench, running_bench
 from tests.unit.replication.steps import faults

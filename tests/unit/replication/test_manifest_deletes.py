@@ -19,7 +19,7 @@ from replicator.routing import Router
 from replicator.store.deletions import AFTER_TAGS
 from replicator.store.leases import DOUBT_SECONDS
 from replicator.store.outcome import Done, Result, Retry
-from replicator.store.tag_history import What
+from replicator.store.rows import What
 from tests.support.content import Content, Image, make_image, make_index
 from tests.unit.replication.rig import Bench, running_bench
 from tests.unit.replication.steps import Gate, faults
