@@ -8,8 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
@@ -20,7 +18,7 @@ from replicator.store import migrate as migration
 from replicator.store.connections import open_writer
 from replicator.store.encoding import pack_digest, pack_reference
 from replicator.store.lock import make_private
-from replicator.store.migrate import migrate
+from replicator.store.migrate import apply_steps, migrate
 from replicator.store.rows import KeptUpload
 from replicator.store.sqlite import SqliteStore
 from tests.support.fake_clock import FakeClock
@@ -117,12 +115,9 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 def fill(connection: sqlite3.Connection, revision: str) -> None:
     """Make the database as the version of this revision had it."""
-    settings = Config()
-    settings.set_main_option("script_location", _SCRIPTS.replace("%", "%%"))
     engine = create_engine("sqlite://", creator=lambda: connection, poolclass=StaticPool)
     with engine.begin() as shared:
-        settings.attributes["connection"] = shared
-        command.upgrade(settings, revision)
+        apply_steps(shared, revision)
     connection.execute("DELETE FROM state")
     for table, entries in rows(revision).items():
         for entry in entries:
