@@ -1,10 +1,11 @@
-"""Settings of the C library's allocator for a process that streams: pieces of blobs are not given back to the kernel.
+"""Memory of a process that streams and lives long: what is freed is kept, what stays is not searched for garbage.
 
 By default glibc maps each buffer of 128 KiB and more anew, so that every piece of a blob pays for fresh pages: a
 quarter of the CPU seconds of a big copy.
 """
 
 import ctypes
+import gc
 from typing import Final
 
 _TRIM_THRESHOLD: Final = (-1, 256 * 1024 * 1024)
@@ -23,3 +24,11 @@ def keep_freed_memory() -> bool:
         return False
     mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
     return all(mallopt(name, value) == 1 for name, value in (_MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD))
+
+
+def keep_what_is_there() -> None:
+    """Have the collector of garbage leave alone all that is there now: what was imported stays to the end.
+
+    It looks through everything now and then otherwise, and the event loop stands still for that long.
+    """
+    gc.freeze()
