@@ -6,6 +6,8 @@ quarter of the CPU seconds of a big copy.
 
 import ctypes
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _TRIM_THRESHOLD: Final = (-1, 256 * 1024 * 1024)
@@ -26,9 +28,15 @@ def keep_freed_memory() -> bool:
     return all(mallopt(name, value) == 1 for name, value in (_MMAP_THRESHOLD, _TRIM_THRESHOLD, _TOP_PAD))
 
 
-def keep_what_is_there() -> None:
-    """Have the collector of garbage leave alone all that is there now: what was imported stays to the end.
+@contextmanager
+def importing() -> Iterator[None]:
+    """Have the collector of garbage leave alone what is imported in this block, and all that is there: it stays.
 
-    It looks through everything now and then otherwise, and the event loop stands still for that long.
+    It looks through all of it again and again otherwise, while it grows and later too; each time all stands still.
     """
-    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

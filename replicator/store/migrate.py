@@ -62,9 +62,9 @@ def newest() -> str:
 def apply_steps(shared: Connection, until: str = "head") -> None:
     """Apply the steps that the database lacks, in its transaction. Raises StoreError for one that is not known."""
     # To import it takes a twelfth of the daemon's start, which comes without a step nearly always.
-    from alembic import command  # noqa: PLC0415
-    from alembic.config import Config  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415 -- see above
+    from alembic.config import Config  # noqa: PLC0415 -- see above
+    from alembic.util import CommandError  # noqa: PLC0415 -- see above
 
     settings = Config()
     settings.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from replicator.allocator import keep_freed_memory, keep_what_is_there
+from replicator.allocator import importing, keep_freed_memory
 
 
 class Library:
@@ -53,9 +53,13 @@ def test_a_c_library_without_the_call_is_left_alone(monkeypatch: pytest.MonkeyPa
     assert keep_freed_memory() is False
 
 
-def test_what_is_there_is_not_searched_for_garbage_any_more() -> None:
+def test_what_is_imported_is_not_searched_for_garbage() -> None:
     try:
-        keep_what_is_there()
-        assert len(gc.get_objects()) < gc.get_freeze_count()
+        with importing():
+            assert not gc.isenabled()
+            stays = {"module": [()]}
+        assert gc.isenabled()
+        assert not any(one is stays for one in gc.get_objects()), "nothing that is frozen is listed there"
     finally:
         gc.unfreeze()
+    assert any(one is stays for one in gc.get_objects())
