@@ -23,7 +23,7 @@ from replicator import __version__
 from replicator.admin.server import AdminPorts, build_admin, names_of, serve_admin
 from replicator.admin.standby import PROBLEM, build_standby
 from replicator.admin.syncs import SyncRequests
-from replicator.allocator import keep_freed_memory
+from replicator.allocator import collect_less_often, keep_freed_memory
 from replicator.clock import Clock, SystemClock
 from replicator.errors import StoreError
 from replicator.intake.listener import listening
@@ -108,6 +108,7 @@ async def run_daemon(
     Raises SettingsError or StoreError when it cannot start.
     """
     keep_freed_memory()
+    collect_less_often()
     clock = SystemClock()
     configure_logs(settings.log, sys.stderr, clock=clock)
     orders, service = _Orders(), Service(environ, clock)

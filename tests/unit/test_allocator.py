@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from replicator.allocator import importing, keep_freed_memory
+from replicator.allocator import collect_less_often, importing, keep_freed_memory
 
 
 class Library:
@@ -63,3 +63,12 @@ def test_what_is_imported_is_not_searched_for_garbage() -> None:
     finally:
         gc.unfreeze()
     assert any(one is stays for one in gc.get_objects())
+
+
+def test_the_young_are_left_alone_for_longer_and_the_others_as_before() -> None:
+    before = gc.get_threshold()
+    try:
+        collect_less_often()
+        assert gc.get_threshold() == (3000, *before[1:])
+    finally:
+        gc.set_threshold(*before)
