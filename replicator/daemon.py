@@ -178,7 +178,6 @@ class _Life:
             )
             worlds = Worlds(build_world(settings, ground))
             stack.push_async_callback(worlds.close)
-            stack.push_async_callback(worlds.keep_activity)
             syncs = Syncs(lambda: worlds.used, worlds.exchanged)
             await self._open_listeners(stack, worlds, ground, syncs)
             _log.info(

@@ -1,13 +1,12 @@
 """The world in use and those before it, whose last work goes on; listeners always see the one in use."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 
 import anyio
 from anyio.abc import TaskGroup
 
-from replicator.errors import SettingsError, StoreError
+from replicator.errors import SettingsError
 from replicator.intake.inlets import Inlets
 from replicator.intake.receiver import Doors
 from replicator.lacks import Look
@@ -68,12 +67,6 @@ class Worlds:
             for world in (*self._former, self._used):
                 _stop_comparing(world)
                 group.start_soon(world.engine.drain, grace)
-
-    async def keep_activity(self) -> None:
-        """Keep which repositories are active, once no more webhooks are taken: the next life begins with those."""
-        with suppress(StoreError):
-            if self._used.sweeper is not None:
-                await self._used.sweeper.keep_activity()
 
     async def close(self) -> None:
         """End all connections to registries."""

@@ -13,7 +13,7 @@ import pytest
 from tests.support.canaries import leaks
 from tests.support.fake_clock import FakeClock
 from tests.support.permissive import PermissiveRegistry, run_permissive
-from tests.support.processes import require_tool
+from tests.support.processes import LASTING, require_tool
 from tests.support.registries import RUNNERS, DockerRegistry, Registry, Runner, run_registry
 
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
@@ -56,7 +56,7 @@ def _no_process_left() -> Iterator[None]:
     such as a server's processes for each connection, is its own affair.
     """
     before = _children()
-    known = {process.pid for process in before}
+    known = {process.pid for process in before} - LASTING
     yield
     left = {process for process in _children() - before if _is_left(process, known)}
     for process in left:
@@ -127,7 +127,7 @@ def _running(factory: pytest.TempPathFactory, name: str) -> Iterator[DockerRegis
 
 def _is_left(process: psutil.Process, known: set[int]) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
-        return not known & {one.pid for one in process.parents()}
+        return not known & {one.pid for one in process.parents()} and not LASTING & {process.pid, process.ppid()}
     return False
 
 

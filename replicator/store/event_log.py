@@ -11,7 +11,7 @@ from sqlalchemy import bindparam, literal_column, select
 
 from replicator.heard import Event, Heard
 from replicator.model import Reference, Repository
-from replicator.store.encoding import pack_reference
+from replicator.store.encoding import pack_reference, unpack_reference
 from replicator.store.event_rows import packed, unpacked
 from replicator.store.event_tables import event
 from replicator.store.handle import Handle
@@ -21,6 +21,12 @@ _row = event.c
 _NEWEST = Prepared(
     select(_row.told)
     .where(_row.repository == bindparam("name"), _row.reference == bindparam("reference"))
+    .order_by(_row.id.desc())
+    .limit(bindparam("count"))
+    .offset(literal_column("0"))
+)
+_LATEST = Prepared(
+    select(_row.repository, _row.reference, _row.told)
     .order_by(_row.id.desc())
     .limit(bindparam("count"))
     .offset(literal_column("0"))
@@ -50,3 +56,13 @@ class EventLog(Handle):
 def _newest(connection: Connection, wanted: dict[str, Value]) -> list[Value]:
     """Return what is kept on the disk of the newest events of a reference, newest first; reads all if need be."""
     return [told for (told,) in _NEWEST.run(connection, wanted)]
+
+
+def lately(connection: Connection, count: int) -> dict[Repository, float]:
+    """Return when each repository was last told of by the newest `count` events that changed something."""
+    times: dict[Repository, float] = {}
+    for name, reference, told in _LATEST.run(connection, {"count": count}):
+        one = unpacked(Repository(name), unpack_reference(reference), told)
+        if one.owed or one.merged:
+            times.setdefault(one.repository, one.received_at)
+    return times

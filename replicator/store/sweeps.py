@@ -1,12 +1,13 @@
 """The part of the store that sweeps work with: where each comparison stands, and the rows of one repository."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from replicator.model import Repository, Tag
 from replicator.store import sweep_statements as statements
 from replicator.store.encoding import FIRST_TAG, pack_reference, unpack_digest
+from replicator.store.event_log import lately
 from replicator.store.prepared import Connection, Prepared, Value
 from replicator.store.session import Session
 from replicator.store.sweep_rows import KnownTag, SweepSummary, Swept
@@ -14,6 +15,7 @@ from replicator.store.sweep_rows import KnownTag, SweepSummary, Swept
 PAGE = 200
 """Rows changed at most in one operation, so that acknowledgements never wait long behind a large one."""
 _ROWS = 1000
+_LATELY = 10_000  # more hardly come within the ten seconds between two takings over of what webhooks told
 _LAST = b"\xff"
 T = TypeVar("T")
 
@@ -70,6 +72,10 @@ class Sweeps:
         """Note when something changed in repositories, and have them compared by `soon`."""
         for page in _pages(at):
             await self._threads.submit(partial(_change, at=page, soon=soon))
+
+    async def told_lately(self) -> Mapping[Repository, float]:
+        """Return when repositories changed by the newest events that were kept: it outlives a kill, as they do."""
+        return await self._threads.ask(partial(lately, count=_LATELY))
 
     async def forget(self, name: Repository) -> None:
         """Compare a repository no more."""

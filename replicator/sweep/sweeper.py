@@ -4,7 +4,7 @@ All that it knows stands in the store, so that another one goes on where it stop
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,7 +12,7 @@ import anyio
 import structlog
 
 from replicator.errors import ContentError, RegistryError, ReplicatorError, StoreError
-from replicator.model import Priority
+from replicator.model import Priority, Repository
 from replicator.registry.urgency import Urgency, urgent
 from replicator.store.sweep_rows import Swept
 from replicator.sweep.activity import Activity
@@ -98,21 +98,18 @@ class Sweeper:
             state.busy_since = None
         return min(pause, max(0.0, catalog_in))
 
-    async def keep_activity(self) -> None:
-        """Keep what webhooks told since this was last done: after a gap that comes first. Raises StoreError."""
-        drained = self._activity.drain()
-        changed = [(one, at) for one, at in drained.items() if one in self._chosen]
-        try:
-            await self._means.sweeps.changed(changed, soon=self._means.clock.now() + self._rhythm.tags_after(0))
-        except BaseException:
-            self._activity.give_back(changed=drained)
-            raise
-
     async def _hear(self) -> None:
         """Take over what webhooks told, and put first what may have been missed."""
         sweeps, now = self._means.sweeps, self._means.clock.now()
-        await self.keep_activity()
+        told = self._activity.drain()
+        try:
+            await self._note(told)
+        except BaseException:
+            self._activity.give_back(changed=told)
+            raise
         if self._state.is_first:
+            # A former life that was killed did not come to keep what its last seconds told.
+            await self._note(await sweeps.told_lately())
             await sweeps.rescoped(self._means.scope, now)
             self._state.is_first = False
         gap = self._activity.take_gap()
@@ -123,6 +120,11 @@ class Sweeper:
             except BaseException:
                 self._activity.give_back(gap=gap)  # the store that made the gap may well fail once more
                 raise
+
+    async def _note(self, changes: Mapping[Repository, float]) -> None:
+        """Keep when repositories changed: after a gap the latest come first."""
+        changed = [(one, at) for one, at in changes.items() if one in self._chosen]
+        await self._means.sweeps.changed(changed, soon=self._means.clock.now() + self._rhythm.tags_after(0))
 
     async def _look_for_repositories(self) -> float:
         """Read the list of repositories if that is due; return in how many seconds it is due next."""

@@ -199,7 +199,7 @@ async def test_f15_a_second_daemon_on_the_same_state_is_refused(tmp_path: Path) 
         config: Mapping[str, Any] = site.config | {
             "webhooks": site.config["webhooks"] | {"listen": f"127.0.0.1:{hooks.number}"}
         }
-        second = Daemon(other, config)
+        second = Daemon(other, config, preloaded=True)
         second.launch()
         assert await to_thread.run_sync(second.process.wait, 30.0) == 1
         assert str(site.daemon.process.pid) in second.process.tail(), "it is told who has it"

@@ -94,7 +94,7 @@ async def test_f12_of_two_daemons_one_works_and_the_other_takes_its_place(tmp_pa
         images = await _push_all(site, 0, 5)
         folder = tmp_path / "second"
         folder.mkdir()
-        second = Daemon(folder, deepcopy(site.config))
+        second = Daemon(folder, deepcopy(site.config), preloaded=True)
         try:
             second.launch()
             await eventually(lambda: second.events("daemon_standing_by"), within=30, what="the second stands by")
@@ -125,7 +125,9 @@ async def test_f16_a_daemon_whose_place_was_taken_while_it_stood_still_ends(
         folder = tmp_path / "second"
         folder.mkdir()
         second = Daemon(
-            folder, deepcopy(site.config) | {"webhooks": site.config["webhooks"] | {"listen": "127.0.0.1:0"}}
+            folder,
+            deepcopy(site.config) | {"webhooks": site.config["webhooks"] | {"listen": "127.0.0.1:0"}},
+            preloaded=True,
         )
         try:
             second.launch()

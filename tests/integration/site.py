@@ -163,7 +163,7 @@ async def run_site(
         urls = {name: registry.url for name, registry in (found | {"primary": primary}).items()}
         urls |= {name: line.url for name, line in lines.items()} | dict(through or {})
         config = daemon_config(folder, urls.pop("primary"), urls, hooks=hooks, sections=sections)
-        daemon = Daemon(folder, config, environ=environ, program=program)
+        daemon = Daemon(folder, config, environ=environ, program=program, preloaded=True)
         stack.push_async_callback(daemon.discard)
         if running:
             await daemon.start()

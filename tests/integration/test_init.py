@@ -55,7 +55,7 @@ async def test_a_push_arrives_with_nothing_but_what_was_printed(kind: type[Docke
     primary.options["htpasswd"] = accounts
     replica.options["htpasswd"] = _accounts(start.step("account of eu"), tmp_path)
     primary.options["sections"] = yaml.safe_load(run_step(start.step("The webhook"), tmp_path))
-    daemon = Daemon(tmp_path, yaml.safe_load(start.config))
+    daemon = Daemon(tmp_path, yaml.safe_load(start.config), preloaded=True)
     try:
         await primary.start()
         await replica.start()

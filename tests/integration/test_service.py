@@ -63,7 +63,7 @@ async def test_a_daemon_that_cannot_start_never_says_ready(tmp_path: Path) -> No
             "replicas": [{"name": "eu", "url": "http://127.0.0.1:2"}],
             "webhooks": {"listen": f"127.0.0.1:{taken.getsockname()[1]}"},
         }
-        daemon = Daemon(tmp_path, config, environ={"NOTIFY_SOCKET": manager.address})
+        daemon = Daemon(tmp_path, config, environ={"NOTIFY_SOCKET": manager.address}, preloaded=True)
         try:
             daemon.launch()
             assert await anyio.to_thread.run_sync(daemon.process.wait, 20.0) == 2

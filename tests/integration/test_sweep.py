@@ -88,7 +88,7 @@ async def test_a_new_replica_and_a_wider_rule_are_filled(tmp_path: Path) -> None
 
 
 async def test_what_was_pushed_while_nothing_ran_is_found_after_the_restart(tmp_path: Path) -> None:
-    """Also where the last push that a webhook told of came a moment before the end: that keeps who was active."""
+    """Also where the last push that a webhook told of came a moment before a kill: who was active is known by it."""
     first, second, third = make_image("first"), make_image("second"), make_image("third")
     slow = {"sweep": {"every": "1h", "full_every": "24h"}}
     async with run_site(tmp_path, sections=slow, running=False) as site:
@@ -100,7 +100,7 @@ async def test_what_was_pushed_while_nothing_ran_is_found_after_the_restart(tmp_
         )
         await push(site.primary.url, "team/app", "latest", second)
         await site.arrived("team/app", "latest", second.digest, within=30)
-        await site.daemon.terminate()
+        site.daemon.kill9()
         await site.primary.stop()
         await site.primary.start()
         await push(site.primary.url, "team/app", "latest", third)

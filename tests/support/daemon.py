@@ -19,6 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.canaries import leaks
 from tests.support.eventually import eventually
 from tests.support.ports import Port
+from tests.support.preloaded import Preloaded
 from tests.support.processes import Process
 
 _ROOT = Path(__file__).parents[2]
@@ -50,7 +51,8 @@ class Daemon:
 
     What `config` leaves out is filled in: the admin listener on a free port, JSON logs, a store below `folder`. Start
     it from the main thread. `.config` and `.log` are its files; the log goes on over restarts. `program` is
-    run in place of the installed command, with the same arguments.
+    run in place of the installed command, with the same arguments; without one, and `preloaded`, it is forked from
+    a process that has imported everything (preloaded.py).
     """
 
     def __init__(
@@ -60,7 +62,9 @@ class Daemon:
         *,
         environ: Mapping[str, str] | None = None,
         program: Sequence[str] = (),
+        preloaded: bool = False,
     ) -> None:
+        self._preloaded = preloaded and not program
         self._program = program or (str(Path(sysconfig.get_path("scripts")) / "replicator"),)
         self._admin = Port()
         defaults = {
@@ -123,8 +127,11 @@ class Daemon:
         """Start a new life without waiting for it."""
         if self.running:
             raise AssertionError("the daemon runs already")
-        command = [*self._program, "-c", str(self.config), "run"]
-        self._process = Process(command, log=self.log, environ=self._environ, cwd=_ROOT)
+        arguments = ["-c", str(self.config), "run"]
+        if self._preloaded:
+            self._process = Preloaded(arguments, log=self.log, environ=self._environ, cwd=_ROOT)
+        else:
+            self._process = Process([*self._program, *arguments], log=self.log, environ=self._environ, cwd=_ROOT)
 
     def kill9(self) -> None:
         """End this life with SIGKILL; nothing when it has ended."""
@@ -203,10 +210,10 @@ class Daemon:
 
 @contextlib.asynccontextmanager
 async def run_daemon(
-    folder: Path, config: Mapping[str, Any], *, environ: Mapping[str, str] | None = None
+    folder: Path, config: Mapping[str, Any], *, environ: Mapping[str, str] | None = None, preloaded: bool = False
 ) -> AsyncIterator[Daemon]:
     """Run the daemon, ready, for a block."""
-    daemon = Daemon(folder, config, environ=environ)
+    daemon = Daemon(folder, config, environ=environ, preloaded=preloaded)
     try:
         await daemon.start()
         yield daemon

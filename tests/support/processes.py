@@ -4,12 +4,33 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 
 _TAIL = 4_000
+LASTING: set[int] = set()
+"""Processes that serve the whole run: they and their children may outlive a test, what those run may not."""
+
+
+class Child(Protocol):
+    """What is asked of a process that was begun: subprocess.Popen, or one that was forked."""
+
+    @property
+    def pid(self) -> int:
+        """Process id."""
+        ...
+
+    def poll(self) -> int | None:
+        """Return the exit code, None while it lives."""
+        ...
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code when it has ended. Raises subprocess.TimeoutExpired."""
+        ...
 
 
 class Process:
@@ -26,11 +47,12 @@ class Process:
         log: Path,
         environ: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.log = log
         bound = [require_tool("setpriv"), "--pdeathsig", "KILL", "--", *map(str, command)]
         with log.open("ab") as output:
-            self._child = subprocess.Popen(
+            self._child: Child = subprocess.Popen(
                 bound,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -38,6 +60,7 @@ class Process:
                 env=None if environ is None else dict(environ),
                 cwd=cwd,
                 start_new_session=True,
+                pass_fds=tuple(pass_fds),
             )
 
     @property
@@ -71,13 +94,17 @@ class Process:
     def pause(self) -> None:
         """Freeze it (SIGSTOP), and return when it is frozen: its sockets stay open and nothing answers."""
         self.signal(signal.SIGSTOP)
-        if self.exit_code is None:
-            # What runs on another core goes on for a moment.
-            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        # What runs on another core goes on for a moment.
+        while self.exit_code is None and not self._stands_still():
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """Undo `pause`."""
         self.signal(signal.SIGCONT)
+
+    def _stands_still(self) -> bool:
+        tasks = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
 
     def terminate(self) -> None:
         """Ask it to end (SIGTERM)."""

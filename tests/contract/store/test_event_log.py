@@ -9,8 +9,9 @@ from replicator.correlation import delivery_id
 from replicator.deletion import Deletion
 from replicator.errors import StoreError
 from replicator.heard import Event, Heard, Unheeded
-from replicator.model import Change, ChangeKind, Digest, IntentKey, Reference, Tag
+from replicator.model import Change, ChangeKind, Digest, IntentKey, Reference, Repository, Tag
 from replicator.store.store import Store
+from replicator.store.sweeps import Sweeps
 from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, copied
 
 US = IntentKey("us", TAG.repository, TAG.reference)
@@ -90,3 +91,18 @@ async def test_a_thousand_may_wait_in_memory(store: Store, life: Life) -> None:
     await asyncio.gather(*(store.record([life.intent()], [heard(life)]) for _ in range(20)))
     store.overhear([heard(life, made=0) for _ in range(5000)])
     assert len(await store.events(REPOSITORY, TAG.reference, 10_000)) == 1020
+
+
+async def test_the_newest_events_tell_when_repositories_last_changed(store: Store, life: Life) -> None:
+    other = Repository("team/other")
+    change = replace(heard(life).change, repository=other)
+    await store.record([life.intent()], [heard(life)])
+    life.clock.advance(5)
+    await store.record([life.intent(digest=B)], [heard(life, B)])
+    await store.record([life.intent(digest=B)], [heard(life, B)])
+    at = life.clock.now()
+    life.clock.advance(5)
+    elsewhere = IntentKey("eu", other, TAG.reference)
+    await store.record([life.intent(elsewhere)], [replace(heard(life), change=change)])
+    store = await life.start()
+    assert await Sweeps(store).told_lately() == {REPOSITORY: at, other: at + 5}

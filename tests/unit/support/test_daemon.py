@@ -29,9 +29,15 @@ async def hooks() -> AsyncIterator[Port]:
     port.release()
 
 
+@pytest.fixture(params=[False, True], ids=["started", "forked"])
+def preloaded(request: pytest.FixtureRequest) -> bool:
+    """Whether the daemon is forked from a process that has imported it: nothing must be different."""
+    return bool(request.param)
+
+
 @pytest.fixture
-async def daemon(tmp_path: Path, hooks: Port) -> AsyncIterator[Daemon]:
-    async with run_daemon(tmp_path, _config(hooks)) as running:
+async def daemon(tmp_path: Path, hooks: Port, *, preloaded: bool) -> AsyncIterator[Daemon]:
+    async with run_daemon(tmp_path, _config(hooks), preloaded=preloaded) as running:
         yield running
 
 
@@ -54,6 +60,8 @@ async def test_it_ends_on_sigterm_with_code_0_and_lives_again(daemon: Daemon) ->
 
 async def test_kill9_leaves_no_process_and_the_next_life_finds_the_state(daemon: Daemon) -> None:
     pid = daemon.process.pid
+    daemon.process.pause()
+    assert psutil.Process(pid).status() == psutil.STATUS_STOPPED
     daemon.kill9()
     assert not psutil.pid_exists(pid)
     assert not daemon.running
@@ -62,8 +70,8 @@ async def test_kill9_leaves_no_process_and_the_next_life_finds_the_state(daemon:
     assert daemon.get("/readyz")
 
 
-async def test_a_daemon_that_cannot_start_says_why(tmp_path: Path, hooks: Port) -> None:
-    daemon = Daemon(tmp_path, _config(hooks) | {"surprise": True})
+async def test_a_daemon_that_cannot_start_says_why(tmp_path: Path, hooks: Port, *, preloaded: bool) -> None:
+    daemon = Daemon(tmp_path, _config(hooks) | {"surprise": True}, preloaded=preloaded)
     try:
         with pytest.raises(AssertionError, match=r"exit code 2(.|\n)*surprise"):
             await daemon.start()
@@ -71,11 +79,12 @@ async def test_a_daemon_that_cannot_start_says_why(tmp_path: Path, hooks: Port) 
         await daemon.discard()
 
 
-async def test_environment_and_lines_that_are_not_json(tmp_path: Path, hooks: Port) -> None:
+async def test_environment_and_lines_that_are_not_json(tmp_path: Path, hooks: Port, *, preloaded: bool) -> None:
     config = _config(hooks)
     config["webhooks"]["endpoints"][0]["auth"] = {"bearer_token_env": "HOOK_TOKEN_OF_THE_TEST"}
     assert "HOOK_TOKEN_OF_THE_TEST" not in os.environ
-    async with run_daemon(tmp_path, config, environ={"HOOK_TOKEN_OF_THE_TEST": "secret"}) as daemon:
+    environ = {"HOOK_TOKEN_OF_THE_TEST": "secret"}
+    async with run_daemon(tmp_path, config, environ=environ, preloaded=preloaded) as daemon:
         async with await anyio.open_file(daemon.log, "a") as log:
             await log.write("Traceback\n7\n")
         assert daemon.log_lines()[-2:] == [{"raw": "Traceback"}, {"raw": "7"}]
