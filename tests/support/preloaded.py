@@ -22,6 +22,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import replicator.cli.run  # noqa: F401 -- what the command `run` imports is to be there already
 from replicator.cli.main import main
 from tests.support.processes import LASTING, Process
 
