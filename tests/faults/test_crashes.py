@@ -58,7 +58,7 @@ def _puts(site: Site) -> int:
 
 async def test_f01_killed_before_the_commit_of_a_webhook_the_registry_resends(tmp_path: Path) -> None:
     """Nothing was answered, so the primary delivers again to the next life."""
-    async with _dying(tmp_path, "after", "replicator.store.changes", "record") as site:
+    async with _dying(tmp_path, "after", "replicator.store.changes", "_noted") as site:
         await push(site.primary.url, _TEAM, "v1", _IMAGE)
         await _died(site, tmp_path)
         assert site.daemon.events("webhook_accepted") == []
