@@ -4,6 +4,7 @@ A sender such as Distribution sends a refused event again for ever, ahead of all
 answered 2xx, whatever it holds; only what may succeed later, or what the operator has to see, gets another answer.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
@@ -24,7 +25,10 @@ from replicator.intake.telling import Telling
 BODY_SECONDS: Final = 15.0
 """A sender that needs longer than this for its body is turned away."""
 LARGE_AT_ONCE: Final = 4
-"""How many large bodies are in memory at a time; others wait before theirs is read."""
+"""How many large bodies of an endpoint are in memory at a time; others wait before theirs is read.
+
+Each has its own: where only the body proves who sent it, a stranger who drips keeps others waiting there alone.
+"""
 
 
 Doors = Mapping[str, Door]
@@ -54,7 +58,7 @@ class _Receiver:
         self._doors = doors
         self._clock = clock
         self._body_seconds = body_seconds
-        self._large = anyio.CapacityLimiter(LARGE_AT_ONCE)
+        self._large: defaultdict[str, anyio.CapacityLimiter] = defaultdict(_limiter)
         self._telling = Telling(clock)
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -81,7 +85,7 @@ class _Receiver:
         async with AsyncExitStack() as stack:
             length = request.content_length
             if length is None or length >= LARGE_BODY:
-                await stack.enter_async_context(self._large)
+                await stack.enter_async_context(self._large[door.name])
             try:
                 body = await _read(request, door.max_body, self._body_seconds)
                 if door.gate is None:
@@ -104,6 +108,10 @@ class _Receiver:
             door.name, refusal.event, status=refusal.status, reason=refusal.word, remote=request.remote
         )
         return refusal.response()
+
+
+def _limiter() -> anyio.CapacityLimiter:
+    return anyio.CapacityLimiter(LARGE_AT_ONCE)
 
 
 async def _check_head(door: Door, request: web.Request) -> None:

@@ -18,7 +18,7 @@ from replicator.correlation import delivery_id
 from replicator.errors import SettingsError, StoreError
 from replicator.heard import Heard, Unheeded
 from replicator.intake.listener import listening
-from replicator.intake.receiver import build_receiver
+from replicator.intake.receiver import LARGE_AT_ONCE, build_receiver
 from replicator.model import Digest, Intent, IntentKey, Recorded, Tag, parse_repository
 from replicator.settings.credentials import BasicAuth, EndpointAuth, HeaderAuth
 from replicator.settings.schema import Endpoint
@@ -441,6 +441,20 @@ async def test_large_deliveries_do_not_hold_up_small_ones(intake: Running) -> No
     answers = [await each for each in sending]
     assert [answer.status for answer in answers] == [202] * 6
     assert all(answer.json()["ignored"] == 4_000 for answer in answers)
+
+
+async def test_who_drips_at_one_endpoint_keeps_nobody_waiting_at_another(intake: Running) -> None:
+    chunked = "HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
+    async with AsyncExitStack() as stack:
+        for _ in range(LARGE_AT_ONCE):
+            reader, writer = await asyncio.open_connection("127.0.0.1", intake.port)
+            stack.callback(writer.close)
+            writer.write(f"POST /hosted {chunked}Expect: 100-continue\r\n\r\n".encode())
+            assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n", "it waits for the body"
+        body = body_of(push())
+        delivery = f"POST /open {chunked}\r\n{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+        assert (await intake.talk(delivery)).status == 202
+        assert intake.events("hosted") == {}, "none of the others was turned away yet"
 
 
 @pytest.mark.parametrize(
