@@ -72,7 +72,9 @@ async def rows_left(rig: Rig, *, deletes: bool, signed: bool) -> list[str]:
     found = []
     for row in await rig.store.rows(limit=1000):
         reference = row.key.reference
-        kept = isinstance(reference, Digest) and deletes and is_remembered(row) and not _is_looked_at(rig, row)
+        # One that was left is looked at a day later, and forgotten then if it is not there any more.
+        known = is_remembered(row) or (row.verify_at is not None and not row.owed)
+        kept = isinstance(reference, Digest) and deletes and known and not _is_looked_at(rig, row)
         named = reference in TAGS or (
             signed and not isinstance(reference, Digest) and reference.startswith("sha256-")
         )
