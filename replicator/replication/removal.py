@@ -63,7 +63,7 @@ class Removal:
                 return False
             await last()
             # Whatever comes of it: who copies next asks whether it is there.
-            self._tools.presence.lost(target, digest)
+            self._tools.standstill.lost(target, digest)
             await self._tools.replica.delete_manifest(target, digest)
         return True
 

@@ -6,10 +6,12 @@ A copy asks the replica what it has, and then puts what names it: between the tw
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from weakref import WeakSet
 
 import anyio
 
-from replicator.model import Repository
+from replicator.model import Digest, Repository
+from replicator.replication.presence import Presence
 
 
 class Watch:
@@ -20,12 +22,22 @@ class Watch:
 
 
 class Standstill:
-    """The copies to one registry, and what they wait for, by repository there."""
+    """The copies to one registry, what they wait for, and what they believe, by repository there."""
 
     def __init__(self) -> None:
+        self._believed: WeakSet[Presence] = WeakSet()
         self._copies: Counter[Repository] = Counter()
         self._watches: dict[Repository, list[Watch]] = {}
         self._held: dict[Repository, anyio.Event] = {}
+
+    def believes(self, presence: Presence) -> None:
+        """Have `lost` told to a presence for as long as it is used: another configuration has its own."""
+        self._believed.add(presence)
+
+    def lost(self, repository: Repository, digest: Digest) -> None:
+        """Have nobody believe in a manifest that may be deleted."""
+        for presence in self._believed:
+            presence.lost(repository, digest)
 
     @asynccontextmanager
     async def copying(self, repository: Repository) -> AsyncIterator[bool]:

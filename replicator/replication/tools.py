@@ -37,3 +37,7 @@ class Tools:
     uploads: KeptUploads = field(default_factory=KeptUploads)
     unmended: Unmended = field(default_factory=Unmended)
     standstill: Standstill = field(default_factory=Standstill)
+
+    def __post_init__(self) -> None:
+        """Have whoever deletes on the replica, under whatever configuration, tell our presence."""
+        self.standstill.believes(self.presence)

@@ -15,6 +15,7 @@ from replicator.model import Change, ChangeKind, Digest, IntentKey, RawManifest,
 from replicator.registry.listing import TagList
 from replicator.replication import needs
 from replicator.replication.deletes import BUSY_FOR, LEFT_FOR
+from replicator.replication.presence import Presence
 from replicator.routing import Router
 from replicator.store.deletions import AFTER_TAGS
 from replicator.store.leases import DOUBT_SECONDS
@@ -125,6 +126,16 @@ async def test_what_relied_on_it_before_asks_anew(bench: Bench) -> None:
     await bench.rig.push(REPO, Tag("v2"), make_index([IMAGE]))
     await bench.work()
     assert bench.rig.replica.complete(REPO, Tag("v2"))
+
+
+async def test_what_another_configuration_saw_is_not_believed_either(bench: Bench) -> None:
+    """The lanes of a former configuration delete while those of the next one copy, each with its own memory."""
+    await given(bench)
+    await lost(bench)
+    next_one = replace(bench.tools, presence=Presence(bench.rig.clock))
+    next_one.presence.learn(REPO, IMAGE.digest)
+    await bench.work()
+    assert not next_one.presence.knows(REPO, IMAGE.digest)
 
 
 async def test_a_push_within_the_grace_cancels_it(bench: Bench) -> None:
