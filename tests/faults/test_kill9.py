@@ -109,7 +109,7 @@ async def _run(tmp_path: Path, rounds: int) -> _Ledger:
 @pytest.mark.timeout(300)
 async def test_a_few_kills_lose_no_acknowledged_event_and_publish_nothing_incomplete(tmp_path: Path) -> None:
     """Two hundred are part of the long proof."""
-    ledger = await _run(tmp_path, rounds=4)
+    ledger = await _run(tmp_path, rounds=6)
     assert ledger.refused > 0, "the daemon was dead at times"
     assert ledger.watched > 0, "the watcher saw tags"
 

@@ -443,9 +443,10 @@ async def test_large_deliveries_do_not_hold_up_small_ones(intake: Running) -> No
     assert all(answer.json()["ignored"] == 4_000 for answer in answers)
 
 
-async def test_who_drips_at_one_endpoint_keeps_nobody_waiting_at_another(intake: Running) -> None:
+async def test_who_drips_at_one_endpoint_keeps_nobody_waiting_at_another(tmp_path: Path) -> None:
     chunked = "HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n"
     async with AsyncExitStack() as stack:
+        intake = await stack.enter_async_context(running(tmp_path, endpoints(tmp_path), body_seconds=60.0))
         for _ in range(LARGE_AT_ONCE):
             reader, writer = await asyncio.open_connection("127.0.0.1", intake.port)
             stack.callback(writer.close)
@@ -453,7 +454,7 @@ async def test_who_drips_at_one_endpoint_keeps_nobody_waiting_at_another(intake:
             assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n", "it waits for the body"
         body = body_of(push())
         delivery = f"POST /open {chunked}\r\n{len(body):x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
-        assert (await intake.talk(delivery)).status == 202
+        assert (await asyncio.wait_for(intake.talk(delivery), 30)).status == 202
         assert intake.events("hosted") == {}, "none of the others was turned away yet"
 
 

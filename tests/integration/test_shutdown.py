@@ -146,7 +146,7 @@ async def test_a_stop_under_load_is_bounded_in_time_and_loses_nothing_that_was_a
             began = time.monotonic()
             assert await site.daemon.terminate() == 0
             seconds = time.monotonic() - began
-        assert 1.5 < seconds < 15.0, "the grace of 2 s is used, and not the minutes that all would take on this line"
+        assert 1.5 < seconds < 5.0, "the grace of 2 s is used, since the line is slow, and not much more"
         assert pushers.after_the_signal > 5
         assert _events(site, "reference_failed") == []
         site.lines["eu"].link.rate_up = None

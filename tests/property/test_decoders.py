@@ -22,7 +22,7 @@ OF_FORMATS: Mapping[str, list[Sample]] = {
 }
 """Whose samples each decoder is tried on: `auto` and `generic` take those of all."""
 some_samples = st.sampled_from(list(samples().values()))
-much = settings(max_examples=2 * settings().max_examples)
+much = settings(max_examples=4 * settings().max_examples)
 DIGEST = "sha256:" + "ab" * 32
 AWKWARD: list[Any] = [
     *(None, True, 0, -1, 10**300, 1.5, 1e308, [], {}, [[]], [{}], {"a": []}, [None] * 3),

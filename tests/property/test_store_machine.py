@@ -384,5 +384,5 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.run(self.store.next_due(replica)) == next_due
 
 
-StoreMachine.TestCase.settings = settings(max_examples=settings().max_examples * 2 // 5, stateful_step_count=50)
+StoreMachine.TestCase.settings = settings(max_examples=settings().max_examples * 3 // 5, stateful_step_count=50)
 TestStoreMachine = pytest.mark.timeout(1800)(StoreMachine.TestCase)
