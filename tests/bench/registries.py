@@ -37,6 +37,15 @@ class MeasuredRegistry(DockerRegistry):
 
     def work(self) -> Work:
         """Return what it has done in this life."""
+        cpu = self.process.cpu_seconds()
+        counted = self._counted()
+        # A request is counted a moment after its answer was sent.
+        while (again := self._counted()) != counted:
+            counted = again
+        return Work(*counted, cpu)
+
+    def _counted(self) -> tuple[int, int]:
+        """Return the requests, and the bytes of blobs given out."""
         connection = http.client.HTTPConnection("127.0.0.1", self._counters.number, timeout=10)
         try:
             connection.request("GET", "/metrics")
@@ -50,7 +59,7 @@ class MeasuredRegistry(DockerRegistry):
             for one in samples
             if one.name == "registry_http_response_size_bytes_sum" and one.labels["handler"] == "blob"
         )
-        return Work(int(requests), int(given), self.process.cpu_seconds())
+        return int(requests), int(given)
 
     def empty(self) -> None:
         """Start anew with nothing in it, at the same address; return when it answers."""
