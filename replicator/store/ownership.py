@@ -5,6 +5,8 @@ back to it, unless another has begun to work meanwhile: that one's name stands i
 believes to lease is leased no more.
 """
 
+from typing import NoReturn
+
 from replicator.errors import StoreError
 from replicator.store.held import Held
 from replicator.store.postgres_connection import PostgresConnection
@@ -29,7 +31,7 @@ class Ownership:
     def __init__(self, name: str) -> None:
         self.name = name
         self._began = False
-        self._former = 0
+        self._asked: set[int] = set()  # the server's processes that may have the lock for us
 
     def began(self, connection: PostgresConnection) -> None:
         """From now on the store is ours until another name stands there. To be called within a transaction."""
@@ -42,19 +44,29 @@ class Ownership:
     def set_up(self, connection: PostgresConnection) -> None:
         """Refuse a server that is a standby or syncs nothing, and take the lock. Raises StoreError, Held, Taken."""
         _check(connection)
-        if not self._lock(connection):
-            raise self._taken() if self._began else Held("another daemon works with this store")
-        self._former = connection.server_process
+        self._lock(connection)
         if self._began and _one(connection, "SELECT holder FROM state") != self.name:
             raise self._taken()
 
-    def _lock(self, connection: PostgresConnection) -> bool:
-        if _one(connection, _LOCK, key=LOCK_KEY):
-            return True
-        if self._former and _one(connection, FIND_HOLDER, key=LOCK_KEY) == self._former:
-            # Our own session, which the server does not know to be cut: only we know of its number.
-            connection.execute("SELECT pg_terminate_backend(%(pid)s, 2000)", {"pid": self._former})
-        return bool(_one(connection, _LOCK, key=LOCK_KEY))
+    def _lock(self, connection: PostgresConnection) -> None:
+        self._asked.add(connection.server_process)  # before: the answer may be lost
+        if not _one(connection, _LOCK, key=LOCK_KEY):
+            self._end_former(connection)
+            if not _one(connection, _LOCK, key=LOCK_KEY):
+                self._refuse(connection)
+        self._asked = {connection.server_process}
+
+    def _end_former(self, connection: PostgresConnection) -> None:
+        """End the session that has the lock if it is ours: the server does not know that it is cut."""
+        holder = _holder(connection)
+        if holder in self._asked:
+            connection.execute("SELECT pg_terminate_backend(%(pid)s, 2000)", {"pid": holder})
+
+    def _refuse(self, connection: PostgresConnection) -> NoReturn:
+        holder = _holder(connection)
+        if holder is None or holder in self._asked:
+            raise StoreError("the database has not ended yet a session that was cut")
+        raise self._taken() if self._began else Held("another daemon works with this store")
 
     def _taken(self) -> Taken:
         return Taken("another daemon has taken the store over")
@@ -69,6 +81,11 @@ def _check(connection: PostgresConnection) -> None:
         raise StoreError("the database runs with fsync = off: it may lose what was acknowledged")
     if _one(connection, "SHOW synchronous_commit") == "off":
         connection.execute("SET synchronous_commit = on")
+
+
+def _holder(connection: PostgresConnection) -> int | None:
+    found = connection.execute(FIND_HOLDER, {"key": LOCK_KEY}).fetchone()
+    return None if found is None else int(found[0])
 
 
 def _one(connection: PostgresConnection, question: str, **values: Value) -> object:

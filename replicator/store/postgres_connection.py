@@ -25,6 +25,8 @@ LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a server that was not reached, at the least and at the most."""
 
 _ENDS = {"COMMIT", "ROLLBACK"}
+_OPEN = {"INTRANS", "INERROR"}
+_AT_REST = {"IDLE", *_OPEN}
 _PIPELINED = 2
 """Statements from which on a pipeline is worth its own turn of the library."""
 
@@ -68,7 +70,7 @@ class PostgresConnection:
     def in_transaction(self) -> bool:
         """Whether a transaction is open, be it one that failed."""
         raw = self._raw
-        return raw is not None and not raw.closed and raw.info.transaction_status.name in {"INTRANS", "INERROR"}
+        return raw is not None and not raw.closed and raw.info.transaction_status.name in _OPEN
 
     @property
     def waits(self) -> bool:
@@ -184,13 +186,13 @@ class PostgresConnection:
         if raw is None:
             raise StoreError("there is no connection to the database")
         try:
-            return statement(raw)
+            return _whole(statement, raw)
         except Error as error:
             if not (again and raw.closed):
                 raise StoreError(in_one_line(error)) from error
         raw = self._open()
         try:
-            return statement(raw)
+            return _whole(statement, raw)
         except Error as error:
             raise StoreError(in_one_line(error)) from error
 
@@ -246,6 +248,17 @@ def connect(place: Place, *, autocommit: bool = True) -> "psycopg.Connection[Any
 
     wanted: dict[str, Any] = {"password": place.password(), **_DEFAULTS, **conninfo_to_dict(place.url)}
     return Connection.connect(autocommit=autocommit, **wanted)
+
+
+def _whole(statement: Statement, raw: "psycopg.Connection[Any]") -> "psycopg.Cursor[Any]":
+    """Run it. A connection that it leaves in the middle of something is closed: it would refuse all that follows."""
+    try:
+        return statement(raw)
+    except BaseException:
+        info = raw.info
+        if info.pipeline_status.name != "OFF" or info.transaction_status.name not in _AT_REST:
+            raw.close()
+        raise
 
 
 def _run_one(

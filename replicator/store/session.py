@@ -36,8 +36,9 @@ class Session:
     of what happens, `posted` names those of it to whom the commit under way may have something to send. `unwritten`
     are events that wait for a commit that is made anyway (event_rows.py), which also counts down `until_trim`;
     `events` those of the commit under way, `telling` whether something came of one of them. `taken` are the leases
-    of the commit under way, each a key and its epoch; `stray` those of commits that failed, which may have been kept
-    all the same where the answer was lost, and that nobody knows of.
+    of the commit under way, each a key and its epoch. A commit that failed may have been kept all the same, where the
+    answer was lost, and nobody knows of it: `stray` are its leases, `unsure` and `unsure_posts` what it changed and
+    whom it posted to.
     """
 
     def __init__(self, connection: Connection, clock: Clock, owner: str) -> None:
@@ -56,6 +57,8 @@ class Session:
         self.until_trim = 0
         self.taken: list[tuple[IntentKey, int]] = []
         self.stray: set[tuple[IntentKey, int]] = set()
+        self.unsure: set[IntentKey] = set()
+        self.unsure_posts: set[str] = set()
         self._numbers: dict[tuple[str, str], int] = {}
 
     def begin_anew(self) -> None:
@@ -66,6 +69,20 @@ class Session:
         self.delivery = ""
         self.posted.clear()
         self.taken.clear()
+
+    def failed(self) -> None:
+        """Remember what a commit that failed may have done all the same. To be called before that is forgotten."""
+        self.stray.update(self.taken)
+        self.unsure.update(self.changed)
+        self.unsure_posts |= self.posted
+
+    def kept(self) -> None:
+        """Have the commit that was just kept tell of those that may have been kept before it."""
+        self.stray.clear()
+        self.changed += self.unsure.difference(self.changed)
+        self.posted |= self.unsure_posts
+        self.unsure.clear()
+        self.unsure_posts.clear()
 
     def mark(self) -> Mark:
         """Return how far the commit under way has come."""

@@ -173,12 +173,12 @@ class Writer:
         try:
             answers = self._run_all([job.operation for job in batch])
             connection.execute("COMMIT")
-            session.stray.clear()
+            session.kept()
             kept = True
         except REFUSED as error:
             if isinstance(error, Taken):
                 raise
-            session.stray.update(session.taken)
+            session.failed()
             self._roll_back()
             answers = [refused(error) for _ in batch]
         seconds = session.clock.monotonic() - started

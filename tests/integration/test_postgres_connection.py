@@ -9,9 +9,11 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
+import psycopg
 import pytest
 
 from replicator.admin.health import Health
@@ -21,10 +23,12 @@ from replicator.errors import SettingsError, StoreError
 from replicator.model import Intent, IntentKey, parse_repository, parse_tag
 from replicator.settings.schema import Store as Where
 from replicator.store import postgres as postgres_store
+from replicator.store import postgres_connection
 from replicator.store.held import Held
 from replicator.store.postgres import PostgresStore
-from replicator.store.postgres_connection import Place, PostgresConnection
+from replicator.store.postgres_connection import Place, PostgresConnection, connect
 from replicator.store.session import Session
+from tests.support.eventually import eventually
 from tests.support.postgres import Postgres, run_postgres
 
 
@@ -48,7 +52,7 @@ async def opened(place: Place) -> PostgresStore:
 class Relay:
     """Carries bytes to the server; `cut` ends all connections of clients, of which the server hears nothing.
 
-    While `swallows` is set, what answers the next COMMIT is not passed on, and then all are cut.
+    While `swallows` is not empty, the answer to the next statement that holds it is not passed on, and all are cut.
     """
 
     def __init__(self, server: Postgres) -> None:
@@ -57,7 +61,7 @@ class Relay:
         self._servers: list[asyncio.StreamWriter] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
-        self.swallows = False
+        self.swallows = b""
 
     async def serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         host, _, port = self._server.host.partition(":")
@@ -77,7 +81,7 @@ class Relay:
     async def _forth(self, client: asyncio.StreamReader, server: asyncio.StreamWriter, told: asyncio.Event) -> None:
         with contextlib.suppress(OSError):
             while data := await client.read(65536):
-                if self.swallows and b"COMMIT" in data:
+                if self.swallows and self.swallows in data:
                     told.set()
                 server.write(data)
                 await server.drain()
@@ -86,11 +90,12 @@ class Relay:
         with contextlib.suppress(OSError):
             while data := await server.read(65536):
                 if told.is_set():
-                    self.swallows = False
+                    self.swallows = b""
                     self.cut()
                     return
                 client.write(data)
                 await client.drain()
+        client.close()
 
     async def end(self) -> None:
         for task in self._tasks:
@@ -282,7 +287,7 @@ async def test_what_was_leased_by_a_commit_whose_answer_was_lost_is_due_at_once(
         store = await opened(Place(postgres.url("swallowed").replace(postgres.host, f"127.0.0.1:{relay.port}")))
         key = IntentKey("eu", parse_repository("team/app"), parse_tag("v1"))
         await store.record([Intent(key=key, digest=None, since=0.0, due_at=0.0)])
-        relay.swallows = True
+        relay.swallows = b"COMMIT"
         with pytest.raises(StoreError):
             await store.lease("eu", 1, 60.0)
         (epoch,) = postgres.ask("SELECT lease_epoch FROM intent WHERE lease_owner IS NOT NULL", schema="swallowed")
@@ -291,6 +296,65 @@ async def test_what_was_leased_by_a_commit_whose_answer_was_lost_is_due_at_once(
         assert await store.lease("eu", 1, 60.0) == (), "what is known of stays leased"
         assert await store.renew([lease], 60.0) == {key}
         await store.close()
+
+
+async def test_what_was_changed_by_a_commit_whose_answer_was_lost_is_told_with_the_next(postgres: Postgres) -> None:
+    """Else whoever waits for work sleeps on: told again, the same change changes nothing."""
+    postgres.ask("CREATE SCHEMA unheard")
+    async with relayed(postgres) as relay:
+        store = await opened(Place(postgres.url("unheard").replace(postgres.host, f"127.0.0.1:{relay.port}")))
+        heard: list[IntentKey] = []
+        store.listen(heard.extend)
+        key = IntentKey("eu", parse_repository("team/app"), parse_tag("v1"))
+        relay.swallows = b"COMMIT"
+        with pytest.raises(StoreError):
+            await store.record([Intent(key=key, digest=None, since=0.0, due_at=0.0)])
+        assert heard == [], "nobody knows yet"
+        assert postgres.ask("SELECT count(*) FROM intent", schema="unheard") == [(1,)]
+        assert await store.writable()
+        assert heard == [key]
+        assert await store.writable()
+        assert heard == [key], "told once"
+        await store.close()
+
+
+async def test_a_lock_of_ours_whose_answer_was_lost_is_no_stranger_s(postgres: Postgres) -> None:
+    """The server takes the session that has it for alive, and it was never ours as far as we know."""
+    postgres.ask("CREATE SCHEMA unanswered")
+    async with relayed(postgres) as relay:
+        place = Place(postgres.url("unanswered").replace(postgres.host, f"127.0.0.1:{relay.port}"))
+        store = await opened(place)
+        relay.swallows = b"pg_try_advisory_lock"
+        postgres.cut_all()
+        await eventually(store.writable, what="the lock is taken once more")
+        assert relay.swallows == b"", "an answer was lost"
+        with pytest.raises(Held):
+            await opened(place)
+        await store.close()
+
+
+@pytest.mark.parametrize("left", ["pipeline", "pipeline under way", "statement under way"])
+def test_a_connection_that_was_left_in_the_middle_of_something_is_given_up(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch, left: str
+) -> None:
+    """As a cut leaves it where the server's last words come before its end: it would refuse everything for ever."""
+    raws: list[psycopg.Connection[Any]] = []
+
+    def caught(place: Place) -> psycopg.Connection[Any]:
+        raws.append(connect(place))
+        return raws[-1]
+
+    monkeypatch.setattr(postgres_connection, "connect", caught)
+    connection = connected(Place(postgres.url()))
+    if left.startswith("pipeline"):
+        raws[0].pgconn.enter_pipeline_mode()
+    if left.endswith("under way"):
+        raws[0].pgconn.send_query_params(b"SELECT 1", None)
+    connection.begin("")
+    assert connection.execute("SELECT 2").fetchone() == (2,)
+    connection.execute("COMMIT")
+    assert (connection.opened, raws[0].closed) == (2, True)
+    connection.close()
 
 
 async def test_a_store_that_was_closed_can_be_opened_at_once(postgres: Postgres) -> None:
