@@ -22,6 +22,8 @@ def one_moment(connection: Connection) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+        elif not isinstance(connection, sqlite3.Connection):
+            connection.leave()
 
 
 def begin_writing(connection: Connection) -> int:

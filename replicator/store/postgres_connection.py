@@ -94,6 +94,11 @@ class PostgresConnection:
         self._run(lambda raw: raw.execute(f"BEGIN {mode}"))
         self._block = True
 
+    def leave(self) -> None:
+        """Note that a transaction was cut and that nothing of it follows: what does is asked on a new connection."""
+        self._block = False
+        self._last.clear()
+
     def execute(self, sql: str, values: Mapping[str, Value] | None = None, /) -> Cursor:
         """Run one statement."""
         sent = None if values is None else _sendable(values)

@@ -59,6 +59,10 @@ class Reconnecting(Protocol):
         """Begin a transaction, of the mode that SQL has words for; plain ones with none."""
         ...
 
+    def leave(self) -> None:
+        """Take note that nothing follows of a transaction that was cut."""
+        ...
+
     def execute(self, sql: str, values: Mapping[str, Value] = ..., /) -> Cursor:
         """Run one statement."""
         ...

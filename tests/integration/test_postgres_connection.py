@@ -25,6 +25,7 @@ from replicator.settings.schema import Store as Where
 from replicator.store import postgres as postgres_store
 from replicator.store import postgres_connection
 from replicator.store.held import Held
+from replicator.store.moment import one_moment
 from replicator.store.postgres import PostgresStore
 from replicator.store.postgres_connection import Place, PostgresConnection, connect
 from replicator.store.session import Session
@@ -129,6 +130,17 @@ def test_what_is_left_of_a_transaction_that_was_cut_is_not_done_alone(postgres: 
         with pytest.raises(StoreError):
             connection.execute(statement)
     assert connection.execute("SELECT count(*) FROM left_over").fetchone() == (0,)
+    assert connection.opened == 2
+    connection.close()
+
+
+def test_a_moment_that_was_cut_is_over(postgres: Postgres) -> None:
+    """Else all that is read outside a moment is refused until somebody begins another one."""
+    connection = connected(Place(postgres.url()))
+    with pytest.raises(StoreError, match="terminating"), one_moment(connection):
+        postgres.cut_all()
+        connection.execute("SELECT 2")
+    assert connection.execute("SELECT 3").fetchone() == (3,)
     assert connection.opened == 2
     connection.close()
 
