@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
+import anyio
 from sqlalchemy import ColumnElement, and_, bindparam, delete, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -74,13 +75,17 @@ class Repairs(Handle):
         """Keep intents as `record` does, and that their content on the replica is not to be believed.
 
         `damaged` are blobs and manifests of theirs that are there, with wrong bytes. What is ignored by decision
-        stays so as long as the intent's digest is the one that the decision is about.
+        stays so as long as the intent's digest is the one that the decision is about. A cancelled caller waits for
+        the commit, and is cancelled at its next await.
         """
         self._expect_some()
+        came: list[Recorded] = []
         try:
-            return await self._writer.submit(partial(_repair, intents=intents, damaged=damaged))
+            with anyio.CancelScope(shield=True):  # what is kept later would be expected by nobody
+                came += await self._writer.submit(partial(_repair, intents=intents, damaged=damaged))
         finally:
             self._expect_some()
+        return tuple(came)
 
     async def wanted_repair(self, key: IntentKey) -> frozenset[Digest] | None:
         """Return what of a row has wrong bytes on the replica, if anything of it is not to be believed; else None."""

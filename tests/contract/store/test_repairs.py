@@ -1,7 +1,13 @@
 """What an audit found is owed, kept over restarts, and dropped once the work that answers to it is done."""
 
+import threading
+
+import anyio
+import anyio.to_thread
+
 from replicator.model import IntentKey, Recorded, Tag
 from replicator.store.outcome import Done, Result
+from replicator.store.session import Session
 from replicator.store.store import Store
 from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, leased
 
@@ -59,3 +65,28 @@ async def test_what_is_ignored_stays_so_unless_the_primary_names_something_else(
     assert await store.wanted_repair(TAG) is None
     assert (await store.summary()).replica("eu").owed == 0
     assert await store.repair([life.intent(digest=B)]) == (Recorded.ACCEPTED,)
+
+
+async def test_what_an_audit_found_is_wanted_though_the_audit_is_stopped_before_it_is_kept(
+    store: Store, life: Life
+) -> None:
+    """A reload stops verification; the commit goes on, and a lane may have asked just before it."""
+    begun, blocked = threading.Event(), threading.Event()
+
+    def block(_session: Session) -> None:
+        begun.set()
+        blocked.wait(60)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(store.submit, block)
+        await anyio.to_thread.run_sync(begun.wait)
+        async with anyio.create_task_group() as audit:
+            audit.start_soon(store.repair, [life.intent(digest=None)], [A])
+            await anyio.wait_all_tasks_blocked()
+            audit.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                await anyio.wait_all_tasks_blocked()
+                assert await store.wanted_repair(TAG) is None, "not kept yet"
+                blocked.set()
+    await store.tick()
+    assert await store.wanted_repair(TAG) == frozenset({A})
