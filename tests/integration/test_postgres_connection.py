@@ -137,9 +137,14 @@ def test_what_is_left_of_a_transaction_that_was_cut_is_not_done_alone(postgres: 
 def test_a_moment_that_was_cut_is_over(postgres: Postgres) -> None:
     """Else all that is read outside a moment is refused until somebody begins another one."""
     connection = connected(Place(postgres.url()))
-    with pytest.raises(StoreError, match="terminating"), one_moment(connection):
-        postgres.cut_all()
-        connection.execute("SELECT 2")
+
+    def ask_within_a_moment() -> None:
+        with one_moment(connection):
+            postgres.cut_all()
+            connection.execute("SELECT 2")
+
+    with pytest.raises(StoreError, match="terminating"):
+        ask_within_a_moment()
     assert connection.execute("SELECT 3").fetchone() == (3,)
     assert connection.opened == 2
     connection.close()
