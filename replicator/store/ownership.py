@@ -23,6 +23,15 @@ AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 AND classid = %(key)s AND objid = hashtext(current_schema())::oid
 """
 """The number of the server's process that has the lock of the session's schema."""
+_LEFT: set[int] = set()
+"""The server's processes of tries to open a store that failed: they may have its lock, and nobody ends them."""
+_NOTICED = (
+    "SET tcp_keepalives_idle = 5",
+    "SET tcp_keepalives_interval = 3",
+    "SET tcp_keepalives_count = 3",
+    "SET tcp_user_timeout = 15000",
+)
+"""Have the server notice within a quarter of a minute that our machine is gone: it would keep the lock for hours."""
 
 
 class Ownership:
@@ -31,7 +40,7 @@ class Ownership:
     def __init__(self, name: str) -> None:
         self.name = name
         self._began = False
-        self._asked: set[int] = set()  # the server's processes that may have the lock for us
+        self._asked = set(_LEFT)  # the server's processes that may have the lock for us
 
     def began(self, connection: PostgresConnection) -> None:
         """From now on the store is ours until another name stands there. To be called within a transaction."""
@@ -41,9 +50,15 @@ class Ownership:
         """Note that this is committed."""
         self._began = True
 
+    def failed(self) -> None:
+        """Note that the store is not opened: what is left of this is no stranger to whoever tries again."""
+        _LEFT.update(self._asked)
+
     def set_up(self, connection: PostgresConnection) -> None:
         """Refuse a server that is a standby or syncs nothing, and take the lock. Raises StoreError, Held, Taken."""
         _check(connection)
+        for statement in _NOTICED:
+            connection.execute(statement)
         self._lock(connection)
         if self._began and _one(connection, "SELECT holder FROM state") != self.name:
             raise self._taken()
@@ -55,6 +70,7 @@ class Ownership:
             if not _one(connection, _LOCK, key=LOCK_KEY):
                 self._refuse(connection)
         self._asked = {connection.server_process}
+        _LEFT.clear()
 
     def _end_former(self, connection: PostgresConnection) -> None:
         """End the session that has the lock if it is ours: the server does not know that it is cut."""
@@ -63,6 +79,7 @@ class Ownership:
             connection.execute("SELECT pg_terminate_backend(%(pid)s, 2000)", {"pid": holder})
 
     def _refuse(self, connection: PostgresConnection) -> NoReturn:
+        self._asked.discard(connection.server_process)
         holder = _holder(connection)
         if holder is None or holder in self._asked:
             raise StoreError("the database has not ended yet a session that was cut")

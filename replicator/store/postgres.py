@@ -87,6 +87,16 @@ class PostgresStore(Store):
 
 def _open(place: Place, clock: Clock, rng: random.Random) -> tuple[PostgresConnection, Session, PostgresConnection]:
     ownership = Ownership(str(uuid.UUID(int=rng.getrandbits(128), version=4)))
+    try:
+        return _open_as(ownership, place, clock, rng)
+    except BaseException:
+        ownership.failed()
+        raise
+
+
+def _open_as(
+    ownership: Ownership, place: Place, clock: Clock, rng: random.Random
+) -> tuple[PostgresConnection, Session, PostgresConnection]:
     writer = PostgresConnection(place, ownership.set_up, clock, rng)
     try:
         _migrate(place)

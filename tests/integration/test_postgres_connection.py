@@ -350,6 +350,40 @@ async def test_a_lock_of_ours_whose_answer_was_lost_is_no_stranger_s(postgres: P
         await store.close()
 
 
+@pytest.mark.parametrize("lost", ["pg_try_advisory_lock", "SET holder"])
+async def test_a_lock_that_a_failed_try_to_open_left_behind_is_no_stranger_s(postgres: Postgres, lost: str) -> None:
+    """Who stands by tries again: it would wait for itself as long as the server takes that session for alive."""
+    schema = f"left_{len(lost)}"
+    postgres.ask(f"CREATE SCHEMA {schema}")
+    async with relayed(postgres) as relay:
+        place = Place(postgres.url(schema).replace(postgres.host, f"127.0.0.1:{relay.port}"))
+        relay.swallows = lost.encode()
+        with pytest.raises(StoreError) as failed:
+            await opened(place)
+        assert not isinstance(failed.value, Held)
+        store = await opened(place)
+        assert await store.writable()
+        with pytest.raises(Held):
+            await opened(place)
+        assert await store.writable(), "nobody's lock was taken away"
+        await store.close()
+
+
+async def test_a_machine_that_is_gone_without_a_word_is_soon_noticed(postgres: Postgres) -> None:
+    """By the server, which would else keep its lock for two hours: nobody could take its place."""
+    postgres.ask("CREATE SCHEMA gone")
+    store = await opened(Place(postgres.url("gone")))
+
+    def of_session(session: Session) -> list[int]:
+        names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+        asked = "SELECT setting FROM pg_settings WHERE name = %(name)s"
+        return [int(session.connection.execute(asked, {"name": one}).fetchone()[0]) for one in names]
+
+    idle, interval, count = await store.submit(of_session)
+    assert 0 < idle + interval * count <= 15
+    await store.close()
+
+
 @pytest.mark.parametrize("left", ["pipeline", "pipeline under way", "statement under way"])
 def test_a_connection_that_was_left_in_the_middle_of_something_is_given_up(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch, left: str
