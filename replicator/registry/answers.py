@@ -161,7 +161,7 @@ def retry_after(fields: Fields, *, now: float) -> float | None:
     else:
         try:
             when = parsedate_to_datetime(text)
-        except (ValueError, IndexError):
+        except (ValueError, IndexError, OverflowError):
             return None
         seconds = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now
     low, high = _RETRY_AFTER

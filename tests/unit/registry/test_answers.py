@@ -146,6 +146,8 @@ def test_s18_the_query_of_a_url_is_never_shown() -> None:
         ("Tue, 14 Nov 2023 20:00:00 GMT", 1.0),
         ("Tue, 14 Nov 2033 20:00:00 GMT", 900.0),
         ("-5", None),
+        ("Tue, 14 Nov 99999999999999999999 20:00:00 GMT", None),
+        ("Tue, 14 Nov 2023 22:13:50 +99999999999999999999", None),
         ("soon", None),
         ("\u0665", None),
         ("", None),
