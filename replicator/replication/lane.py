@@ -121,7 +121,7 @@ class Lane:
     async def _lease_some(self, group: TaskGroup) -> bool:
         if self._paused:
             return False
-        limit = self._breaker.room(self._kit.clock.monotonic(), len(self._jobs), self._kit.workers)
+        limit = self._next.limit(self._breaker)
         if limit <= 0:
             return False
         asked = self._kit.clock.monotonic()
@@ -152,10 +152,10 @@ class Lane:
         if self._paused:
             return _IDLE
         closed_for = self._breaker.open_until - clock.monotonic()
-        if self._breaker.tripped and not self._jobs and closed_for > 0:
-            return closed_for
-        if self._breaker.tripped and self._jobs:
+        if self._breaker.tripped and self._next.probes:
             return _IDLE
+        if self._breaker.tripped and closed_for > 0:
+            return closed_for
         try:
             due = await self._next.due()
         except StoreError:
@@ -243,6 +243,7 @@ class Lane:
             return
         self._show()
         if breaker.tripped:
+            self._next.opened()
             _log.warning(ReplicationEvent.LANE_OPENED, replica=self._kit.name, error=error)
         else:
             _log.info(ReplicationEvent.LANE_HEALED, replica=self._kit.name, due=await self._make_all_due())

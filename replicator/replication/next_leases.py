@@ -7,6 +7,7 @@ from replicator.model import IntentKey, Lease, Priority
 from replicator.replication.lane_kit import LaneKit
 from replicator.replication.renewal import LEASE_SECONDS
 from replicator.replication.worker import Job
+from replicator.retry import Breaker
 from replicator.shares import room
 
 _URGENT_IN_A_ROW = 3  # leases by urgency between two by waiting time
@@ -19,6 +20,21 @@ class NextLeases:
         self._kit = kit
         self._jobs = jobs
         self._since_longest_due = 0
+        self._no_probes: frozenset[tuple[IntentKey, int]] = frozenset()
+
+    def opened(self) -> None:
+        """Take what is under way for no probe: it was begun before the lane opened, and may take hours."""
+        self._no_probes = frozenset((key, job.lease.epoch) for key, job in self._jobs.items())
+
+    @property
+    def probes(self) -> int:
+        """How many jobs were begun since the lane opened last."""
+        return sum((key, job.lease.epoch) not in self._no_probes for key, job in self._jobs.items())
+
+    def limit(self, breaker: Breaker) -> int:
+        """Return how many may be leased now."""
+        probes, workers = self.probes if breaker.tripped else len(self._jobs), self._kit.workers
+        return min(breaker.room(self._kit.clock.monotonic(), probes, workers), workers - len(self._jobs))
 
     async def take(self, limit: int) -> tuple[Lease, ...]:
         """Lease up to `limit` of what is due."""

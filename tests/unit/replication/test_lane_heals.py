@@ -4,7 +4,7 @@ from replicator.errors import Reason, RegistryError
 from replicator.model import IntentKey, parse_repository, parse_tag
 from tests.support.content import make_image
 from tests.unit.replication.rig import Rig
-from tests.unit.replication.steps import faults
+from tests.unit.replication.steps import Gate, faults
 from tests.unit.replication.support import Call, Op, network_error
 
 REPO = parse_repository("team/app")
@@ -101,3 +101,23 @@ async def test_what_is_parked_arrives_as_soon_as_it_is_retried_alone(rig: Rig) -
     await rig.until(lambda: rig.replica.complete(REPO, TAGS[0]), what="it arrives")
     assert rig.clock.now() == now
     assert (await rig.owed()).parked == 1, "its neighbour waits as before"
+
+
+async def test_a_long_upload_that_was_under_way_before_keeps_no_probe_back(rig: Rig) -> None:
+    """It may take hours, and the replica was down for a moment."""
+    long = Gate(Op.GOT, IMAGES[0].layers[0].digest)
+    await rig.push_and_hold(long, REPO, TAGS[0], IMAGES[0])
+    rig.replica.hook = faults(long, down)
+    for tag, image in zip(TAGS[1:], IMAGES[1:], strict=True):
+        await rig.push(REPO, tag, image)
+    await rig.until(lambda: rig.engine.lanes()["eu"].state == "open", what="the lane opened", step=0.1)
+    await rig.until(lambda: rig.engine.lanes()["eu"].inflight == 1, what="only the long one is under way")
+    rig.replica.hook = faults(long)
+    start = rig.clock.now()
+    arrived = lambda: all(rig.replica.complete(REPO, tag) for tag in TAGS[1:])  # noqa: E731
+    await rig.until(arrived, what="the others arrive", step=1.0)
+    assert rig.clock.now() - start < 60.0
+    assert not rig.replica.complete(REPO, TAGS[0]), "all that time it was under way"
+    long.opened.set()
+    await rig.quiet()
+    assert rig.replica.complete(REPO, TAGS[0])
