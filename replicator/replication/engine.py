@@ -10,6 +10,7 @@ import structlog
 from replicator.clock import Clock
 from replicator.errors import StoreError
 from replicator.model import IntentKey
+from replicator.observability.labels import LaneState
 from replicator.observability.metrics import Metrics
 from replicator.replication.asides import RowAsides
 from replicator.replication.deletes import Deletes
@@ -221,6 +222,7 @@ class Engine:
                 _log.error(ReplicationEvent.STORE_SUMMARY_FAILED, error=str(error))
             else:
                 self._tell(summary, missed)
+                await self._heed_pauses(summary)
             await self._clock.sleep(REPORT_EVERY)
             if self._retired:
                 return
@@ -233,6 +235,16 @@ class Engine:
         # Rows of replicas that are not configured any more stay in the store and are nobody's lag.
         for replica in missed.keys() & self._lanes.keys():
             self._metrics.deadline_missed(replica, missed[replica])
+
+    async def _heed_pauses(self, summary: StoreSummary) -> None:
+        """Have a lane ask anew that takes itself for paused, or not, against what the store says.
+
+        Its question right after an order may have failed.
+        """
+        for name, lane in self._lanes.items():
+            paused = summary.replica(name).paused_since is not None
+            if paused != (lane.view().state is LaneState.PAUSED):
+                await lane.heed_pause()
 
 
 def blobs_at_once(settings: Settings, replica: ReplicaSettings, *, latency: float) -> int:

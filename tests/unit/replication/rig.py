@@ -87,6 +87,11 @@ class FaultyStore(SqliteStore):
         self._fail("make_due")
         return await super().make_due(replica, parked=parked, limit=limit)
 
+    async def paused_since(self, replica: str) -> float | None:
+        """Say since when it is paused, or fail."""
+        self._fail("paused_since")
+        return await super().paused_since(replica)
+
     def _fail(self, operation: str) -> None:
         if operation in self.broken:
             raise StoreError("the disk is full")

@@ -114,7 +114,10 @@ async def test_a_long_upload_that_was_under_way_before_keeps_no_probe_back(rig: 
     await rig.until(lambda: rig.engine.lanes()["eu"].inflight == 1, what="only the long one is under way")
     rig.replica.hook = faults(long)
     start = rig.clock.now()
-    arrived = lambda: all(rig.replica.complete(REPO, tag) for tag in TAGS[1:])  # noqa: E731
+
+    def arrived() -> bool:
+        return all(rig.replica.complete(REPO, tag) for tag in TAGS[1:])
+
     await rig.until(arrived, what="the others arrive", step=1.0)
     assert rig.clock.now() - start < 60.0
     assert not rig.replica.complete(REPO, TAGS[0]), "all that time it was under way"

@@ -104,3 +104,28 @@ async def test_a_dead_replica_is_not_probed_while_its_lane_is_paused(rig: Rig) -
     rig.replica.hook = faults()
     await rig.until(rig.is_quiet, what="it heals as ever", step=1.0)
     assert shown(rig) == ("running", {"running"})
+
+
+async def test_a_lane_that_could_not_ask_when_it_was_resumed_goes_on_all_the_same(rig: Rig) -> None:
+    rig.start()
+    await pause(rig)
+    await rig.push(REPO, TAG, A)
+    await rig.store.resume("eu")
+    rig.store.broken = frozenset({"paused_since"})
+    await rig.engine.heed_pause("eu")
+    assert shown(rig) == ("paused", {"paused"})
+    rig.store.broken = frozenset()
+    await rig.until(rig.is_quiet, what="it works again", step=1.0)
+    assert rig.replica.complete(REPO, TAG)
+
+
+async def test_a_lane_heeds_what_nobody_told_it(rig: Rig) -> None:
+    rig.start()
+    await rig.until(lambda: shown(rig) == ("running", {"running"}), what="the lane runs")
+    await rig.store.pause("eu")
+    await rig.until(lambda: shown(rig) == ("paused", {"paused"}), what="it shows that it is paused", step=1.0)
+    await rig.push(REPO, TAG, A)
+    await rig.store.resume("eu")
+    await rig.until(rig.is_quiet, what="it works again", step=1.0)
+    assert rig.replica.complete(REPO, TAG)
+    assert shown(rig) == ("running", {"running"})
