@@ -80,6 +80,7 @@ class ReplicaTurns:
         self._first = first
         self._down_since: float | None = None
         self._noted = False
+        self._unkept = False
         self._next: float | None = None
         self._pace: Pace | None = None
         self._counted = 0.0
@@ -144,14 +145,16 @@ class ReplicaTurns:
         state = self._means.lanes()[self._name].state
         if state != LaneState.OPEN:
             self._down_since, self._noted = None, False
-            return state != LaneState.PAUSED
-        self._down_since = now if self._down_since is None else self._down_since
-        if now - self._down_since >= DOWN_FOR and not self._noted:
-            # Kept at once: this life may end before the replica is back.
+        else:
+            self._down_since = now if self._down_since is None else self._down_since
+            if now - self._down_since >= DOWN_FOR and not self._noted:
+                self._noted = self._unkept = True
+        if self._unkept:
+            # At once: this life may end before the replica is back. Or later: the store may be away as long as that.
             await self._keep_whole(Place())
             _log.info(AuditEvent.VERIFY_WHOLE_BEGUN, replica=self._name)
-            self._noted = True
-        return False
+            self._unkept = False
+        return state not in {LaneState.OPEN, LaneState.PAUSED}
 
     async def _look_at(
         self, rows: Sequence[CleanTag], keep: Callable[[Place], Awaitable[None]], pause: float

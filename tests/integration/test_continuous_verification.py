@@ -8,10 +8,12 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import pytest
 
 from replicator.audit.holdings import Holdings, Manifests
 from replicator.audit.turns import DOWN_FOR, Means, ReplicaTurns
 from replicator.audit.verifier import Verifier
+from replicator.errors import StoreError
 from replicator.model import Change, ChangeKind, IntentKey, Repository, Tag
 from replicator.observability.labels import LaneState, VerifyResult
 from replicator.observability.metrics import Metrics, Scope
@@ -161,6 +163,26 @@ async def test_all_of_a_replica_is_looked_at_after_it_was_down_also_by_a_later_l
         assert await scene.owed() == {"v1", "v4"}
         await turns.turn()
         assert (await Verifications(scene.store).places("eu")).whole is None
+
+
+async def test_all_of_it_is_looked_at_also_where_the_store_was_away_as_long_as_the_replica(tmp_path: Path) -> None:
+    """One network that is cut takes both away."""
+
+    async def run(statement: str) -> None:
+        await scene.store.submit(lambda session: session.connection.execute(statement) and None)
+
+    async with run_scene(tmp_path) as scene:
+        turns = scene.turns()
+        scene.lane.state = LaneState.OPEN
+        scene.clock.advance(await turns.turn())
+        scene.clock.advance(DOWN_FOR)
+        await run("CREATE TRIGGER away BEFORE INSERT ON verification BEGIN SELECT RAISE(ABORT, 'away'); END")
+        with pytest.raises(StoreError):
+            await turns.turn()
+        await run("DROP TRIGGER away")
+        scene.lane.state = LaneState.RUNNING
+        await turns.turn()
+        assert scene.counted() == {"equal": 6}
 
 
 async def test_a_short_absence_asks_for_nothing(tmp_path: Path) -> None:
