@@ -66,7 +66,8 @@ class Syncs:
 
         Raises ValueError for a pattern that cannot be understood, StoreError.
         """
-        used = self._used()
+        # Before the store is asked: the configuration may be left meanwhile.
+        used, exchanged = self._used(), self._exchanged()
         names = tuple(replicas) or tuple(one.name for one in used.settings.replicas)
         swept = () if used.settings.sweep is None else used.settings.sweep.repositories
         selection = Selection(repositories, swept, used.router)
@@ -76,7 +77,7 @@ class Syncs:
             return None
         sync = Sync(means, selection, left_alone=left_alone, delivery=delivery_id())
         self._running[sync.delivery] = sync
-        self._group.start_soon(self._live, sync, self._exchanged())
+        self._group.start_soon(self._live, sync, exchanged)
         return document(sync.progress())
 
     def document(self, identity: str) -> SyncDocument | None:

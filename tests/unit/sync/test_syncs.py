@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 
 from replicator.clock import SystemClock
 from replicator.observability.metrics import Metrics, Scope
@@ -95,6 +96,27 @@ async def test_few_run_at_once_and_a_new_configuration_ends_them(tmp_path: Path)
                 ["the configuration was read anew meanwhile: ask again"],
             )
         assert await begun(made) is not None
+
+
+async def test_one_that_begins_while_its_configuration_is_left_is_ended_too(tmp_path: Path) -> None:
+    """Else it would go on with clients that are closed, and hold its place."""
+    async with scene(tmp_path, listens=True) as made:
+        begins: list[str | None] = []
+
+        async def begin() -> None:
+            begins.append(await begun(made))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(begin)
+            await anyio.lowlevel.checkpoint()
+            assert begins == [], "it asks the store"
+            made.exchange()
+        (one,) = begins
+        assert one is not None
+        await eventually(partial(has_ended, made, one), what="it has ended")
+        document = made.syncs.document(one)
+        assert document is not None
+        assert document["problems"] == ["the configuration was read anew meanwhile: ask again"]
 
 
 async def test_trouble_of_the_primary_ends_a_sync_and_is_told_and_the_oldest_is_forgotten(tmp_path: Path) -> None:
