@@ -4,6 +4,7 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -21,6 +22,7 @@ from replicator.registry.client import RegistryClient, open_registry
 from replicator.routing import Router
 from replicator.settings.schema import Settings
 from replicator.store.outcome import Done, Result
+from replicator.store.session import Session
 from replicator.store.sqlite import SqliteStore
 from replicator.store.verifications import Place, Verifications
 from tests.support.content import make_image
@@ -168,18 +170,19 @@ async def test_all_of_a_replica_is_looked_at_after_it_was_down_also_by_a_later_l
 async def test_all_of_it_is_looked_at_also_where_the_store_was_away_as_long_as_the_replica(tmp_path: Path) -> None:
     """One network that is cut takes both away."""
 
-    async def run(statement: str) -> None:
-        await scene.store.submit(lambda session: session.connection.execute(statement) and None)
+    def run(session: Session, statement: str) -> None:
+        session.connection.execute(statement)
 
+    away = "CREATE TRIGGER away BEFORE INSERT ON verification BEGIN SELECT RAISE(ABORT, 'away'); END"
     async with run_scene(tmp_path) as scene:
         turns = scene.turns()
         scene.lane.state = LaneState.OPEN
         scene.clock.advance(await turns.turn())
         scene.clock.advance(DOWN_FOR)
-        await run("CREATE TRIGGER away BEFORE INSERT ON verification BEGIN SELECT RAISE(ABORT, 'away'); END")
+        await scene.store.submit(partial(run, statement=away))
         with pytest.raises(StoreError):
             await turns.turn()
-        await run("DROP TRIGGER away")
+        await scene.store.submit(partial(run, statement="DROP TRIGGER away"))
         scene.lane.state = LaneState.RUNNING
         await turns.turn()
         assert scene.counted() == {"equal": 6}
