@@ -35,5 +35,10 @@ def begin_writing(connection: Connection) -> int:
     return connection.opened
 
 
+def may_be_kept(connection: Connection) -> bool:
+    """Say whether the transaction that failed last may have been kept all the same: its COMMIT got no answer."""
+    return not isinstance(connection, sqlite3.Connection) and connection.undecided
+
+
 DATABASE_ERRORS: tuple[type[sqlite3.Error], ...] = (sqlite3.Error,)
 """What SQLite's driver raises; PostgreSQL's connection raises StoreError itself."""

@@ -52,6 +52,7 @@ class PostgresConnection:
 
     def __init__(self, place: Place, setup: Setup, clock: Clock, rng: random.Random) -> None:
         self.opened = 0
+        self.undecided = False
         self._place = place
         self._setup = setup
         self._clock = clock
@@ -89,7 +90,7 @@ class PostgresConnection:
 
     def begin(self, mode: str) -> None:
         """Begin a transaction, on a new connection where the former was cut; `mode` as SQL has it, may be empty."""
-        self._block = False
+        self._block = self.undecided = False
         self._last.clear()
         self._run(lambda raw: raw.execute(f"BEGIN {mode}"))
         self._block = True
@@ -105,6 +106,9 @@ class PostgresConnection:
         run = self._commit if self._last and sql == "COMMIT" else partial(_run_one, sql=sql, values=sent)
         try:
             cursor = self._counted(self._run(run))
+        except StoreError:
+            self.undecided = self._block and sql == "COMMIT" and self._raw is not None and self._raw.closed
+            raise
         finally:
             if sql in _ENDS:
                 self._block = False

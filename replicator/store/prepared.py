@@ -44,6 +44,8 @@ class Reconnecting(Protocol):
 
     opened: int
     """How often it was opened."""
+    undecided: bool
+    """Whether the newest transaction's COMMIT got no answer: it may have been kept or not."""
 
     @property
     def in_transaction(self) -> bool:

@@ -36,9 +36,8 @@ class Session:
     of what happens, `posted` names those of it to whom the commit under way may have something to send. `unwritten`
     are events that wait for a commit that is made anyway (event_rows.py), which also counts down `until_trim`;
     `events` those of the commit under way, `telling` whether something came of one of them. `taken` are the leases
-    of the commit under way, each a key and its epoch. A commit that failed may have been kept all the same, where the
-    answer was lost, and nobody knows of it: `stray` are its leases, `unsure` and `unsure_posts` what it changed and
-    whom it posted to.
+    of the commit under way, each a key and its epoch. A commit whose answer was lost may have been kept, and nobody
+    knows of it: `stray` are its leases, `unsure` and `unsure_posts` what it changed and whom it posted to.
     """
 
     def __init__(self, connection: Connection, clock: Clock, owner: str) -> None:
@@ -70,8 +69,8 @@ class Session:
         self.posted.clear()
         self.taken.clear()
 
-    def failed(self) -> None:
-        """Remember what a commit that failed may have done all the same. To be called before that is forgotten."""
+    def left_undecided(self) -> None:
+        """Remember what a commit without an answer may have done. To be called before that is forgotten."""
         self.stray.update(self.taken)
         self.unsure.update(self.changed)
         self.unsure_posts |= self.posted

@@ -21,7 +21,7 @@ from replicator.model import IntentKey
 from replicator.store import event_rows
 from replicator.store.batch import REFUSED, Operation, Refused, refused, run_apart, run_in_a_row
 from replicator.store.leases import release_stray
-from replicator.store.moment import begin_writing
+from replicator.store.moment import begin_writing, may_be_kept
 from replicator.store.session import Session
 
 T = TypeVar("T")
@@ -178,7 +178,8 @@ class Writer:
         except REFUSED as error:
             if isinstance(error, Taken):
                 raise
-            session.failed()
+            if may_be_kept(connection):
+                session.left_undecided()
             self._roll_back()
             answers = [refused(error) for _ in batch]
         seconds = session.clock.monotonic() - started
