@@ -1,10 +1,10 @@
 """What audits found to be wrong on replicas: owed, and worked on as if nothing were known of the replica."""
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import partial
 
-import anyio
 from sqlalchemy import ColumnElement, and_, bindparam, delete, literal_column, select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -69,23 +69,21 @@ class Repairs(Handle):
 
     _none: bool = False
     """There is surely no repair: the usual case costs no question."""
+    _under_way: int = 0
     _noted: int = 0
 
     async def repair(self, intents: Sequence[Intent], damaged: Collection[Digest] = ()) -> tuple[Recorded, ...]:
         """Keep intents as `record` does, and that their content on the replica is not to be believed.
 
         `damaged` are blobs and manifests of theirs that are there, with wrong bytes. What is ignored by decision
-        stays so as long as the intent's digest is the one that the decision is about. A cancelled caller waits for
-        the commit, and is cancelled at its next await.
+        stays so as long as the intent's digest is the one that the decision is about.
         """
-        self._expect_some()
-        came: list[Recorded] = []
-        try:
-            with anyio.CancelScope(shield=True):  # what is kept later would be expected by nobody
-                came += await self._writer.submit(partial(_repair, intents=intents, damaged=damaged))
-        finally:
-            self._expect_some()
-        return tuple(came)
+        self._none = False
+        self._under_way += 1
+        keeping = asyncio.ensure_future(self._writer.submit(partial(_repair, intents=intents, damaged=damaged)))
+        # Not when a caller that is cancelled leaves: it is kept later all the same.
+        keeping.add_done_callback(self._kept)
+        return await asyncio.shield(keeping)
 
     async def wanted_repair(self, key: IntentKey) -> frozenset[Digest] | None:
         """Return what of a row has wrong bytes on the replica, if anything of it is not to be believed; else None."""
@@ -93,17 +91,19 @@ class Repairs(Handle):
             return None
         before = self._noted
         found, none = await self._read(partial(_wanted, key=key))
-        self._none = none and before == self._noted
+        # Asked before the commit, it proves nothing.
+        self._none = none and not self._under_way and before == self._noted
         return found
 
     async def repaired(self, lease: Lease) -> None:
         """Drop what was found before the lease was taken."""
         await self._writer.submit(partial(_done, lease=lease))
 
-    def _expect_some(self) -> None:
-        """Before and after the commit: a question that was asked in between proves nothing."""
-        self._none = False
+    def _kept(self, keeping: asyncio.Task[tuple[Recorded, ...]]) -> None:
+        self._under_way -= 1
         self._noted += 1
+        if not keeping.cancelled():
+            keeping.exception()  # taken note of, though nobody may wait for it any more
 
 
 def _repair(session: Session, intents: Sequence[Intent], damaged: Collection[Digest]) -> tuple[Recorded, ...]:
