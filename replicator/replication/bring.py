@@ -228,26 +228,18 @@ class Bringer:
             session = await self._mounting.mount(blob, repository)
             if session is None:
                 return BlobResult.MOUNTED
-        if candidates and not asked and blob.size > SMALL and await self._is_there_all_the_same(step, session):
+            self.surplus.append(session)  # until it is needed, which may never be
+        # Some registries mount nothing, as all their repositories share blobs.
+        if candidates and not asked and blob.size > SMALL and await self._is_there(step):
             return BlobResult.EXISTED
         async with self._slots(blob).place(blob.size, shared):
+            if session is not None:
+                self.surplus.remove(session)
             session = session or await self._open(blob)
             if session is None:
                 return BlobResult.MOUNTED
             await self._send(blob, shared, session)
         return BlobResult.COPIED
-
-    async def _is_there_all_the_same(self, step: BlobStep, session: UploadSession | None) -> bool:
-        """Ask for what was not mounted: some registries mount nothing, as all their repositories share blobs."""
-        try:
-            there = await self._is_there(step)
-        except BaseException:
-            if session is not None:
-                await self._tools.replica.cancel_upload(session)
-            raise
-        if there and session is not None:
-            self.surplus.append(session)
-        return there
 
     def _slots(self, blob: Descriptor) -> Slots:
         return self._tools.small_slots if blob.size <= SMALL else self._tools.slots

@@ -33,13 +33,17 @@ class Copy:
         self.tally.missing.update((step.blob.digest, step.blob.size) for step in plan.blobs)
         with self._tools.claims.enter(self._target, [step.blob.digest for step in plan.blobs]) as claim:
             bringer = Bringer(self._tools, self._source, self._repository, self._target, self.tally, claim)
-            for blob in plan.present:
-                bringer.settled(blob, BlobResult.EXISTED)
-            await self._bring(bringer, plan)
-            for wave in plan.waves[:-1]:
-                await together([partial(self._put, step) for step in wave])
-            await self._remember(plan, bringer.learned)
-            await may_publish()
+            try:
+                for blob in plan.present:
+                    bringer.settled(blob, BlobResult.EXISTED)
+                await self._bring(bringer, plan)
+                for wave in plan.waves[:-1]:
+                    await together([partial(self._put, step) for step in wave])
+                await self._remember(plan, bringer.learned)
+                await may_publish()
+            except BaseException:
+                await together([partial(self._tools.replica.cancel_upload, one) for one in bringer.surplus])
+                raise
             self.publishing = True
             cancels = [partial(self._tools.replica.cancel_upload, session) for session in bringer.surplus]
             await together([partial(self._put, plan.top), *cancels])

@@ -324,6 +324,45 @@ async def test_whoever_is_waited_for_by_the_urgent_is_as_urgent(lane: Lane) -> N
     assert lane.sent(SHARED.digest) == 1
 
 
+async def test_a_session_that_a_refused_mount_opened_is_given_up_by_who_is_cut_short_before_it_has_a_slot(
+    lane: Lane,
+) -> None:
+    lane.tools = replace(lane.tools, slots=Slots(1, lane.clock))
+    occupant = make_image("occupant", [make_blob("occupant", 500_000)])
+    lane.source.hold(HERE, occupant)
+    gate = Gate(Op.GOT, occupant.layers[0].digest)
+    lane.replica.hook = faults(gate)
+    first = asyncio.create_task(lane.copy(occupant, THERE))
+    await gate.reached.wait()
+    await eventually(lambda: lane.sent(occupant.config.digest) == 1, what="of the first only the layer is under way")
+    second = asyncio.create_task(lane.copy(ONE, THIRD, facts=Facts(locations={SHARED.digest: (ELSEWHERE,)})))
+    await eventually(lambda: lane.tools.slots.waiting >= 1, what="it waits for a slot")
+    await eventually(lambda: lane.replica.count(Op.SENT) == len(ONE.blobs()), what="what is small is there")
+    second.cancel()
+    await asyncio.gather(second, return_exceptions=True)
+    assert lane.replica.cancelled == 1
+    assert lane.replica.sessions == lane.replica.count(Op.SENT) + lane.replica.cancelled + 1
+    gate.opened.set()
+    await first
+
+
+async def test_sessions_that_were_opened_for_nothing_are_given_up_by_a_copy_that_fails_too(lane: Lane) -> None:
+    for blob in ONE.blobs()[:-1]:
+        lane.replica.hold_blob(THERE, blob)
+    missing = ONE.blobs()[-1].digest
+
+    async def fail(call: Call) -> None:
+        if call.op is Op.SEND and call.reference == missing:
+            await eventually(lambda: lane.replica.count(Op.START) == len(ONE.blobs()), what="all are asked for")
+            raise network_error("eu")
+
+    lane.replica.hook = fail
+    with pytest.raises(RegistryError):
+        await lane.copy(ONE, THERE)
+    assert lane.replica.sessions == len(ONE.blobs())
+    assert lane.replica.cancelled == lane.replica.sessions - 1
+
+
 @pytest.mark.parametrize("end", ["cancelled", "failed"])
 async def test_when_the_leader_is_gone_one_who_waited_takes_over(lane: Lane, end: str) -> None:
     gate = Gate(Op.GOT, SHARED.digest)
