@@ -54,6 +54,8 @@ class Authorizer:
         self.challenged = Challenged()
         self._widened: OrderedDict[tuple[Scope, ...], tuple[Scope, ...]] = OrderedDict()
         self._denied: OrderedDict[tuple[Scope, ...], float] = OrderedDict()
+        self.era = 0
+        """How often the credentials have changed."""
 
     async def header(self, scopes: tuple[Scope, ...]) -> str | None:
         """Return what a request that needs `scopes` should carry from the start; None while nothing is known."""
@@ -123,13 +125,15 @@ class Authorizer:
 
     def forget(self) -> None:
         """Forget what came of the credentials so far: they are others now."""
+        self.era += 1
         self._denied.clear()
         self._logins.forget()
         self._tokens.forget()
 
-    def failed(self, scopes: tuple[Scope, ...]) -> None:
-        """Take note that a fresh login did not help, so that the next few seconds do not repeat it."""
-        _remember(self._denied, scope_rules.merge(scopes), self._clock.monotonic() + _DENIED_FOR)
+    def failed(self, scopes: tuple[Scope, ...], era: int) -> None:
+        """Take note that a fresh login of that era did not help, so that the next few seconds do not repeat it."""
+        if era == self.era:
+            _remember(self._denied, scope_rules.merge(scopes), self._clock.monotonic() + _DENIED_FOR)
 
     def _basic(self, login: Login, wanted: tuple[Scope, ...], sent: str | None) -> str:
         self._asked = _BASIC

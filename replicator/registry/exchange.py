@@ -148,10 +148,11 @@ class Exchange:
         reply = await _drained(answer)
         if not self._authorizer.can_answer(reply) and request.operation != Operation.PING:
             reply = await self._challenge_of_ping(reply)
+        era = self._authorizer.era
         header = await self._authorizer.answer(reply, request.scopes, header)
         answer = await self._sent(_carrying(request, header))
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            self._authorizer.failed(request.scopes)
+            self._authorizer.failed(request.scopes, era)
         return answer
 
     async def _sent(self, request: Request) -> Answer:

@@ -86,6 +86,7 @@ class Tokens:
         self._clock = clock
         self._slots: OrderedDict[TokenKey, _Slot] = OrderedDict()
         self._realms: OrderedDict[tuple[Target, str], _Realm] = OrderedDict()
+        self._era = 0
 
     async def token(self, login: Login, realm: Target, service: str, scopes: tuple[Scope, ...]) -> str:
         """Return a token with life left. Raises AccessDenied for credentials refused, else RegistryError."""
@@ -110,7 +111,8 @@ class Tokens:
                 slot.token = ""
 
     def forget(self) -> None:
-        """Forget all tokens and all refusals: the credentials are others now."""
+        """Forget all tokens and all refusals, also what is still asked for: the credentials are others now."""
+        self._era += 1
         for slot in self._slots.values():
             slot.token, slot.trouble = "", _Trouble()
         for server in self._realms.values():
@@ -135,11 +137,15 @@ class Tokens:
     async def _fetched(self, slot: _Slot, server: _Realm, key: TokenKey, login: Login) -> str:
         server.trouble.check(self._clock.monotonic())
         slot.trouble.check(self._clock.monotonic())
+        era = self._era
         try:
             token, life = await self._fetch(key, login)
         except RegistryError as error:
-            self._failed(slot, server, key, error)
+            if era == self._era:
+                self._failed(slot, server, key, error)
             raise
+        if era != self._era:
+            return token  # of former credentials: for whoever asked with them
         slot.token = token
         slot.renew_at = self._clock.monotonic() + life - min(30.0, life / 10)
         server.proven = True

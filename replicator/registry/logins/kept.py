@@ -28,23 +28,29 @@ class Kept:
         self._got_at = self._renew_at = self._ends_at = float("-inf")
         self._error: NoProof | RegistryError | None = None
         self._try_again_at = float("-inf")
+        self._era = 0
 
     async def proof(self, repository: str = "") -> Proof:  # noqa: ARG002 -- part of the protocol
         """Return the proof, with life left. Raises what `fetch` raises, unless the last one still lives."""
         if self._clock.monotonic() < self._renew_at:
             return self._proof
         async with self._lock:
-            now = self._clock.monotonic()
-            if now < self._renew_at:
-                return self._proof
-            if now < self._try_again_at and self._error is not None:
-                return self._last(self._error)
-            try:
-                proof, life = await self._fetch()
-            except (NoProof, RegistryError) as error:
-                self._error = error
-                self._try_again_at = self._clock.monotonic() + (_SHORT_PAUSE if error.temporary else _PAUSE)
-                return self._last(error)
+            while True:
+                now, era = self._clock.monotonic(), self._era
+                if now < self._renew_at:
+                    return self._proof
+                if now < self._try_again_at and self._error is not None:
+                    return self._last(self._error)
+                try:
+                    proof, life = await self._fetch()
+                except (NoProof, RegistryError) as error:
+                    if era != self._era:
+                        continue  # what was asked for was to be forgotten meanwhile, and so is what came of it
+                    self._error = error
+                    self._try_again_at = self._clock.monotonic() + (_SHORT_PAUSE if error.temporary else _PAUSE)
+                    return self._last(error)
+                if era == self._era:
+                    break
             # From before it was asked for: no life is counted twice.
             self._proof, self._got_at, self._error = proof, now, None
             self._renew_at = now + life - min(_MOST_REST, life * _REST)
@@ -61,7 +67,8 @@ class Kept:
             self._renew_at = self._ends_at = float("-inf")
 
     def forget(self) -> None:
-        """Let the proof be got anew at once."""
+        """Let the proof be got anew at once, also where one is being got now."""
+        self._era += 1
         self._renew_at = self._ends_at = self._try_again_at = float("-inf")
 
     def _last(self, error: NoProof | RegistryError) -> Proof:

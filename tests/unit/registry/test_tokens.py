@@ -259,6 +259,24 @@ async def test_a6_a_password_that_was_corrected_works_after_5_seconds(script: Sc
         assert not await client.has_blob(TEAM, BLOB)
 
 
+@pytest.mark.parametrize("refused", [True, False])
+async def test_what_came_of_former_credentials_is_not_kept(script: Script, refused: bool) -> None:
+    """The password was corrected while a token server still thought about the former one."""
+    gate = Gate(error(401, "UNAUTHORIZED") if refused else say_json({"token": "former"}))
+    script.on("GET", "/token", gate)
+    script.on("HEAD", "/v2/", demand("t", Say(404), bearer("/token")))
+    async with client_for(script.url, clock=FakeClock(), credentials=password()) as client:
+        first = asyncio.create_task(client.has_blob(TEAM, BLOB))
+        await gate.entered.wait()
+        client.credentials_changed()
+        script.on("GET", "/token", say_json({"token": "t"}))
+        gate.open.set()
+        await asyncio.gather(first, return_exceptions=True)
+        refusals = len(script.asked("HEAD", "/v2/"))
+        assert not await client.has_blob(TEAM, BLOB)
+        assert len(script.asked("HEAD", "/v2/")) == refusals + 1, "the former token is not even tried"
+
+
 def _login(right: str) -> Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         if request.headers.get("Authorization") != right:
