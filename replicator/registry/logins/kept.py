@@ -31,8 +31,12 @@ class Kept:
         self._era = 0
 
     async def proof(self, repository: str = "") -> Proof:  # noqa: ARG002 -- part of the protocol
-        """Return the proof, with life left. Raises what `fetch` raises, unless the last one still lives."""
-        if self._clock.monotonic() < self._renew_at:
+        """Return the proof, with life left. Raises what `fetch` raises, unless the last one still lives.
+
+        Whoever asks while it is renewed is given the last one: who gives proofs may hang, and it is good for a while.
+        """
+        now = self._clock.monotonic()
+        if now < self._renew_at or (self._lock.locked() and now < self._ends_at):
             return self._proof
         async with self._lock:
             while True:

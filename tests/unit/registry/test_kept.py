@@ -47,3 +47,22 @@ async def test_what_was_asked_for_before_it_was_to_be_forgotten_is_not_kept(befo
     assert await asking is NEW
     assert await kept.proof() is NEW
     assert slow.asked == 2
+
+
+async def test_nobody_waits_for_a_renewal_while_the_former_proof_lives(fake_clock: FakeClock) -> None:
+    """What gives it may hang for a minute at each try, and the former is good for ten more."""
+    slow = Slow(OLD)
+    slow.open.set()
+    kept = Kept(slow.fetch, fake_clock)
+    assert await kept.proof() is OLD
+    fake_clock.advance(LIFE - 600.0)
+    slow.proof = NEW
+    slow.open.clear()
+    slow.entered.clear()
+    renewing = asyncio.create_task(kept.proof())
+    await slow.entered.wait()
+    assert await kept.proof() is OLD
+    fake_clock.advance(580.0)
+    late = asyncio.create_task(kept.proof())
+    slow.open.set()
+    assert [await renewing, await late] == [NEW, NEW], "what has hardly any life left is not used"
