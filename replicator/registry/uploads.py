@@ -148,14 +148,16 @@ class Uploads:
             try:
                 done = await self._resumer.go_on(kept, descriptor, resumption)
             except RegistryError as error:
-                if error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                if 0 < error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
                     raise
                 # This one upload may be broken for good: so it is where the registry still opens another.
                 another = await self.start(repository)
-                await self._give_up(_Way(kept, resumption))
+                done = error.status == 0 and await self._goes_on_beside(another, kept, descriptor, resumption)
+                if not done:
+                    await self._give_up(_Way(kept, resumption))
                 if session is not None:
                     await self.cancel(session)
-                session, done = another, False
+                session = another
             if done:
                 await resumption.forget()
                 if session is not None:
@@ -165,6 +167,18 @@ class Uploads:
         session = session or await self.start(repository)
         await self._send(descriptor, body, session, resumption, keeps=True)
         await resumption.forget()
+
+    async def _goes_on_beside(
+        self, another: UploadSession, kept: UploadSession, descriptor: Descriptor, resumption: Resumption
+    ) -> bool:
+        """Try once more to go on with `kept`: the line may have been down, and stands since `another` was opened."""
+        try:
+            return await self._resumer.go_on(kept, descriptor, resumption)
+        except BaseException as error:
+            if isinstance(error, RegistryError) and not 0 < error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return False
+            await self.cancel(another)
+            raise
 
     async def _send(
         self,
