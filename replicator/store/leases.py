@@ -5,7 +5,7 @@ from typing import Any
 
 from replicator.correlation import unpack_delivery
 from replicator.model import Digest, IntentKey, Lease, Priority, Repository
-from replicator.store import former_statements, ignored, news, spared, statements, tag_history
+from replicator.store import former_statements, ignored, news, spared, statements, tag_history, unanswered
 from replicator.store.encoding import FIRST_TAG, bounded, pack_digest, unpack_digest, unpack_reference
 from replicator.store.lanes import paused_since
 from replicator.store.outcome import Done, Outcome, Parked, Result
@@ -139,12 +139,15 @@ def release_stray(session: Session) -> None:
 def settle(session: Session, lease: Lease, outcome: Outcome) -> bool:
     """Write the outcome if the lease still holds; otherwise only taint what was written without a right to."""
     held = _held(session, lease)
+    session.settling.append((lease.key, lease.epoch))
     told = news.was_told(session, held)
     settled = (
         _done(session, lease, outcome, held) if isinstance(outcome, Done) else _failed(session, lease, outcome, held)
     )
     if settled:
         news.settled(session, lease, outcome, told=told)
+    elif unanswered.was_kept(session, lease):
+        return True
     if settled or (outcome.wrote and _taint(session, lease, outcome)):
         session.mark_changed([lease.key])
     return settled

@@ -37,7 +37,8 @@ class Session:
     are events that wait for a commit that is made anyway (event_rows.py), which also counts down `until_trim`;
     `events` those of the commit under way, `telling` whether something came of one of them. `taken` are the leases
     of the commit under way, each a key and its epoch. A commit whose answer was lost may have been kept, and nobody
-    knows of it: `stray` are its leases, `unsure` and `unsure_posts` what it changed and whom it posted to.
+    knows of it: `stray` are its leases, `unsure` and `unsure_posts` what it changed and whom it posted to,
+    `unanswered` the leases that it settled (unanswered.py); `settling` are those of the commit under way.
     """
 
     def __init__(self, connection: Connection, clock: Clock, owner: str) -> None:
@@ -56,6 +57,8 @@ class Session:
         self.until_trim = 0
         self.taken: list[tuple[IntentKey, int]] = []
         self.stray: set[tuple[IntentKey, int]] = set()
+        self.settling: list[tuple[IntentKey, int]] = []
+        self.unanswered: set[tuple[IntentKey, int]] = set()
         self.unsure: set[IntentKey] = set()
         self.unsure_posts: set[str] = set()
         self._numbers: dict[tuple[str, str], int] = {}
@@ -68,16 +71,21 @@ class Session:
         self.delivery = ""
         self.posted.clear()
         self.taken.clear()
+        self.settling.clear()
 
     def left_undecided(self) -> None:
         """Remember what a commit without an answer may have done. To be called before that is forgotten."""
         self.stray.update(self.taken)
+        if len(self.unanswered) >= _REMEMBERED:
+            self.unanswered.clear()  # what is told again then is done again
+        self.unanswered.update(self.settling)
         self.unsure.update(self.changed)
         self.unsure_posts |= self.posted
 
     def kept(self) -> None:
         """Have the commit that was just kept tell of those that may have been kept before it."""
         self.stray.clear()
+        self.unanswered.difference_update(self.settling)
         self.changed += self.unsure.difference(self.changed)
         self.posted |= self.unsure_posts
         self.unsure.clear()

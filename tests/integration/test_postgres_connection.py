@@ -20,12 +20,13 @@ from replicator.admin.health import Health
 from replicator.cli.store_probe import lines_of, look_at
 from replicator.clock import SystemClock
 from replicator.errors import SettingsError, StoreError
-from replicator.model import Intent, IntentKey, parse_repository, parse_tag
+from replicator.model import Digest, Intent, IntentKey, parse_repository, parse_tag
 from replicator.settings.schema import Store as Where
 from replicator.store import postgres as postgres_store
 from replicator.store import postgres_connection
 from replicator.store.held import Held
 from replicator.store.moment import one_moment
+from replicator.store.outcome import Done, Result
 from replicator.store.postgres import PostgresStore
 from replicator.store.postgres_connection import Place, PostgresConnection, connect
 from replicator.store.session import Session
@@ -312,6 +313,26 @@ async def test_what_was_leased_by_a_commit_whose_answer_was_lost_is_due_at_once(
         assert (lease.key, lease.epoch > epoch[0]) == (key, True)
         assert await store.lease("eu", 1, 60.0) == (), "what is known of stays leased"
         assert await store.renew([lease], 60.0) == {key}
+        await store.close()
+
+
+async def test_what_was_settled_by_a_commit_whose_answer_was_lost_is_settled_when_told_again(
+    postgres: Postgres,
+) -> None:
+    """It is nobody else's: what was put is no reason to do it again, and whoever follows it hears of its end."""
+    postgres.ask("CREATE SCHEMA told_again")
+    async with relayed(postgres) as relay:
+        store = await opened(Place(postgres.url("told_again").replace(postgres.host, f"127.0.0.1:{relay.port}")))
+        key = IntentKey("eu", parse_repository("team/app"), parse_tag("v1"))
+        await store.record([Intent(key=key, digest=None, since=0.0, due_at=0.0)])
+        (lease,) = await store.lease("eu", 1, 60.0)
+        done = Done(result=Result.COPIED, digest=Digest.of(b"image"))
+        relay.swallows = b"COMMIT"
+        with pytest.raises(StoreError):
+            await store.settle(lease, done)
+        assert await store.settle(lease, done)
+        assert (await store.summary()).replica("eu").owed == 0
+        assert not await store.settle(lease, done), "once"
         await store.close()
 
 
