@@ -18,19 +18,28 @@ SOON = 1800.0
 def differences(rig: Rig, primary: Primary, own: Mapping[tuple[str, Repository, Tag], Digest]) -> Iterator[str]:
     """Yield where a replica is not what the primary is; `own` are tags that somebody else put there."""
     for (name, repository, theirs), digest in own.items():
-        if rig.replicas[name].tags.get((repository, theirs)) != digest:
+        replica = rig.replicas[name]
+        if replica.tags.get((repository, theirs)) != digest or not replica.complete(repository, theirs):
             yield f"{name} {repository}:{theirs} was somebody else's and is not what it was"
-    for name, replica in rig.replicas.items():
-        for (repository, tag), digest in rig.source.tags.items():
-            if referrers.is_fallback_tag(tag):
-                continue  # the replica's list is its own
-            if replica.tags.get((repository, tag)) != digest or not replica.complete(repository, tag):
-                yield f"{name} {repository}:{tag} is {replica.tags.get((repository, tag))}, not {digest}"
-        for repository, one, subject in sorted(primary.referring):
-            if not replica.complete(repository, one) or not _lists(replica, repository, subject, one):
-                yield f"{name} does not list {one} for {subject} in {repository}"
+    for replica in rig.replicas.values():
+        yield from _lacking(rig, primary, replica)
         for digest in replica.corrupt:
-            yield f"{name} was offered wrong bytes of {digest}"
+            yield f"{replica.name} was offered wrong bytes of {digest}"
+
+
+def _lacking(rig: Rig, primary: Primary, replica: ModelRegistry) -> Iterator[str]:
+    """Yield what is not there, or not whole: tags, what was pushed by its digest, and referrers."""
+    for (repository, tag), digest in rig.source.tags.items():
+        if referrers.is_fallback_tag(tag):
+            continue  # the replica's list is its own
+        if replica.tags.get((repository, tag)) != digest or not replica.complete(repository, tag):
+            yield f"{replica.name} {repository}:{tag} is {replica.tags.get((repository, tag))}, not {digest}"
+    for repository, digest in sorted(primary.alone & rig.source.manifests.keys()):
+        if not replica.complete(repository, digest):
+            yield f"{replica.name} lacks {digest} of {repository}, or some of what it lists"
+    for repository, one, subject in sorted(primary.referring):
+        if not replica.complete(repository, one) or not _lists(replica, repository, subject, one):
+            yield f"{replica.name} does not list {one} for {subject} in {repository}"
 
 
 def _lists(replica: ModelRegistry, repository: Repository, subject: Digest, referrer: Digest) -> bool:

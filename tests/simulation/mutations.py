@@ -62,8 +62,8 @@ MUTATIONS = (
     Mutation(
         "the tag is put before the blobs are there",
         "replication/copy.py",
-        "            await self._bring(bringer, plan)\n            for wave",
-        "            await self._put(plan.top)\n            await self._bring(bringer, plan)\n            for wave",
+        "await self._bring(bringer, plan)\n",
+        "await self._put(plan.top), await self._bring(bringer, plan)\n",
     ),
     Mutation(
         "children of an index are taken for present",
@@ -153,6 +153,30 @@ MUTATIONS = (
         "store/deletions.py",
         'and_(not_(_TAGGED), or_(OWED, _row.put == literal_column("1")))',
         'and_(not_(_TAGGED), _row.put == literal_column("1"))',
+    ),
+    Mutation(
+        "a tagged index does not keep what it lists",
+        "need.py",
+        "return frozenset(tagged | around.rows) - {digest}",
+        "return around.rows - {digest}",
+    ),
+    Mutation(
+        "an index without a tag does not keep what it lists",
+        "need.py",
+        "return frozenset(tagged | around.rows) - {digest}",
+        "return frozenset(tagged) - {digest}",
+    ),
+    Mutation(
+        "what an index of indexes lists further down is not needed",
+        "need.py",
+        "        level = children - found\n",
+        "        level = set()\n",
+    ),
+    Mutation(
+        "a manifest is deleted although a copy that may rely on it has begun",
+        "replication/standstill.py",
+        "            watch.disturbed = True",
+        "            pass",
     ),
     Mutation(
         "however many deletes are none too many",

@@ -3,14 +3,16 @@
 Connections break before and after a request was done, answers are lost, bytes turn, replicas are down; events are
 early, late, doubled, in the wrong order or lost; the daemon is stopped and killed between any two requests, or
 another takes over while it still runs. Tags move and are deleted throughout, and so are manifests, by their digest;
-somebody else puts tags on replicas.
+somebody else puts tags on replicas. About half of what is pushed are indexes, which share children and list each
+other; tags move between an index and what it lists, and where deletes propagate children are lost while an index of
+them comes, stays or goes (families.py).
 
 Invariants: an acknowledged event is never lost (G1), no reference of a careless replica ever names incomplete or
 wrong content (G2, G3), and when the weather clears each tag is what was pushed last, on every replica (G4), also
-where no event told (G5); what somebody else put is as it was, nothing is deleted where no rule says so, nor before
-the grace period is over, nor what anything on a replica needs; what the primary deleted by its digest is gone in the
-end where it was ours and nothing needs it (G8); uploads that are cut go on, and no byte is sent twice without need
-(G10, uploading.py).
+where no event told (G5), and what was pushed by its digest is there, whole; what somebody else put is as it was and
+whole, nothing is deleted where no rule says so, nor before the grace period is over, nor what anything on a replica
+needs; what the primary deleted by its digest is gone in the end where it was ours and nothing needs it (G8); uploads
+that are cut go on, and no byte is sent twice without need (G10, uploading.py).
 
 In every second run rules say `referrers: true`: images are signed over and over by cosign's tags, and others refer to
 them. In two of four there are sweeps, and events are lost; in every third deletes propagate. In four of eight
@@ -22,24 +24,25 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from types import ModuleType
 
 import anyio.to_thread
 from structlog.testing import capture_logs
 
-from replicator.model import Digest, Repository, Tag
+from replicator.model import Digest, IntentKey, Repository, Tag
 from replicator.replication import hash_trail, kept_uploads
 from replicator.replication.deletes import LEFT_FOR
 from replicator.store import connections, handle
-from tests.simulation.content import CONTENTS, FEW_CONTENTS, IMAGES, OWN_TAGS, REPOSITORIES
+from tests.simulation.content import CONTENTS, FEW_CONTENTS, IMAGES, INDEXES, OWN_TAGS, REPOSITORIES
 from tests.simulation.ending import SOON, differences, left_behind, rows_left
+from tests.simulation.families import Families
 from tests.simulation.one_thread import LoopWriter, at_once
 from tests.simulation.primary import Primary
 from tests.simulation.sweeping import Sweeping
-from tests.simulation.uploading import LARGE_IMAGES, WORTH_KEEPING, Uploading
+from tests.simulation.uploading import LARGE_IMAGES, LARGE_INDEX, WORTH_KEEPING, Uploading
 from tests.simulation.weather import Blow, Meanwhile, Weather
+from tests.support.content import Content
 from tests.unit.replication.rig import Rig, running_rig
 from tests.unit.replication.support import Call
 
@@ -76,18 +79,20 @@ class Run:
         # Where deletes propagate few, and those of indexes among them, so that one often needs what is deleted.
         contents = FEW_CONTENTS if deletes else CONTENTS
         self.choices = ["push"] * 6 + ["early", "twice", "delete", "delete", "somebody", "weather", "weather"]
-        self.choices += ["untagged", "delete manifest", "crash", "kill", "blow", "takeover"]
+        self.choices += ["untagged", "delete manifest", "move", "crash", "kill", "blow", "takeover"]
         if deletes:
-            self.choices += ["untagged"] * 3 + ["delete manifest"] * 4 + ["delete meanwhile", "somebody"]
+            self.choices += ["untagged"] * 2 + ["delete manifest"] * 3 + ["clear out meanwhile", "somebody"]
+            self.choices += ["clear out", "clear out"] + ["lose child"] * 6
         if seed % 2:
             self.choices += ["sign"] * 5 + ["attach", "attach", "detach"]
             # Few, so that what is signed anew is often on its way just then.
-            contents = self.rng.sample(contents, 2)
+            contents = [self.rng.choice(IMAGES[:3]), self.rng.choice(INDEXES[:4])]
             for one in (rig.source, *rig.replicas.values()):
                 one.has_referrers_api = self.rng.random() < 0.5
         if self.uploading is not None:
-            contents = [*contents[:4], *LARGE_IMAGES]
+            contents = [*contents[:1], *contents[-2:], *LARGE_IMAGES, LARGE_INDEX]
         self.primary = Primary(rig, self.rng, contents, lossy=self.sweeping is not None)
+        self.families = Families(self.primary, self.rng, self.meanwhile, arrive=self._arrive, put_own=self._put_own)
         if deletes:
             for weather in self.weather:
                 weather.doomed = self.primary.doomed
@@ -104,7 +109,7 @@ class Run:
         await self.primary.tell_some()
         what = self.rng.choice(self.choices)
         if what == "somebody":
-            self._somebody_else()
+            await self._put_own(self.rng.choice(REPOSITORIES), self.rng.choice(self.primary.contents))
         elif what == "weather":
             one = self.rng.choice(self.weather)
             one.down = one.registry is not self.rig.source and self.rng.random() < 0.3
@@ -118,30 +123,33 @@ class Run:
         await self._pass_time(self.rng.randrange(4))
 
     async def _at_primary(self, what: str) -> None:
-        primary = self.primary
-        if what in {"push", "early", "twice"}:
-            await primary.push(early=what == "early", times=3 if what == "twice" else 1)
-        elif what == "untagged":
-            await primary.push_untagged(self.rng.choice(primary.contents))
-        elif what == "delete":
-            await primary.delete_tag()
-        elif what == "delete manifest":
-            await primary.delete_manifest()
-        elif what == "delete meanwhile":
-            content = self.rng.choice(IMAGES[:3])
-            repository = await primary.push_untagged(content)
-            self.meanwhile.reference = repository, content.digest
-            self.meanwhile.happens = partial(primary.delete_again, repository, content.digest)
-        elif what == "sign":
-            await primary.sign(early=self.rng.random() < 0.3)
-        elif what == "attach":
-            await primary.attach()
-        elif what == "detach":
-            await primary.detach()
+        primary, families, rng = self.primary, self.families, self.rng
+        acts: dict[str, Callable[[], Awaitable[object]]] = {
+            "push": lambda: primary.push(early=False, times=1),
+            "early": lambda: primary.push(early=True, times=1),
+            "twice": lambda: primary.push(early=False, times=3),
+            "untagged": lambda: primary.push_untagged(rng.choice(primary.contents)),
+            "delete": primary.delete_tag,
+            "delete manifest": primary.delete_manifest,
+            "sign": lambda: primary.sign(early=rng.random() < 0.3),
+            "attach": primary.attach,
+            "detach": primary.detach,
+            "move": families.move,
+            "clear out": families.clear_out,
+            "clear out meanwhile": families.clear_out_meanwhile,
+            "lose child": families.lose_child,
+        }
+        await acts[what]()
 
     async def _pass_time(self, turns: int) -> None:
         for _ in range(turns):
             self.rig.clock.advance(self.rng.choice([0.01, 0.3, 2.0, 20.0]))
+            await self.rig.moment()
+
+    async def _arrive(self) -> None:
+        """Let so much time pass that also what came without a tag is on its way, or there."""
+        for seconds in (6.0, 3.0, 3.0):
+            self.rig.clock.advance(seconds)
             await self.rig.moment()
 
     async def _end(self, how: str) -> None:
@@ -186,14 +194,20 @@ class Run:
             await asyncio.wait(self.zombies)
         self.zombies.clear()
 
-    def _somebody_else(self) -> None:
+    async def _put_own(self, repository: Repository, content: Content) -> None:
         """Have somebody else put a tag of their own on a replica; nothing of ours may touch it."""
         replica, tag = self.rng.choice([*self.rig.replicas.values()]), self.rng.choice(OWN_TAGS)
-        repository, content = self.rng.choice(REPOSITORIES), self.rng.choice(self.primary.contents)
-        if any((repository, one.digest) in self.primary.doomed for one in content.manifests()):
+        if await self._is_going(replica.name, repository, content):
             return  # nobody can keep a manifest that is being deleted just then
         replica.hold(repository, content, tag)
         self.own[replica.name, repository, tag] = content.digest
+
+    async def _is_going(self, name: str, repository: Repository, content: Content) -> bool:
+        """Say whether anything of it may be on its way out just now, by the hands of a former daemon too."""
+        keys = [IntentKey(name, repository, one.digest) for one in content.manifests()]
+        pending = [await self.rig.store.deletion(key) for key in keys]
+        due = any(one is not None and one.due_at <= self.rig.clock.now() for one in pending)
+        return due or bool(self.zombies)
 
     async def clear_up(self) -> None:
         """Let the sun shine until nothing is owed, no look is to come, and sweeps have compared all."""

@@ -10,7 +10,7 @@ from collections import Counter
 
 from replicator.model import Reference
 from replicator.registry.capabilities import Capabilities, Capability
-from tests.support.content import make_blob, make_image
+from tests.support.content import make_blob, make_image, make_index
 from tests.unit.replication.model_uploads import ModelUploads
 from tests.unit.replication.rig import Rig
 
@@ -19,6 +19,7 @@ WORTH_KEEPING = 100_000
 _LAYERS = [make_blob(f"large {n}", size) for n, size in enumerate((110_000, 130_000, 150_000))]
 LARGE_IMAGES = [make_image(f"large {n}", [layer, 500 + n]) for n, layer in enumerate(_LAYERS)]
 """Images of which one layer each is worth keeping."""
+LARGE_INDEX = make_index(LARGE_IMAGES[:2])
 
 
 class Uploading:

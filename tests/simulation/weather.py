@@ -45,14 +45,18 @@ class Blow:
 
 @dataclass(slots=True)
 class Meanwhile:
-    """Has `happens` happen right before the first put of a manifest by its digest, once the two are set."""
+    """Has something happen right before one of the replicas is asked something, once that is arranged."""
 
-    reference: tuple[Repository, Reference] | None = None
+    asked: tuple[Op, Repository, Reference] | None = None
     happens: Callable[[], Awaitable[None]] | None = None
+
+    def arrange(self, asked: tuple[Op, Repository, Reference], happens: Callable[[], Awaitable[None]]) -> None:
+        """Have it happen at that request, instead of what was arranged before."""
+        self.asked, self.happens = asked, happens
 
     async def pass_by(self, call: Call) -> None:
         """Let a request pass, and before it happen what is to happen."""
-        if self.happens is None or call.op is not Op.WRITE or (call.repository, call.reference) != self.reference:
+        if self.happens is None or (call.op, call.repository, call.reference) != self.asked:
             return
         happens, self.happens = self.happens, None
         await happens()
@@ -90,7 +94,8 @@ class Weather:
             self.broken.append(f"{self.registry.name} {call.repository} {call.reference}")
         if call.op is Op.DELETE and self.rig.clock.now() < self.doomed.get((call.repository, call.reference), inf):
             self.broken.append(f"{self.registry.name} {call.repository} {call.reference} was deleted")
-        await self.meanwhile.pass_by(call)
+        if self.registry is not self.rig.source:
+            await self.meanwhile.pass_by(call)
         own = await self._own(call) if call.op is Op.DELETE else ()
         await self.blow.pass_by(self.registry.name)
         goes_on = self.registry.uploads is not None and call.op in _OF_UPLOADS
@@ -107,8 +112,12 @@ class Weather:
             ]
 
     async def _own(self, call: Call) -> tuple[Digest, ...]:
-        """Return what the daemon put for its own sake, and has not deleted, in a repository."""
-        return await self.rig.store.digest_rows(self.registry.name, call.repository, 1000)
+        """Return what a repository was given for its own sake; of what is told just now none was given yet."""
+        where = (self.registry.name, call.repository)
+        rows = [
+            one for one in await self.rig.store.rows(limit=1000) if (one.key.replica, one.key.repository) == where
+        ]
+        return tuple(one.have for one in rows if one.have is not None and one.have == one.key.reference)
 
     async def _trouble(self, chance: float, errors: Sequence[Reason]) -> None:
         if self.down:
