@@ -11,7 +11,7 @@ from functools import partial
 import anyio
 import structlog
 
-from replicator.errors import ContentError, RegistryError, ReplicatorError, StoreError
+from replicator.errors import ContentError, Reason, RegistryError, ReplicatorError, StoreError
 from replicator.model import Priority, Repository
 from replicator.registry.urgency import Urgency, urgent
 from replicator.store.sweep_rows import Swept
@@ -164,11 +164,17 @@ class Sweeper:
         now = self._means.clock.now()
         try:
             outcome = await self._examiner.examine(swept, digests=wants_digests(swept, now, self._rhythm))
+        except StoreError:
+            raise
         except (RegistryError, ContentError) as error:
             self._failed(error, repository=swept.repository)
-            current = await self._means.sweeps.one(swept.repository)
-            return failed(current or swept, self._means.clock.now(), self._rhythm)
-        return compared(swept, outcome, self._rhythm, self._rng.random())
+        except Exception:  # noqa: BLE001 -- what nobody foresaw of one repository must not keep the others waiting
+            _log.exception(SweepEvent.SWEEP_CRASHED, repository=swept.repository)
+            self._means.counts.comparison_failed(Reason.OTHER)
+        else:
+            return compared(swept, outcome, self._rhythm, self._rng.random())
+        current = await self._means.sweeps.one(swept.repository)
+        return failed(current or swept, self._means.clock.now(), self._rhythm)
 
     def _failed(self, error: RegistryError | ContentError, **about: str) -> None:
         _log.warning(SweepEvent.SWEEP_FAILED, reason=error.reason, error=str(error), **about)

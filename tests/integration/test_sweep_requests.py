@@ -13,9 +13,10 @@ import psutil
 import pytest
 
 from replicator.clock import SystemClock
-from replicator.model import Change, ChangeKind, Digest
+from replicator.model import Change, ChangeKind, Digest, Reference, Repository
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.client import RegistryClient, open_registry
+from replicator.registry.listing import TagList
 from replicator.routing import Router
 from replicator.settings.schema import Settings
 from replicator.store.encoding import pack_digest, pack_reference
@@ -24,6 +25,7 @@ from replicator.store.sqlite import SqliteStore
 from replicator.store.sweeps import Sweeps
 from replicator.sweep.activity import Activity
 from replicator.sweep.examine import Means
+from replicator.sweep.ports import Primary
 from replicator.sweep.repositories import Chosen
 from replicator.sweep.schedule import Rhythm
 from replicator.sweep.sweeper import Sweeper
@@ -46,11 +48,11 @@ class Scene:
         """Where they stand."""
         return Sweeps(self.store)
 
-    def sweeper(self) -> Sweeper:
-        """Return a sweeper, as after a start."""
+    def sweeper(self, primary: Primary | None = None) -> Sweeper:
+        """Return a sweeper, as after a start; of another view of the registry."""
         router = Router(self.settings)
         means = Means(
-            primary=self.client,
+            primary=primary or self.client,
             sweeps=self.sweeps,
             sink=self.store,
             routes=router,
@@ -80,6 +82,33 @@ class Scene:
 
         assert isinstance(session.connection, sqlite3.Connection)
         session.connection.executemany(CLEAN, rows())
+
+
+class Crashing:
+    """The registry, but that a bug is met at one of its repositories."""
+
+    def __init__(self, client: RegistryClient, at: Repository) -> None:
+        self._client = client
+        self._at = at
+
+    @property
+    def name(self) -> str:
+        """See Primary."""
+        return self._client.name
+
+    def repositories(self) -> AsyncIterator[Repository]:
+        """See Primary."""
+        return self._client.repositories()
+
+    async def all_tags(self, repository: Repository, *, digests: bool = False) -> TagList:
+        """See Primary."""
+        if repository == self._at:
+            raise RuntimeError("a bug")
+        return await self._client.all_tags(repository, digests=digests)
+
+    async def named(self, repository: Repository, reference: Reference, known: Digest) -> Digest | None:
+        """See Primary."""
+        return await self._client.named(repository, reference, known)
 
 
 async def whole(sweeper: Sweeper) -> None:
@@ -178,3 +207,12 @@ async def test_a_long_repository_goes_on_where_a_former_life_stopped(tmp_path: P
         whole_at = await here.sweeps.one(repository_name(0))
         assert whole_at is not None
         assert (whole_at.progress, whole_at.full_at) == (None, swept.full_began_at)
+
+
+async def test_a_bug_that_is_met_at_one_repository_keeps_no_other_from_being_compared(tmp_path: Path) -> None:
+    async with scene(tmp_path, 40, 2) as here:
+        await whole(here.sweeper(Crashing(here.client, repository_name(0))))
+        found = [await here.sweeps.one(repository_name(number)) for number in range(40)]
+        assert [one is not None and one.swept_at is not None for one in found] == [False] + [True] * 39
+        assert found[0] is not None
+        assert found[0].failures > 0
