@@ -213,6 +213,12 @@ class ReplicaTurns:
                 seen = replace(seen, lacks=await holdings.lacks(repository, held, policy))
         except (RegistryError, ContentError) as error:
             return Finding(kind=Drift.UNREAD, replica=name, repository=repository, reference=tag, problem=str(error))
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 -- what nobody foresaw of one reference must not keep the others waiting
+            _log.exception(AuditEvent.VERIFY_CRASHED, replica=name, repository=repository, reference=str(tag))
+            problem = "unexpected error; see the log"
+            return Finding(kind=Drift.UNREAD, replica=name, repository=repository, reference=tag, problem=problem)
         return compare(name, repository, tag, seen)
 
     async def _settle(self, finding: Finding | None) -> None:

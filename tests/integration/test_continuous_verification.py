@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from replicator.audit.holdings import Holdings, Manifests
 from replicator.audit.turns import DOWN_FOR, Means, ReplicaTurns
 from replicator.audit.verifier import Verifier
 from replicator.errors import StoreError
-from replicator.model import Change, ChangeKind, IntentKey, Repository, Tag
+from replicator.model import Change, ChangeKind, Digest, IntentKey, Reference, Repository, Tag
 from replicator.observability.labels import LaneState, VerifyResult
 from replicator.observability.metrics import Metrics, Scope
 from replicator.registry.client import RegistryClient, open_registry
@@ -52,6 +52,16 @@ class View:
     state: str = LaneState.RUNNING
 
 
+class Crashing(Holdings):
+    """Holdings with a bug."""
+
+    async def named(self, repository: Repository, reference: Reference) -> Digest | None:
+        """See Holdings."""
+        if reference == "v1":
+            raise RuntimeError("a bug")
+        return await super().named(repository, reference)
+
+
 @dataclass
 class Scene:
     """A replica that holds six images, a store that knows it, and the verification between them."""
@@ -79,6 +89,10 @@ class Scene:
             updates=self.metrics,
             clock=self.clock,
         )
+
+    def crashing(self) -> Holdings:
+        """Return what the replica is asked by, but that a bug is met at one of its tags."""
+        return Crashing(self.client, self.client, prefix="", at_once=4, manifests=Manifests())
 
     def turns(self, full_every: float = 360_000.0) -> ReplicaTurns:
         """Return the verification of a new life."""
@@ -186,6 +200,17 @@ async def test_all_of_it_is_looked_at_also_where_the_store_was_away_as_long_as_t
         scene.lane.state = LaneState.RUNNING
         await turns.turn()
         assert scene.counted() == {"equal": 6}
+
+
+async def test_a_bug_that_is_met_at_one_tag_keeps_no_other_from_being_looked_at(tmp_path: Path) -> None:
+    async with run_scene(tmp_path) as scene:
+        await Verifications(scene.store).keep_whole("eu", Place())
+        means = replace(scene.means, holdings=lambda _: scene.crashing())
+        turns = ReplicaTurns("eu", means, full_every=360_000.0, first=0.0)
+        await turns.turn()
+        assert scene.counted() == {"equal": 5, "failed": 1}
+        await turns.turn()
+        assert (await Verifications(scene.store).places("eu")).whole is None
 
 
 async def test_a_short_absence_asks_for_nothing(tmp_path: Path) -> None:
