@@ -8,6 +8,8 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 
+import anyio
+
 from replicator.errors import ContentError, RegistryError
 from replicator.model import Descriptor, Digest, MediaType, RawManifest, Repository, Tag
 from replicator.registry.capabilities import Capabilities, Capability
@@ -17,6 +19,7 @@ from replicator.registry.upload_requests import UploadRequests
 _EMPTY = b"{}"
 _EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 _KIND = "application/vnd.replicator.check.v1"
+_CLEAN_SECONDS = 10.0
 
 
 class TagDeleteProof:
@@ -30,7 +33,8 @@ class TagDeleteProof:
     async def prove(self, repository: Repository) -> bool | None:
         """Say whether a tag is removed and its manifest left, with all its other tags; None where nothing shows it.
 
-        A small artifact is put under two tags of random names, one of them is removed, then all that is left of it.
+        A small artifact is put under two tags of random names, one of them is removed, then all that is left of it,
+        also where that fails or is cut short, within 10 s.
         Raises RegistryError, before anything is put where no tag may be removed.
         """
         known = self._capabilities.holds(Capability.TAG_DELETE)
@@ -44,13 +48,15 @@ class TagDeleteProof:
             if self._capabilities.holds(Capability.TAG_DELETE) is False:
                 return False
             raise
-        manifest = _artifact(name)
-        await self._put(repository, manifest, (removed, kept))
+        manifest, left = _artifact(name), (removed, kept)
         try:
+            await self._put(repository, manifest, left)
             await self._manifests.delete_tag(repository, removed)
+            left = (kept,)
             shown = await self._shown(repository, manifest, removed, kept)
         finally:
-            await self._clean(repository, manifest, kept)
+            with anyio.move_on_after(_CLEAN_SECONDS, shield=True):
+                await self._clean(repository, manifest, left)
         if shown is not None:
             self._capabilities.learn(Capability.TAG_DELETE, shown)
         return shown
@@ -70,9 +76,10 @@ class TagDeleteProof:
         itself = await self._manifests.stat(repository, manifest.digest)
         return other is not None and other.digest == manifest.digest and itself is not None
 
-    async def _clean(self, repository: Repository, manifest: RawManifest, kept: Tag) -> None:
-        with contextlib.suppress(RegistryError, ContentError):
-            await self._manifests.delete_tag(repository, kept)
+    async def _clean(self, repository: Repository, manifest: RawManifest, left: tuple[Tag, ...]) -> None:
+        for tag in left:
+            with contextlib.suppress(RegistryError, ContentError):
+                await self._manifests.delete_tag(repository, tag)
         with contextlib.suppress(RegistryError, ContentError):
             await self._manifests.delete(repository, manifest.digest)
 

@@ -2,11 +2,12 @@
 
 from collections.abc import AsyncIterator
 
+import anyio
 import pytest
 from aiohttp import web
 
 from replicator.clock import SystemClock
-from replicator.errors import AccessDenied
+from replicator.errors import AccessDenied, RegistryError
 from replicator.model import RawManifest, parse_repository, parse_tag
 from replicator.registry.capabilities import Capability
 from replicator.registry.client import RegistryClient, open_registry
@@ -86,4 +87,34 @@ async def test_where_nothing_may_be_deleted_nothing_is_put(
     server.quirk = Quirk(before=refuses(403, lambda asked: asked.to("DELETE", "manifest")).before)
     with pytest.raises(AccessDenied):
         await client.prove_tag_delete_alone(TEAM)
+    assert await tags(client) == [TAG, OTHER]
+
+
+async def test_one_that_takes_the_first_tag_and_not_the_second_is_left_neither(
+    server: PermissiveRegistry, client: RegistryClient
+) -> None:
+    def kept(asked: Asked) -> bool:
+        return asked.to("PUT", "manifest") and asked.endpoint.reference.endswith("-kept")
+
+    server.quirk = Quirk(before=refuses(500, kept).before)
+    with pytest.raises(RegistryError):
+        await client.prove_tag_delete_alone(TEAM)
+    assert await tags(client) == [TAG, OTHER]
+
+
+@pytest.mark.parametrize("at", ["PUT", "DELETE"])
+async def test_who_is_cut_short_leaves_no_tag(server: PermissiveRegistry, client: RegistryClient, at: str) -> None:
+    put = 0
+
+    def cut(asked: Asked) -> web.Response | None:
+        nonlocal put
+        put += asked.to("PUT", "manifest")
+        if put == 2 and asked.to(at, "manifest"):
+            scope.cancel()
+        return None
+
+    server.quirk = Quirk(before=cut)
+    with anyio.CancelScope() as scope:
+        await client.prove_tag_delete_alone(TEAM)
+    assert scope.cancelled_caught
     assert await tags(client) == [TAG, OTHER]
