@@ -10,6 +10,8 @@ from replicator.replication.worker import Job
 from replicator.retry import Breaker
 from replicator.shares import room
 
+PROBE_SECONDS = 20.0
+"""After so long a probe of which the replica took bytes keeps the next one back no longer."""
 _URGENT_IN_A_ROW = 3  # leases by urgency between two by waiting time
 
 
@@ -20,6 +22,7 @@ class NextLeases:
         self._kit = kit
         self._jobs = jobs
         self._since_longest_due = 0
+        self._taken_at = 0.0
         self._no_probes: frozenset[tuple[IntentKey, int]] = frozenset()
 
     def opened(self) -> None:
@@ -28,8 +31,13 @@ class NextLeases:
 
     @property
     def probes(self) -> int:
-        """How many jobs were begun since the lane opened last."""
-        return sum((key, job.lease.epoch) not in self._no_probes for key, job in self._jobs.items())
+        """How many jobs, begun since the lane opened last, are to show whether the replica is back.
+
+        One of a large image may take hours: where bytes of it go out, another may tell sooner.
+        """
+        late = self._kit.clock.monotonic() >= self._taken_at + PROBE_SECONDS
+        begun = [job for key, job in self._jobs.items() if (key, job.lease.epoch) not in self._no_probes]
+        return sum(not (late and job.tally.sent) for job in begun)
 
     def limit(self, breaker: Breaker) -> int:
         """Return how many may be leased now."""
@@ -41,6 +49,7 @@ class NextLeases:
         # Now and then whoever waits longest, so that a stream of what is urgent does not starve the rest.
         late, kit = self._since_longest_due >= _URGENT_IN_A_ROW, self._kit
         leases = await kit.store.lease(kit.name, limit, LEASE_SECONDS, room=self._room(), longest_due=late)
+        self._taken_at = kit.clock.monotonic() if leases else self._taken_at
         self._since_longest_due = 0 if late else self._since_longest_due + len(leases)
         return leases
 

@@ -124,3 +124,28 @@ async def test_a_long_upload_that_was_under_way_before_keeps_no_probe_back(rig: 
     long.opened.set()
     await rig.quiet()
     assert rig.replica.complete(REPO, TAGS[0])
+
+
+async def test_a_probe_whose_bytes_are_taken_for_long_keeps_the_next_one_back_no_longer(rig: Rig) -> None:
+    """It may be a large image: the replica is up, and all the others are small."""
+    await opened(rig)
+    long = []
+
+    async def hold_the_first(call: Call) -> None:
+        if call.op is Op.GOT:
+            long.append(call.reference)
+            if call.reference == long[0]:
+                await done.opened.wait()
+
+    done = Gate(Op.GOT)
+    rig.replica.hook = faults(hold_the_first)
+    start = rig.clock.now()
+
+    def arrived() -> int:
+        return sum(rig.replica.complete(REPO, tag) for tag in TAGS)
+
+    await rig.until(lambda: arrived() == len(TAGS) - 1, what="the others arrive", step=1.0)
+    assert rig.clock.now() - start < 120.0
+    done.opened.set()
+    await rig.quiet()
+    assert arrived() == len(TAGS)
