@@ -48,7 +48,8 @@ class TagDeleteProof:
             if self._capabilities.holds(Capability.TAG_DELETE) is False:
                 return False
             raise
-        manifest, left = _artifact(name), (removed, kept)
+        manifest = _artifact(name)
+        left: tuple[Tag, ...] = (removed, kept)
         try:
             await self._put(repository, manifest, left)
             await self._manifests.delete_tag(repository, removed)

@@ -1,7 +1,7 @@
 """A lane that heals: by one probe at a time, by itself, or at once when an operator says that it is mended."""
 
 from replicator.errors import Reason, RegistryError
-from replicator.model import IntentKey, parse_repository, parse_tag
+from replicator.model import IntentKey, Reference, parse_repository, parse_tag
 from tests.support.content import make_image
 from tests.unit.replication.rig import Rig
 from tests.unit.replication.steps import Gate, faults
@@ -129,7 +129,7 @@ async def test_a_long_upload_that_was_under_way_before_keeps_no_probe_back(rig: 
 async def test_a_probe_whose_bytes_are_taken_for_long_keeps_the_next_one_back_no_longer(rig: Rig) -> None:
     """It may be a large image: the replica is up, and all the others are small."""
     await opened(rig)
-    long = []
+    long: list[Reference] = []
 
     async def hold_the_first(call: Call) -> None:
         if call.op is Op.GOT:
