@@ -179,6 +179,12 @@ MUTATIONS = (
         "            pass",
     ),
     Mutation(
+        "a manifest that was deleted is still believed to be there",
+        "replication/standstill.py",
+        "            presence.lost(repository, digest)",
+        "            pass",
+    ),
+    Mutation(
         "however many deletes are none too many",
         "deletion.py",
         "    return pace.done + pace.due <= min(bounds.count, max(1, part))",

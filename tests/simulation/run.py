@@ -182,6 +182,8 @@ class Run:
             return
         self.rig.store.broken = frozenset({"renew"})
         self.zombies.append(self.rig.running)
+        if self.uploading is not None:
+            self.uploading.shared(by_two=True)
         self.rig.new_engine()
         self.rig.start()
         await self._pass_time(5)
@@ -193,6 +195,8 @@ class Run:
         if self.zombies:
             await asyncio.wait(self.zombies)
         self.zombies.clear()
+        if self.uploading is not None:
+            self.uploading.shared(by_two=False)
 
     async def _put_own(self, repository: Repository, content: Content) -> None:
         """Have somebody else put a tag of their own on a replica; nothing of ours may touch it."""

@@ -3,7 +3,8 @@
 Every byte that a registry was sent of a blob, and that no cut took, it keeps until the upload is done, also over a
 kill. So all that it was sent of a blob, less what cuts took under way, is the size of the blob. It is sent once more
 where nobody can know better: once for each answer to a finished upload that was lost, and once for each time that the
-primary gave wrong bytes of it. Of two daemons, or two images, that send it at the same time nothing is said.
+primary gave wrong bytes of it. Of two daemons, or two images, that send it at the same time nothing is said; nor of
+what is sent again while two daemons are at work: one may have asked before the other was done.
 """
 
 from collections import Counter
@@ -35,6 +36,11 @@ class Uploading:
             # Else each layer is sent once only.
             replica.mounts = False
         rig.new_engine()
+
+    def shared(self, *, by_two: bool) -> None:
+        """Take note whether two daemons are at work."""
+        for uploads in self._uploads.values():
+            uploads.shared = by_two
 
     def sent_again(self, wrong: Counter[Reference]) -> list[str]:
         """Return which blobs were sent more often than they had to be; `wrong` were read with wrong bytes."""

@@ -76,7 +76,8 @@ class ModelUploads:
     """The uploads of one registry, by the path of their place; and what went out of each blob, by repository.
 
     Of the bytes `sent` some were `lost`, as the line was cut under them. `unanswered`: the upload was done and its
-    answer lost. `contested`: it was sent twice at once.
+    answer lost. `contested`: it was sent twice at once, or again while two daemons are at work (`shared`): one may
+    have asked for it before the other had `ended`.
     """
 
     clock: Clock
@@ -86,6 +87,8 @@ class ModelUploads:
     unanswered: Counter[tuple[Repository, Digest]] = field(default_factory=Counter)
     contested: set[tuple[Repository, Digest]] = field(default_factory=set)
     under_way: Counter[tuple[Repository, Digest]] = field(default_factory=Counter)
+    ended: set[tuple[Repository, Digest]] = field(default_factory=set)
+    shared: bool = False
 
     async def send(
         self,
@@ -99,7 +102,7 @@ class ModelUploads:
     ) -> None:
         """Take a blob as the real client sends it."""
         blob = (repository, descriptor.digest)
-        if self.under_way[blob]:
+        if self.under_way[blob] or (self.shared and blob in self.ended):
             self.contested.add(blob)
         self.under_way[blob] += 1
         try:
@@ -220,6 +223,7 @@ class Line:
                 self._host.corrupt.append(digest)
             return _refused(request, 400, "DIGEST_INVALID")
         self._host.keep_blob(self._repository, digest, data)
+        self._uploads.ended.add(self._key)
         try:
             await self._at(Op.SENT, len(data))
         except BaseException:
