@@ -43,10 +43,13 @@ class Orders:
         """Make what failed due now."""
         names = self.names()
         body = retry_body(await json_body(request, _BODY_MAX), names)
-        document = await retry(self.store, body, sorted(names.replicas))
+        try:
+            document = await retry(self.store, body, sorted(names.replicas))
+        finally:
+            # Also where it breaks off: of those before it something is due now.
+            for replica in body.replicas or sorted(names.replicas):
+                self.lanes.mended(replica)
         _log.info(AdminEvent.ADMIN_RETRY, ref=document["ref"], due=document["due"])
-        for item in document["replicas"]:
-            self.lanes.mended(item["replica"])
         return answer(200, document)
 
     async def ignore(self, request: web.Request) -> web.Response:

@@ -11,6 +11,7 @@ from replicator.errors import Reason, RegistryError
 from replicator.model import Digest, Tag
 from replicator.settings.secrets import Secret
 from replicator.store.outcome import Parked, Retry
+from replicator.store.session import Session
 from tests.integration.admin_listener import listening
 
 V1, V2 = Tag("v1"), Tag("v2")
@@ -60,6 +61,22 @@ async def test_what_failed_is_due_now_all_of_a_replica_or_one_reference(tmp_path
         rows = await scene.store.rows()
         assert all(row.due_at is not None and row.due_at < 3e9 for row in rows)
         assert [row.attempts for row in rows if row.parked] == [1, 1], "they stay parked until a try succeeds"
+
+
+async def test_lanes_look_at_what_is_due_also_where_the_order_breaks_off_at_a_later_replica(tmp_path: Path) -> None:
+    def break_us(session: Session) -> None:
+        away = "BEFORE UPDATE ON intent WHEN NEW.replica = 'us' BEGIN SELECT RAISE(ABORT, 'away'); END"
+        session.connection.execute(f"CREATE TRIGGER away {away}")
+
+    async with listening(tmp_path) as listener:
+        await listener.scene.event(V1, NEW)
+        for replica in ("eu", "us"):
+            await listener.scene.end(replica, V1, Retry(at=4e9, reason=Reason.NETWORK, message="down"))
+        await listener.scene.store.submit(break_us)
+        status, _ = await listener.ask("/api/v1/retry", method="POST", json={})
+        assert (status, "eu mended" in listener.heeded) == (503, True)
+        due = {row.key.replica: row.due_at for row in await listener.scene.store.rows()}
+        assert due["eu"] < 3e9 < due["us"]
 
 
 async def test_a_reference_is_ignored_and_taken_back(tmp_path: Path) -> None:
