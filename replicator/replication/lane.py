@@ -94,7 +94,7 @@ class Lane:
 
     async def try_again(self) -> None:
         """Make all that failed due now, parked or not."""
-        await self._make_all_due()
+        await self._next.make_all_due()
         self.mended()
 
     def mended(self) -> None:
@@ -246,15 +246,7 @@ class Lane:
             self._next.opened()
             _log.warning(ReplicationEvent.LANE_OPENED, replica=self._kit.name, error=error)
         else:
-            _log.info(ReplicationEvent.LANE_HEALED, replica=self._kit.name, due=await self._make_all_due())
-
-    async def _make_all_due(self) -> int:
-        try:
-            return await self._kit.store.make_due(self._kit.name)
-        except StoreError as error:
-            # The outcome is settled already; the rows come due in their own time.
-            self._last_error = str(error)
-            return 0
+            _log.info(ReplicationEvent.LANE_HEALED, replica=self._kit.name, due=await self._next.make_all_due())
 
     # Changes that arrive while a copy runs
 

@@ -75,7 +75,7 @@ async def test_lanes_look_at_what_is_due_also_where_the_order_breaks_off_at_a_la
         await listener.scene.store.submit(break_us)
         status, _ = await listener.ask("/api/v1/retry", method="POST", json={})
         assert (status, "eu mended" in listener.heeded) == (503, True)
-        due = {row.key.replica: row.due_at for row in await listener.scene.store.rows()}
+        due = {row.key.replica: row.due_at or 0.0 for row in await listener.scene.store.rows()}
         assert due["eu"] < 3e9 < due["us"]
 
 

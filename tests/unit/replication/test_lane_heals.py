@@ -85,6 +85,24 @@ async def test_what_is_parked_is_tried_when_the_lane_heals(rig: Rig) -> None:
     assert rig.clock.now() < parked_until - 3000.0
 
 
+async def test_what_is_parked_is_tried_also_where_the_store_failed_as_the_lane_healed(rig: Rig) -> None:
+    rig.replica.hook = faults(full)
+    rig.start()
+    await rig.push(REPO, TAGS[0], IMAGES[0])
+    await rig.until(lambda: rig.has_failed(REPO, TAGS[0]), what="it is parked")
+    rig.replica.hook = faults(down)
+    for tag, image in zip(TAGS[1:4], IMAGES[1:4], strict=True):
+        await rig.push(REPO, tag, image)
+    await rig.until(lambda: rig.engine.lanes()["eu"].state == "open", what="the lane opened", step=0.1)
+    rig.store.broken = frozenset({"make_due"})
+    rig.replica.hook = faults()
+    await rig.until(lambda: rig.engine.lanes()["eu"].state == "running", what="the lane healed", step=0.1)
+    rig.store.broken = frozenset()
+    healed = rig.clock.now()
+    await rig.until(rig.is_quiet, what="all arrive", step=0.1)
+    assert rig.clock.now() - healed < 5.0
+
+
 async def test_what_is_parked_arrives_as_soon_as_it_is_retried_alone(rig: Rig) -> None:
     rig.replica.hook = faults(full)
     rig.start()
