@@ -42,6 +42,19 @@ async def _waiting(
     return results[0]
 
 
+def _looked(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> anyio.Event:
+    """Return what is set once a wait has looked at the store."""
+    looked, row = anyio.Event(), scene.store.row
+
+    async def look(key: IntentKey) -> Row | None:
+        found = await row(key)
+        looked.set()
+        return found
+
+    monkeypatch.setattr(scene.store, "row", look)
+    return looked
+
+
 async def test_a_clean_row_with_the_digest_is_complete_without_asking_the_replica(scene: Scene) -> None:
     scene.primary.names[V1] = NEW
     await scene.event(V1, NEW)
@@ -53,14 +66,7 @@ async def test_a_clean_row_with_the_digest_is_complete_without_asking_the_replic
 
 async def test_it_is_woken_by_the_settle_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """It looks once before the copy ends, polls in an hour and ends in an hour: so nothing else can end it."""
-    looked, row = anyio.Event(), scene.store.row
-
-    async def look(key: IntentKey) -> Row | None:
-        found = await row(key)
-        looked.set()
-        return found
-
-    monkeypatch.setattr(scene.store, "row", look)
+    looked = _looked(scene, monkeypatch)
     scene.primary.names[V1] = NEW
     await scene.event(V1, NEW)
 
@@ -144,12 +150,16 @@ async def test_a_tag_that_moved_on_is_complete_when_the_replica_holds_the_digest
     assert (await scene.waits().wait(APP, V1, ["eu"], 0)).verdict is Verdict.COMPLETE
 
 
-async def test_a_digest_that_the_tag_left_behind_is_brought_by_digest(scene: Scene) -> None:
+async def test_a_digest_that_the_tag_left_behind_is_brought_by_digest(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The lane copied what the tag names later; the digest waited for gets a row of its own and arrives."""
+    looked = _looked(scene, monkeypatch)
     scene.primary.names[V1] = NEW
     await scene.event(V1, NEW)
 
     async def move_on() -> None:
+        await looked.wait()  # else the tag is asked for first: the digest only once that has moved on
         await scene.settle("eu", V1, NEWER)
         await scene.until_owed(f"eu {APP}@{NEW}")
         scene.holdings.held.add(("eu", NEW))
@@ -236,12 +246,16 @@ async def test_a_row_that_was_settled_under_other_rules_is_asked_for_anew(scene:
     assert (await _waiting(scene, copy)).verdict is Verdict.COMPLETE
 
 
-async def test_a_digest_gone_from_the_primary_is_asked_for_once(scene: Scene) -> None:
+async def test_a_digest_gone_from_the_primary_is_asked_for_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = _looked(scene, monkeypatch)
     scene.primary.names[V1] = NEW
     await scene.event(V1, NEW)
     waits = scene.waits(NEVER_POLLED)
 
     async def vanish() -> None:
+        await looked.wait()  # as above
         await scene.settle("eu", V1, NEWER)
         await scene.until_owed(f"eu {APP}@{NEW}")
         asked = len(scene.holdings.asked)
