@@ -316,6 +316,6 @@ async def _simulate(seed: int, folder: Path) -> list[Call]:
         wrong = await run.differences()
         wrong += [f"{name} is owed something" for name in NAMES if (await rig.owed(name)).since]
         wrong += await rows_left(rig, deletes=deletes, signed=bool(seed % 2))
-        if wrong or not rig.source.tags:
+        if wrong or not (rig.source.tags or run.primary.doomed):
             raise AssertionError("; ".join(wrong) or "nothing was pushed")
         return [call for one in (rig.source, *rig.replicas.values()) for call in one.calls]
