@@ -19,8 +19,8 @@ class Primary:
     """The primary, its users, and the webhooks that are on their way.
 
     `doomed` says from when on a reference that was deleted may be deleted on replicas, `lost` which manifests were
-    deleted by their digest, are not there again, and that it was told. `alone` are all that were pushed by their
-    digest, `referring` all referrers that are there. With `lossy` also events of pushed tags are lost.
+    deleted by their digest, are not there again, and that it was told. `alone` are those there that were told by
+    their digest, `referring` all referrers that are there. With `lossy` also events of pushed tags are lost.
     """
 
     def __init__(self, rig: Rig, rng: random.Random, contents: Sequence[Content], *, lossy: bool) -> None:
@@ -183,6 +183,7 @@ class Primary:
             del source.tags[key]
             self._doom(*key)
         self._doom(repository, digest)
+        self.alone.discard((repository, digest))  # under a tag it may come back without a word of itself
 
     def _doom(self, repository: Repository, reference: Reference) -> None:
         # A push in between cancels it only where it is seen, so what counts is the first delete.
