@@ -30,6 +30,7 @@ from replicator.store.outcome import Done, Result
 from replicator.store.postgres import PostgresStore
 from replicator.store.postgres_connection import Place, PostgresConnection, connect
 from replicator.store.session import Session
+from tests.support.cutting import cut_off
 from tests.support.eventually import eventually
 from tests.support.postgres import Postgres, run_postgres
 
@@ -78,7 +79,7 @@ class Relay:
 
     def cut(self) -> None:
         for writer in self._clients:
-            writer.transport.abort()
+            cut_off(writer)
 
     async def _forth(self, client: asyncio.StreamReader, server: asyncio.StreamWriter, told: asyncio.Event) -> None:
         with contextlib.suppress(OSError):

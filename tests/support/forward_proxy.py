@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from tests.support.cutting import cut_off
 from tests.support.ports import Port
 from tests.support.web import basic
 
@@ -65,7 +66,7 @@ class ForwardProxy:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 await self._serve(reader, writer)
         except asyncio.CancelledError:
-            writer.transport.abort()
+            cut_off(writer)
         finally:
             await _close(writer)
 

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Coroutine
 from typing import Any
 
+from tests.support.cutting import cut_off
 from tests.support.endpoints import endpoint_of
 from tests.support.eventually import eventually
 from tests.support.faults import Plan
@@ -70,7 +71,7 @@ class Connection:
         """Close both connections at once; what is buffered is lost."""
         for writer in (self._writer, self._up_writer):
             if writer is not None:
-                writer.transport.abort()
+                cut_off(writer)
 
     async def _exchange(self, head: Head) -> None:
         traffic = self._traffic
@@ -168,7 +169,7 @@ class Connection:
         if plan.reset:
             linger = struct.pack("ii", 1, 0)
             self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self._writer.transport.abort()
+            cut_off(self._writer)
         raise Gone
 
     async def _answer_itself(self, plan: Plan, body: Body, seen: ProxiedRequest) -> None:
