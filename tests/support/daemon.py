@@ -189,9 +189,8 @@ class Daemon:
     def _wait_ready(self, within: float) -> None:
         deadline = time.monotonic() + within
         while True:
-            with contextlib.suppress(OSError, http.client.HTTPException):
-                if self._ask("/readyz", 2.0)[0] == 200:
-                    return
+            if self.probe("/readyz") == 200:
+                return
             code = self.process.exit_code
             if code is not None or time.monotonic() > deadline:
                 self.process.kill()
