@@ -53,8 +53,10 @@ async def test_what_was_there_before_is_filled_and_is_no_lag(tmp_path: Path) -> 
 
 async def test_f19_a_push_of_which_the_webhook_was_lost_is_found(tmp_path: Path) -> None:
     first, moved, other = make_image("first"), make_image("moved"), make_image("other")
-    async with run_site(tmp_path, notifies=False, sections=OFTEN) as site:
+    async with run_site(tmp_path, running=False, notifies=False, sections=OFTEN) as site:
+        # Before the start: a sweep that met the repository between its first blob and its tag would miss the tag.
         await push(site.primary.url, "team/app", "v1", first)
+        await site.daemon.start()
         await site.arrived("team/app", "v1", first.digest, within=30)
         await swept(site)
         await push(site.primary.url, "team/app", "v2", other)
@@ -124,8 +126,11 @@ FAULTS = [
 
 async def test_no_answer_that_is_not_the_whole_truth_leads_to_a_conclusion(tmp_path: Path) -> None:
     image, later = make_image("one"), make_image("later")
-    async with run_site(tmp_path, proxied=["primary"], replicas=("eu",), notifies=False, sections=OFTEN) as site:
-        await push(site.primary.url, "team/app", "v1", image)
+    async with run_site(
+        tmp_path, running=False, proxied=["primary"], replicas=("eu",), notifies=False, sections=OFTEN
+    ) as site:
+        await push(site.primary.url, "team/app", "v1", image)  # before the start, as above: nothing is missed
+        await site.daemon.start()
         await site.arrived("team/app", "v1", image.digest, within=30)
         line = site.lines["primary"]
         for fault in FAULTS:
