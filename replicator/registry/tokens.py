@@ -29,6 +29,8 @@ _LONGEST_LIFE = 86400.0
 _CLIENT = "replicator"
 _MOST_TOKENS = 1024
 _MOST_REALMS = 16
+_USED_OF_REST = 0.8
+"""The part of the life left at the renewal for which the former token is still used: a request takes a moment too."""
 _DENIED_FOR = 5.0
 _BROKEN_FOR = 1.0
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -63,6 +65,7 @@ class _Slot:
     trouble: _Trouble = field(default_factory=_Trouble)
     token: str = field(default="", repr=False)
     renew_at: float = 0.0
+    ends_at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -77,7 +80,8 @@ class Tokens:
 
     At most one request per key is in flight; the first of a realm goes alone, so that a wrong password is tried once
     and not once per repository. A failure is handed to those who waited and forgotten within 5 s. When the one that
-    fetches is cancelled, the next in line takes over.
+    fetches is cancelled, the next in line takes over. A token that is being renewed, or was in vain, is used as long
+    as it lives.
     """
 
     def __init__(self, logins: Logins, transport: Transport, clock: Clock) -> None:
@@ -92,17 +96,22 @@ class Tokens:
         """Return a token with life left. Raises AccessDenied for credentials refused, else RegistryError."""
         key = TokenKey(realm, service, scopes, login.identity)
         slot = self._slot(key)
-        if slot.token and self._clock.monotonic() < slot.renew_at:
+        if slot.token and self._clock.monotonic() < (slot.ends_at if slot.lock.locked() else slot.renew_at):
             return slot.token
         server = self._realm(key)
         async with slot.lock:
             if slot.token and self._clock.monotonic() < slot.renew_at:
                 return slot.token
-            if not server.proven:
-                async with server.lock:
-                    if not server.proven:
-                        return await self._fetched(slot, server, key, login)
-            return await self._fetched(slot, server, key, login)
+            try:
+                if not server.proven:
+                    async with server.lock:
+                        if not server.proven:
+                            return await self._fetched(slot, server, key, login)
+                return await self._fetched(slot, server, key, login)
+            except RegistryError as error:
+                if error.temporary and slot.token and self._clock.monotonic() < slot.ends_at:
+                    return slot.token
+                raise
 
     def drop(self, token: str) -> None:
         """Forget a token that a registry refused."""
@@ -147,14 +156,18 @@ class Tokens:
         if era != self._era:
             return token  # of former credentials: for whoever asked with them
         slot.token = token
-        slot.renew_at = self._clock.monotonic() + life - min(30.0, life / 10)
+        rest = min(30.0, life / 10)
+        slot.renew_at = self._clock.monotonic() + life - rest
+        slot.ends_at = slot.renew_at + _USED_OF_REST * rest
         server.proven = True
         return token
 
     def _failed(self, slot: _Slot, server: _Realm, key: TokenKey, error: RegistryError) -> None:
         seconds = _BROKEN_FOR if error.temporary else _DENIED_FOR
         trouble = _Trouble(error, self._clock.monotonic() + seconds)
-        slot.token, slot.trouble = "", trouble
+        slot.trouble = trouble
+        if not error.temporary:
+            slot.token = ""
         # A 401 is about the password, unless a right is asked for that it need not have; a 403 may be about this
         # scope alone.
         is_login = error.status == HTTPStatus.UNAUTHORIZED and not (server.proven and are_extra(key.scopes))
@@ -243,7 +256,7 @@ def _life(expires_in: object) -> float:
     # The server's clock is not ours, so `issued_at` is not looked at: the life begins when the answer arrives.
     if isinstance(expires_in, bool) or not isinstance(expires_in, int | float):
         return _SHORTEST_LIFE
-    return min(_LONGEST_LIFE, max(_SHORTEST_LIFE, float(expires_in)))
+    return float(min(_LONGEST_LIFE, max(_SHORTEST_LIFE, expires_in)))  # an integer may be too large for a float
 
 
 def _again(error: RegistryError) -> RegistryError:

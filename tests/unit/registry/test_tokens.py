@@ -90,7 +90,16 @@ async def test_a3_a_token_server_without_get_is_asked_by_post(script: Script, st
 
 @pytest.mark.parametrize(
     ("expires_in", "life"),
-    [(300, 270.0), (60, 54.0), (None, 54.0), (10, 54.0), (True, 54.0), ("300", 54.0), (1e9, 86370.0)],
+    [
+        (300, 270.0),
+        (60, 54.0),
+        (None, 54.0),
+        (10, 54.0),
+        (True, 54.0),
+        ("300", 54.0),
+        (1e9, 86370.0),
+        pytest.param(10**399, 86370.0, id="400 digits"),
+    ],
 )
 async def test_a4_tokens_live_as_told_but_a_minute_at_least_and_are_renewed_early(
     script: Script, expires_in: object, life: float
@@ -214,6 +223,48 @@ async def test_a6_when_the_one_that_fetches_is_cancelled_the_next_takes_over(scr
         with pytest.raises(asyncio.CancelledError):
             await first
     assert gate.count == 2
+
+
+async def test_a6_nobody_waits_for_a_renewal_while_the_former_token_lives(script: Script) -> None:
+    """A token service that hangs took every request with it for a minute, though the former token was still good."""
+    gate = Gate(say_json({"token": "t", "expires_in": 300}))
+    script.on("GET", "/token", say_json({"token": "t", "expires_in": 300}), gate)
+    script.on("HEAD", "/v2/", demand("t", Say(404), bearer("/token")))
+    clock = FakeClock()
+    async with client_for(script.url, clock=clock) as client:
+        await client.has_blob(TEAM, BLOB)
+        clock.advance(271)
+        renewing = asyncio.create_task(client.has_blob(TEAM, BLOB))
+        await gate.entered.wait()
+        assert await client.has_blob(TEAM, BLOB) is False
+        clock.advance(24)
+        late = asyncio.create_task(client.has_blob(TEAM, BLOB))
+        gate.open.set()
+        assert not any(await asyncio.gather(renewing, late))
+    assert gate.count == 1
+    assert len(script.asked("HEAD")) == 5, "the first was answered with the challenge"
+
+
+async def test_a6_a_token_that_cannot_be_renewed_is_used_until_its_end(script: Script) -> None:
+    """Each second one request asks for another; a refusal of the credentials ends it at once."""
+    token = say_json({"token": "t", "expires_in": 300})
+    script.on("GET", "/token", token, Say(500), Say(500), Say(500), token, error(401, "UNAUTHORIZED"))
+    script.on("HEAD", "/v2/", demand("t", Say(404), bearer("/token")))
+    clock = FakeClock()
+    async with client_for(script.url, clock=clock, credentials=password()) as client:
+        await client.has_blob(TEAM, BLOB)
+        for seconds, asked in ((271, 2), (0.9, 2), (0.2, 3)):
+            clock.advance(seconds)
+            assert await client.has_blob(TEAM, BLOB) is False
+            assert len(script.asked("GET", "/token")) == asked
+        clock.advance(24)
+        with pytest.raises(RegistryError, match="500"):
+            await client.has_blob(TEAM, BLOB)
+        clock.advance(1.1)
+        assert await client.has_blob(TEAM, BLOB) is False
+        clock.advance(271)
+        with pytest.raises(AccessDenied):
+            await client.has_blob(TEAM, BLOB)
 
 
 async def test_a6_a_wrong_password_is_tried_once_by_all_repositories_together(script: Script) -> None:
