@@ -10,7 +10,7 @@ from replicator.errors import SettingsError, StoreError
 from replicator.settings.schema import Store as Where
 from replicator.store.ownership import FIND_HOLDER, LOCK_KEY
 from replicator.store.postgres import place_of
-from replicator.store.postgres_connection import connect, in_one_line
+from replicator.store.postgres_place import connect, in_one_line
 
 if TYPE_CHECKING:
     import psycopg

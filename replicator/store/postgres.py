@@ -18,7 +18,8 @@ from replicator.store.leases import end_former_life
 from replicator.store.migrate import upgrade
 from replicator.store.moment import begin_writing
 from replicator.store.ownership import Ownership
-from replicator.store.postgres_connection import Place, PostgresConnection, connect
+from replicator.store.postgres_connection import LeftBehind, PostgresConnection
+from replicator.store.postgres_place import Place, Server, connect
 from replicator.store.prepared import Connection
 from replicator.store.session import Session
 from replicator.store.store import Store
@@ -81,7 +82,11 @@ class PostgresStore(Store):
 
     async def _ask_within(self, scope: anyio.CancelScope, query: Callable[[Connection], T]) -> T:
         with scope:
-            return await super()._read(query)
+            try:
+                return await super()._read(query)
+            except LeftBehind:
+                await super().tick()  # whoever writes finds out where the database is now
+                return await super()._read(query)
         raise StoreError("whoever asked has left")
 
 
@@ -99,14 +104,14 @@ def _open_as(
 ) -> tuple[PostgresConnection, Session, PostgresConnection]:
     writer = PostgresConnection(place, ownership.set_up, clock, rng)
     try:
-        _migrate(place)
+        _migrate(place, writer.server)
         session = Session(writer, clock, owner=ownership.name)
         begin_writing(writer)
         end_former_life(session)
         ownership.began(writer)
         writer.execute("COMMIT")
         ownership.settled()
-        return writer, session, PostgresConnection(place, _read_only, clock, rng)
+        return writer, session, PostgresConnection(place, _read_only, clock, rng, leader=writer)
     except BaseException:
         writer.close()
         raise
@@ -116,11 +121,11 @@ def _read_only(connection: PostgresConnection) -> None:
     connection.execute("SET default_transaction_read_only = on")
 
 
-def _migrate(place: Place) -> None:
+def _migrate(place: Place, server: Server | None) -> None:
     """Make the tables as they are now, or bring those of an earlier version up to date: in one transaction."""
 
     def transactional() -> "psycopg.Connection[Any]":
-        return connect(place, autocommit=False)
+        return connect(place, at=server, autocommit=False)
 
     upgrade(create_engine("postgresql+psycopg://", creator=transactional, poolclass=NullPool))
 

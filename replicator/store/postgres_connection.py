@@ -7,19 +7,17 @@ import math
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from replicator.clock import Clock
 from replicator.errors import SettingsError, StoreError
+from replicator.store.postgres_place import Place, Server, connect, in_one_line, server_of
 from replicator.store.prepared import Cursor, Value
 
 if TYPE_CHECKING:
     import psycopg
 
-CONNECT_SECONDS = 5
-"""Longest try to reach one server."""
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 5.0
 """Seconds between two tries to reach a server that was not reached, at the least and at the most."""
@@ -35,12 +33,8 @@ Setup = Callable[["PostgresConnection"], None]
 """Run on each connection before anything else; what it raises ends it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a database is: a URL as libpq has it, without a password, and what returns that when it is needed."""
-
-    url: str
-    password: Callable[[], str | None] = field(default=lambda: None, repr=False)
+class LeftBehind(StoreError):
+    """The server that the leader was last seen at is not there: the leader has to come round first."""
 
 
 class PostgresConnection:
@@ -48,15 +42,28 @@ class PostgresConnection:
 
     A statement outside a transaction that fails because the connection was cut runs once more on a new one; within
     a transaction it fails, and the transaction with it. Every method raises StoreError.
+
+    One with a `leader` is opened anew whenever that one was, and at the same server only: a primary that has been
+    replaced may live on, and what it tells is long past.
     """
 
-    def __init__(self, place: Place, setup: Setup, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self,
+        place: Place,
+        setup: Setup,
+        clock: Clock,
+        rng: random.Random,
+        leader: "PostgresConnection | None" = None,
+    ) -> None:
         self.opened = 0
+        self.server: Server | None = None
         self.undecided = False
         self._place = place
         self._setup = setup
         self._clock = clock
         self._rng = rng
+        self._leader = leader
+        self._followed = 0
         self._opening = False
         self._block = False
         self._last: list[tuple[str, Sequence[Mapping[str, Value]]]] = []
@@ -189,7 +196,7 @@ class PostgresConnection:
 
         # What was done before in a transaction is gone with its connection: the rest of it must not be done alone.
         again = not (self._block or self._opening)
-        if again and (self._raw is None or self._raw.closed):
+        if again and (self._raw is None or self._raw.closed or self._is_behind()):
             self._open()
         raw = self._raw
         if raw is None:
@@ -205,22 +212,23 @@ class PostgresConnection:
         except Error as error:
             raise StoreError(in_one_line(error)) from error
 
-    def _open(self) -> "psycopg.Connection[Any]":
-        from psycopg import Error  # noqa: PLC0415 -- an extra
+    def _is_behind(self) -> bool:
+        return self._leader is not None and self._leader.opened != self._followed
 
+    def _open(self) -> "psycopg.Connection[Any]":
         now = self._clock.monotonic()
-        if now < self._not_before:
+        if now < self._not_before and not self._is_behind():
             raise StoreError("the database was not reached a moment ago")
         # Spread, so that daemons which lost one server do not come back to it all at once.
         self._not_before = now + self._pause * self._rng.uniform(0.5, 1.0)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        self._raw = None
-        try:
-            raw = connect(self._place)
-        except Error as error:
-            raise StoreError(f"the database is not reached: {in_one_line(error)}") from error
-        except SettingsError as error:
-            raise StoreError(f"the password for the database cannot be read: {error}") from error
+        former, self._raw = self._raw, None
+        if former is not None:
+            former.close()
+        at = None
+        if self._leader is not None:
+            self._followed, at = self._leader.opened, self._leader.server
+        raw, server = self._connect(at)
         self._raw, self._opening = raw, True
         try:
             self._setup(self)
@@ -231,32 +239,28 @@ class PostgresConnection:
         finally:
             self._opening = False
         self._not_before, self._pause = float("-inf"), FIRST_PAUSE
-        self.opened += 1
+        self.server = server
+        self.opened += 1  # last: whoever follows looks at it first
         return raw
 
+    def _connect(self, at: Server | None) -> "tuple[psycopg.Connection[Any], Server]":
+        from psycopg import Error  # noqa: PLC0415 -- an extra
 
-_DEFAULTS: Mapping[str, Any] = {
-    "application_name": "replicator",
-    "connect_timeout": CONNECT_SECONDS,
-    # Of several servers the one that may be written; and a dead one is noticed within a quarter of a minute.
-    "target_session_attrs": "read-write",
-    "keepalives_idle": 5,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 15_000,
-}
-
-
-def connect(place: Place, *, autocommit: bool = True) -> "psycopg.Connection[Any]":
-    """Return a connection of the driver's own; without `autocommit` its first statement begins a transaction.
-
-    Raises psycopg.Error, and SettingsError for a password that cannot be read.
-    """
-    from psycopg import Connection  # noqa: PLC0415 -- an extra
-    from psycopg.conninfo import conninfo_to_dict  # noqa: PLC0415 -- an extra
-
-    wanted: dict[str, Any] = {"password": place.password(), **_DEFAULTS, **conninfo_to_dict(place.url)}
-    return Connection.connect(autocommit=autocommit, **wanted)
+        raw = None
+        try:
+            raw = connect(self._place, at=at)
+            server = server_of(raw)
+        except Error as error:
+            if raw is not None:
+                raw.close()
+            failure = StoreError if at is None else LeftBehind
+            raise failure(f"the database is not reached: {in_one_line(error)}") from error
+        except SettingsError as error:
+            raise StoreError(f"the password for the database cannot be read: {error}") from error
+        if at is not None and server.started != at.started:
+            raw.close()
+            raise LeftBehind("the database that was reached is not the one that is written")
+        return raw, server
 
 
 def _whole(statement: Statement, raw: "psycopg.Connection[Any]") -> "psycopg.Cursor[Any]":
@@ -288,12 +292,3 @@ def _checked(value: Value) -> Value:
     if isinstance(value, float) and math.isnan(value):
         raise ValueError("a time is not a number")
     return value
-
-
-def in_one_line(error: Exception) -> str:
-    """Return what the server or the library said."""
-    with suppress(AttributeError):
-        primary = error.diag.message_primary  # type: ignore[attr-defined]  # where the server said it
-        if primary:
-            return str(primary)
-    return " ".join(str(error).split()) or type(error).__name__

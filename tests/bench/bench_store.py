@@ -19,7 +19,7 @@ from replicator.clock import SystemClock
 from replicator.model import Digest, Intent, IntentKey, Repository, Tag
 from replicator.store.outcome import Done, Result
 from replicator.store.postgres import PostgresStore
-from replicator.store.postgres_connection import Place
+from replicator.store.postgres_place import Place
 from replicator.store.sqlite import SqliteStore
 from replicator.store.store import Store
 from tests.support.postgres import Postgres, run_postgres

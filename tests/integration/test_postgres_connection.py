@@ -28,7 +28,8 @@ from replicator.store.held import Held
 from replicator.store.moment import one_moment
 from replicator.store.outcome import Done, Result
 from replicator.store.postgres import PostgresStore
-from replicator.store.postgres_connection import Place, PostgresConnection, connect
+from replicator.store.postgres_connection import PostgresConnection
+from replicator.store.postgres_place import Place, Server, connect
 from replicator.store.session import Session
 from tests.support.cutting import cut_off
 from tests.support.eventually import eventually
@@ -39,6 +40,10 @@ from tests.support.postgres import Postgres, run_postgres
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with run_postgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
+
+
+_THERE = "SELECT to_regclass('followed.state') IS NOT NULL"
+_OURS = "locktype = 'advisory' AND objid = hashtext('followed')::oid"
 
 
 def connected(place: Place) -> PostgresConnection:
@@ -61,10 +66,21 @@ class Relay:
     def __init__(self, server: Postgres) -> None:
         self._server = server
         self._clients: list[asyncio.StreamWriter] = []
+        self._listener: asyncio.Server | None = None
         self._servers: list[asyncio.StreamWriter] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
         self.swallows = b""
+
+    async def listen(self) -> None:
+        """Take connections, on the port of before."""
+        self._listener = await asyncio.start_server(self.serve, "127.0.0.1", self.port)
+        self.port = self._listener.sockets[0].getsockname()[1]
+
+    def refuse(self) -> None:
+        """Take no more connections; those that are there go on."""
+        assert self._listener is not None
+        self._listener.close()
 
     async def serve(self, client: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         host, _, port = self._server.host.partition(":")
@@ -101,6 +117,7 @@ class Relay:
         client.close()
 
     async def end(self) -> None:
+        self.refuse()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -113,12 +130,10 @@ class Relay:
 @contextlib.asynccontextmanager
 async def relayed(server: Postgres) -> AsyncIterator[Relay]:
     relay = Relay(server)
-    listener = await asyncio.start_server(relay.serve, "127.0.0.1", 0)
-    relay.port = listener.sockets[0].getsockname()[1]
+    await relay.listen()
     try:
         yield relay
     finally:
-        listener.close()
         await relay.end()
 
 
@@ -391,6 +406,43 @@ async def test_a_lock_that_a_failed_try_to_open_left_behind_is_no_stranger_s(pos
         await store.close()
 
 
+async def test_whoever_reads_follows_whoever_writes_and_not_a_former_primary_that_lives_on(
+    tmp_path: Path, postgres: Postgres
+) -> None:
+    """Which is the first in the URL, and can be written again: a wait would never end, and a status would be old."""
+    postgres.ask("CREATE SCHEMA followed")
+    standby = Postgres(tmp_path)
+    try:
+        standby.copy_of(postgres)
+        standby.start()
+        async with relayed(postgres) as relay:
+            url = postgres.url("followed", standby).replace(postgres.host, f"127.0.0.1:{relay.port}", 1)
+            store = await opened(Place(url))
+            await eventually(lambda: standby.ask(_THERE) == [(True,)], what="the standby has the tables")
+            standby.promote()
+            relay.refuse()
+            postgres.ask(f"SELECT pg_terminate_backend(pid) FROM pg_locks WHERE {_OURS}")
+            key = IntentKey("eu", parse_repository("team/app"), parse_tag("v1"))
+            await store.record([Intent(key=key, digest=None, since=0.0, due_at=0.0)])
+            await relay.listen()
+            assert await store.row(key) is not None
+            relay.refuse()
+            standby.kill()
+            with pytest.raises(StoreError, match="not reached"):
+                await store.row(key)
+            standby.start()
+
+            async def is_read() -> bool:
+                with contextlib.suppress(StoreError):
+                    return await store.row(key) is not None
+                return False
+
+            await eventually(is_read, what="it is read again, with nothing written meanwhile")
+            await store.close()
+    finally:
+        standby.discard()
+
+
 async def test_a_machine_that_is_gone_without_a_word_is_soon_noticed(postgres: Postgres) -> None:
     """By the server, which would else keep its lock for two hours: nobody could take its place."""
     postgres.ask("CREATE SCHEMA gone")
@@ -413,8 +465,8 @@ def test_a_connection_that_was_left_in_the_middle_of_something_is_given_up(
     """As a cut leaves it where the server's last words come before its end: it would refuse everything for ever."""
     raws: list[psycopg.Connection[Any]] = []
 
-    def caught(place: Place) -> psycopg.Connection[Any]:
-        raws.append(connect(place))
+    def caught(place: Place, at: Server | None) -> psycopg.Connection[Any]:
+        raws.append(connect(place, at=at))
         return raws[-1]
 
     monkeypatch.setattr(postgres_connection, "connect", caught)

@@ -15,7 +15,7 @@ from replicator.cli.store_probe import look_at
 from replicator.clock import SystemClock
 from replicator.settings.schema import Store as Where
 from replicator.store.postgres import PostgresStore
-from replicator.store.postgres_connection import Place
+from replicator.store.postgres_place import Place
 from tests.support.postgres import Postgres
 
 _RULES = """

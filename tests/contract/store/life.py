@@ -7,7 +7,7 @@ from replicator.errors import Reason
 from replicator.model import Digest, Intent, IntentKey, Lease, Priority, Repository, Tag
 from replicator.store.outcome import Done, Parked, Result, Retry
 from replicator.store.postgres import PostgresStore
-from replicator.store.postgres_connection import Place
+from replicator.store.postgres_place import Place
 from replicator.store.sqlite import SqliteStore
 from replicator.store.store import Store
 from tests.support.fake_clock import FakeClock
