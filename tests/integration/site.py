@@ -33,13 +33,17 @@ class Site:
         """Return the base URL of a replica."""
         return self.replicas[replica].url
 
+    async def settled(self) -> None:
+        """Wait until the store owes nobody anything: a replica has a tag a moment before that is kept and counted."""
+        await eventually(lambda: self.daemon.metric("replicator_replica_pending_updates") == 0, what="all is settled")
+
     async def arrived(
         self,
         repository: str,
         reference: object,
         digest: Digest,
         *,
-        within: float = 10.0,
+        within: float = 30.0,
         on: Sequence[str] | None = None,
     ) -> None:
         """Wait until the reference names `digest` on every replica, or on those named."""
@@ -53,7 +57,7 @@ async def arrival(
     reference: object,
     digest: Digest,
     *,
-    within: float = 10.0,
+    within: float = 30.0,
     where: str = "replica",
     headers: Mapping[str, str] | None = None,
 ) -> None:
@@ -136,8 +140,9 @@ async def run_site(
         hooks = Port()
         stack.callback(hooks.release)
         hook_url = f"http://127.0.0.1:{hooks.number}{HOOK_PATH}"
+        # What a slow disk keeps waiting is not sent twice: who wants a repetition kills the daemon, or posts it.
         notification = Notification(
-            url=hook_url, name="replicator", headers={"Authorization": [f"Bearer {HOOK_SECRET}"]}
+            url=hook_url, name="replicator", headers={"Authorization": [f"Bearer {HOOK_SECRET}"]}, timeout="30s"
         )
         chosen = kinds or {}
         primary = make_registry(

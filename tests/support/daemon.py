@@ -87,7 +87,7 @@ class Daemon:
         self.config.write_text(yaml.safe_dump({**config, **whole}, sort_keys=False))
         return {**config, **whole}
 
-    async def reload(self, *, within: float = 10.0) -> dict[str, Any]:
+    async def reload(self, *, within: float = 30.0) -> dict[str, Any]:
         """Send SIGHUP and return the log line that says what became of it."""
         before = len(self._reloads())
         self.process.signal(signal.SIGHUP)
@@ -118,7 +118,7 @@ class Daemon:
         """True while the process lives."""
         return self._process is not None and self._process.exit_code is None
 
-    async def start(self, *, within: float = 20.0) -> None:
+    async def start(self, *, within: float = 60.0) -> None:
         """Start a new life and return when /readyz says yes. Fails with the log when it ends before."""
         self.launch()
         await anyio.to_thread.run_sync(self._wait_ready, within)
@@ -164,7 +164,7 @@ class Daemon:
         """Read one value of /metrics now (Scrape.value)."""
         return self.metrics().value(name, **labels)
 
-    def get(self, path: str, *, within: float = 10.0) -> bytes:
+    def get(self, path: str, *, within: float = 30.0) -> bytes:
         """Return the body that the admin listener answers with. Fails unless the status is 200."""
         status, body = self._ask(path, within)
         if status != 200:

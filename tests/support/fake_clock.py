@@ -64,7 +64,7 @@ class FakeClock:
             self._came.clear()
             await self._came.wait()
 
-    async def someone_sleeps(self, count: int = 1, *, within: float = 5.0) -> None:
+    async def someone_sleeps(self, count: int = 1, *, within: float = 30.0) -> None:
         """Return when at least `count` tasks sleep on this clock: then it is safe to advance it."""
         await eventually(
             lambda: len(self._sleepers) >= count, within=within, what=f"{count} tasks sleep on the clock"

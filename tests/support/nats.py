@@ -61,7 +61,7 @@ class NatsServer:
         self._port.release()
 
     def _wait_ready(self, process: Process) -> None:
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + 30.0
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port.number), 2) as one:
                 if one.recv(4) == b"INFO":

@@ -103,8 +103,11 @@ class Process:
         self.signal(signal.SIGCONT)
 
     def _stands_still(self) -> bool:
-        tasks = Path(f"/proc/{self.pid}/task").glob("*/stat")
-        return all(task.read_text().rpartition(")")[2].split()[0] == "T" for task in tasks)
+        try:
+            states = [one.read_text() for one in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+        except (FileNotFoundError, ProcessLookupError):
+            return False  # a thread that was at its end
+        return all(state.rpartition(")")[2].split()[0] == "T" for state in states)
 
     def terminate(self) -> None:
         """Ask it to end (SIGTERM)."""
@@ -113,7 +116,7 @@ class Process:
     def kill(self) -> None:
         """SIGKILL the group and reap it."""
         self.signal(signal.SIGKILL)
-        self._child.wait(timeout=10)
+        self._child.wait(timeout=60)
 
     def wait(self, within: float) -> int:
         """Block until it has ended and return the exit code; raises subprocess.TimeoutExpired."""

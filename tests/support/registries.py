@@ -147,7 +147,7 @@ class Registry:
         environ = os.environ | {"OTEL_TRACES_EXPORTER": "none"}
         self._process = Process(self._command(), log=self._folder / "log", cwd=self._folder, environ=environ)
 
-    def wait_ready(self, within: float = 10.0) -> None:
+    def wait_ready(self, within: float = 30.0) -> None:
         """Block until GET /v2/ answers (400, 401 count). Fails with the log when the process ends or time is up."""
         deadline = time.monotonic() + within
         while not _answers(self._port.number):
@@ -368,7 +368,7 @@ def _answers(port: int) -> bool:
         connection.request("GET", "/v2/")
         # 400 is what a server says that wants TLS.
         return connection.getresponse().status in {200, 400, 401}
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
