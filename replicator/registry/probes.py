@@ -9,6 +9,7 @@ import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
 import anyio
 
@@ -29,6 +30,7 @@ _FILLING = bytes(80 * 1024)
 _CUT_AT = 16 * 1024
 _LOOKS = 5
 _LOOK_EVERY = 0.1
+_CLEAN_SECONDS = 5.0
 
 
 class _Cut(Exception):
@@ -56,43 +58,25 @@ class Probes:
     async def checks_manifests(self, repository: Repository) -> bool | None:
         """Say whether a manifest is refused whose blobs, random ones, exist nowhere: one put by digest.
 
-        Where it is taken instead, it is deleted again, best effort; it has no tag, so nobody sees it.
+        Where it is taken, or may have been, it is deleted again, best effort; it has no tag, so nobody sees it.
         """
         known = self._capabilities.holds(Capability.CHECKS_MANIFESTS)
         if known is not None:
             return known
-        manifest = _manifest_of_nothing()
-        try:
-            await self._manifests.write(repository, manifest.digest, manifest)
-        except ManifestBlobUnknown:
-            return self._proven(Capability.CHECKS_MANIFESTS, holds=True)
-        except (RegistryError, ContentError) as error:
-            _raise_trouble(error)
-            return None
-        with contextlib.suppress(RegistryError):
-            await self._manifests.delete(repository, manifest.digest)
-        return self._proven(Capability.CHECKS_MANIFESTS, holds=False)
+        missed = await self._misses_content(repository, _manifest_of_nothing())
+        return None if missed is None else self._proven(Capability.CHECKS_MANIFESTS, holds=missed)
 
     async def sparse_index(self, repository: Repository) -> bool | None:
         """Say whether an index is taken of which a child, a random one of an odd platform, exists nowhere.
 
-        As `checks_manifests`: one put by digest, deleted again where it is taken. A registry may still insist on
+        As `checks_manifests`: one put by digest, deleted again unless it is refused. A registry may still insist on
         the children of some platforms: that is learned from its refusal.
         """
         known = self._capabilities.holds(Capability.SPARSE_INDEX)
         if known is not None:
             return known
-        index = _index_of_nothing()
-        try:
-            await self._manifests.write(repository, index.digest, index)
-        except ManifestBlobUnknown:
-            return self._proven(Capability.SPARSE_INDEX, holds=False)
-        except (RegistryError, ContentError) as error:
-            _raise_trouble(error)
-            return None
-        with contextlib.suppress(RegistryError):
-            await self._manifests.delete(repository, index.digest)
-        return self._proven(Capability.SPARSE_INDEX, holds=True)
+        missed = await self._misses_content(repository, _index_of_nothing())
+        return None if missed is None else self._proven(Capability.SPARSE_INDEX, holds=not missed)
 
     async def tag_delete(self, repository: Repository) -> bool | None:
         """Say False where the registry removes no tags: it is asked to remove one of a random name, that never was.
@@ -125,8 +109,8 @@ class Probes:
         wrong = Descriptor(_LAYER, Digest.of(secrets.token_bytes(32)), len(data))
         try:
             session = await self._requests.start(repository)
-            session = await self._requests.patch(session, _once(data), len(data))
             try:
+                session = await self._requests.patch(session, _once(data), len(data))
                 await self._requests.finish(session, wrong)
             finally:
                 # Distribution 2.8 keeps the bytes of an upload that it refused to finish.
@@ -151,6 +135,23 @@ class Probes:
             if known is not None:
                 return known
             return self._proven(Capability.RESUME, holds=await self._goes_on_after_a_cut(repository))
+
+    async def _misses_content(self, repository: Repository, manifest: RawManifest) -> bool | None:
+        """Say whether a manifest is refused for what it names and nobody has; None where the answer does not tell."""
+        refused = False
+        try:
+            await self._manifests.write(repository, manifest.digest, manifest)
+        except (RegistryError, ContentError) as error:
+            refused = isinstance(error, RegistryError) and 0 < error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            if isinstance(error, ManifestBlobUnknown):
+                return True
+            _raise_trouble(error)
+            return None
+        finally:
+            if not refused:
+                with anyio.move_on_after(_CLEAN_SECONDS, shield=True), contextlib.suppress(RegistryError):
+                    await self._manifests.delete(repository, manifest.digest)
+        return False
 
     async def _goes_on_after_a_cut(self, repository: Repository) -> bool:
         session = await self._requests.start(repository)

@@ -30,6 +30,11 @@ _KEEP_EVERY: Final = 64 * 1024 * 1024
 class Resumption(Protocol):
     """What whoever sends a large blob gives along, so that its upload can go on."""
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the upload can be found again should it end here: it is kept where it outlives the sender."""
+        ...
+
     async def kept(self) -> UploadSession | None:
         """Return where an upload of this blob goes on that was begun before."""
         ...

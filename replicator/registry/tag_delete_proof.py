@@ -65,8 +65,12 @@ class TagDeleteProof:
     async def _put(self, repository: Repository, manifest: RawManifest, tags: tuple[Tag, ...]) -> None:
         blob = Descriptor(_EMPTY_TYPE, Digest.of(_EMPTY), len(_EMPTY))
         session = await self._requests.start(repository)
-        session = await self._requests.patch(session, _once(_EMPTY), len(_EMPTY))
-        await self._requests.finish(session, blob)
+        try:
+            session = await self._requests.patch(session, _once(_EMPTY), len(_EMPTY))
+            await self._requests.finish(session, blob)
+        except BaseException:
+            await self._requests.cancel(session)
+            raise
         for tag in tags:
             await self._manifests.write(repository, tag, manifest)
 

@@ -1,5 +1,6 @@
 """Blobs: mount and upload (distribution-spec "Pushing blobs", "Mounting a blob"; U1-U9)."""
 
+import contextlib
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -27,6 +28,11 @@ class _Way:
         self.session = session
         self.resumption = resumption
         self._keeper = Keeper(resumption)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the upload will go on after a cut, a stop of the daemon or trouble at the source."""
+        return self.resumption is not None and self.resumption.is_kept
 
     async def moved(self, session: UploadSession, position: int) -> None:
         """Take note of the place after a chunk."""
@@ -114,13 +120,23 @@ class Uploads:
     ) -> None:
         """Send a blob; returns once the registry is known to hold it. What `body` raises comes out as it is.
 
-        With a `resumption` an upload that was cut goes on, where the registry can, or starts again, once.
+        With a `resumption` an upload that was cut goes on, where the registry can, or starts again, once. However it
+        ends, what was opened for it, `session` too, stays open only where it is kept.
         """
         try:
-            if resumption is None or not await self._resumer.can(repository):
-                await self._send(descriptor, body, session or await self.start(repository), resumption)
-            else:
-                await self._go_on_or_send(repository, descriptor, body, session, resumption)
+            async with contextlib.AsyncExitStack() as unused:
+                if session is not None:
+                    unused.push_async_callback(self.cancel, session)
+                can_keep = resumption is not None and await self._resumer.can(repository)
+                keeper = resumption if can_keep else None
+                if keeper is not None and await self._kept_went_on(repository, descriptor, keeper):
+                    await keeper.forget()
+                    return
+                unused.pop_all()
+            session = session or await self.start(repository)
+            await self._send(descriptor, body, session, resumption, keeper)
+            if keeper is not None:
+                await keeper.forget()
         except BodyFailed as failed:
             error = failed.error
         else:
@@ -135,50 +151,32 @@ class Uploads:
         """Give a session up, if the registry listens; never waits longer than 5 s, also while being cancelled."""
         await self._requests.cancel(session)
 
-    async def _go_on_or_send(
-        self,
-        repository: Repository,
-        descriptor: Descriptor,
-        body: Body,
-        session: UploadSession | None,
-        resumption: Resumption,
-    ) -> None:
-        kept = await resumption.kept()
-        if kept is not None:
-            try:
-                done = await self._resumer.go_on(kept, descriptor, resumption)
-            except RegistryError as error:
-                if 0 < error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                    raise
-                # This one upload may be broken for good: so it is where the registry still opens another.
-                another = await self.start(repository)
-                done = error.status == 0 and await self._goes_on_beside(another, kept, descriptor, resumption)
-                if not done:
-                    await self._give_up(_Way(kept, resumption))
-                if session is not None:
-                    await self.cancel(session)
-                session = another
-            if done:
-                await resumption.forget()
-                if session is not None:
-                    await self.cancel(session)
-                return
-            resumption.started_again()
-        session = session or await self.start(repository)
-        await self._send(descriptor, body, session, resumption, keeps=True)
-        await resumption.forget()
-
-    async def _goes_on_beside(
-        self, another: UploadSession, kept: UploadSession, descriptor: Descriptor, resumption: Resumption
-    ) -> bool:
-        """Try once more to go on with `kept`: the line may have been down, and stands since `another` was opened."""
+    async def _kept_went_on(self, repository: Repository, descriptor: Descriptor, keeper: Resumption) -> bool:
+        """Say whether an upload that was begun before went on to its end; one that cannot is given up."""
+        kept = await keeper.kept()
+        if kept is None:
+            return False
         try:
-            return await self._resumer.go_on(kept, descriptor, resumption)
-        except BaseException as error:
-            if isinstance(error, RegistryError) and not 0 < error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-                return False
-            await self.cancel(another)
-            raise
+            done = await self._resumer.go_on(kept, descriptor, keeper)
+        except RegistryError as error:
+            if 0 < error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            # This one upload may be broken for good: so it is where the registry still opens another.
+            await self.cancel(await self.start(repository))
+            done = error.status == 0 and await self._goes_on_now(kept, descriptor, keeper)
+        if not done:
+            await self._give_up(_Way(kept, keeper))
+            keeper.started_again()
+        return done
+
+    async def _goes_on_now(self, kept: UploadSession, descriptor: Descriptor, keeper: Resumption) -> bool:
+        """Try once more to go on with `kept`: the line may have been down, and stands since another was opened."""
+        try:
+            return await self._resumer.go_on(kept, descriptor, keeper)
+        except RegistryError as error:
+            if 0 < error.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                raise
+            return False
 
     async def _send(
         self,
@@ -186,16 +184,15 @@ class Uploads:
         body: Body,
         session: UploadSession,
         resumption: Resumption | None,
-        *,
-        keeps: bool = False,
+        keeper: Resumption | None,
     ) -> None:
-        """Go down the forms of upload until one works; `keeps`: an upload that is cut may go on."""
+        """Go down the forms of upload until one works; with a `keeper` one that is cut may go on."""
         forms, size = self._capabilities.uploads, descriptor.size
         refusals: dict[UploadForm, RegistryError] = {}
         chances = _Chances(again=resumption is not None)
         form = forms.best(size)
         while form is not None:
-            way = _Way(session, resumption if keeps else None)
+            way = _Way(session, keeper)
             try:
                 await self._attempt(descriptor, body, way, form)
             except RegistryError as error:
@@ -231,24 +228,30 @@ class Uploads:
                 await self._requests.patch_in_chunks(way.session, chunks, part, length, way.moved)
             await self._requests.finish(way.session, descriptor)
         except BaseException as error:
-            # A kept upload goes on after a cut, a stop of the daemon or trouble at the source.
-            if way.resumption is None or is_wrong(error):
+            if is_wrong(error) or not (isinstance(error, RegistryError) or way.is_kept):
                 await self._give_up(way)
             raise
 
     async def _went_on(self, descriptor: Descriptor, way: "_Way", error: RegistryError) -> bool:
         """Say whether an upload that failed went on and is done; else it is given up."""
-        if way.resumption is None:
-            return False
-        if is_trouble(error) and await self._resumer.go_on(way.session, descriptor, way.resumption):
-            return True
-        await self._give_up(way)
-        return False
+        done = False
+        if way.resumption is not None and is_trouble(error):
+            try:
+                done = await self._resumer.go_on(way.session, descriptor, way.resumption)
+            except BaseException as failed:
+                if not (way.is_kept or is_wrong(failed)):  # what is wrong was given up
+                    await self.cancel(way.session)
+                raise
+        if not done:
+            await self._give_up(way)
+        return done
 
     async def _give_up(self, way: "_Way") -> None:
-        if way.resumption is not None:
-            await way.resumption.forget()
-        await self.cancel(way.session)
+        try:
+            if way.resumption is not None:
+                await way.resumption.forget()
+        finally:
+            await self.cancel(way.session)
 
     async def _is_mounted(self, repository: Repository, descriptor: Descriptor) -> bool:
         # Some registries answer 201 and do nothing: looked at until one mount was seen to work.

@@ -55,7 +55,7 @@ class KeptUploads:
 
 
 class _Resumption:
-    """One upload that may go on."""
+    """One upload that may go on; `is_kept`: the store knows of it."""
 
     def __init__(
         self, uploads: KeptUploads, replica: Replica, repository: Repository, body: BlobBody, metrics: Metrics
@@ -66,7 +66,7 @@ class _Resumption:
         self._repository = repository
         self._body = body
         self._digest = body.blob.digest
-        self._is_kept = False
+        self.is_kept = False
 
     async def kept(self) -> UploadSession | None:
         """Return where the upload goes on that a former try or a former life began."""
@@ -76,7 +76,7 @@ class _Resumption:
         with contextlib.suppress(StoreError, RegistryError):
             found = await store.kept_upload(replica.name, self._repository, self._digest)
             if found is not None:
-                self._is_kept = True
+                self.is_kept = True
                 return replica.reopen_upload(self._repository, found.location)
         return None
 
@@ -87,16 +87,16 @@ class _Resumption:
             with contextlib.suppress(StoreError):
                 kept = KeptUpload(location=session.target.text, position=position)
                 await store.keep_upload(self._replica.name, self._repository, self._digest, kept)
-                self._is_kept = True
+                self.is_kept = True
 
     async def forget(self) -> None:
         """Drop what is kept."""
         self._uploads.drop_trail(self._repository, self._digest)
         store = self._uploads.store
-        if self._is_kept and store is not None:
+        if self.is_kept and store is not None:
             with contextlib.suppress(StoreError):
                 await store.forget_upload(self._replica.name, self._repository, self._digest)
-                self._is_kept = False
+                self.is_kept = False
 
     @property
     def sent(self) -> int:

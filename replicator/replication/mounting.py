@@ -59,22 +59,29 @@ class Mounting:
 
         Where it is not there any more, nothing that was believed of that repository is believed further.
         """
+        try:
+            await self._note(repository, await self._is_held(blob, repository))
+        except BaseException:
+            await self._tools.replica.cancel_upload(session)
+            raise
+        return session
+
+    async def _is_held(self, blob: Descriptor, repository: Repository) -> bool | None:
+        """Say whether `repository` has the blob; None where that is not told."""
+        if self._tools.presence.proven(repository, blob.digest):
+            return True
+        try:
+            return await self._tools.replica.has_blob(repository, blob)
+        except (RegistryError, ContentError):
+            return None
+
+    async def _note(self, repository: Repository, held: bool | None) -> None:  # noqa: FBT001 -- what was asked
         tools = self._tools
-        shown: bool | None = tools.presence.proven(repository, blob.digest)
-        if not shown:
-            try:
-                shown = await tools.replica.has_blob(repository, blob)
-            except (RegistryError, ContentError):
-                shown = None
-            except BaseException:
-                await tools.replica.cancel_upload(session)
-                raise
-        if shown:
+        if held:
             tools.mounts.refused(repository, self._target)
-        elif shown is False:
+        elif held is False:
             tools.presence.forget(repository)
             await tools.locations.forget_blobs(tools.replica.name, repository)
-        return session
 
     def _who_brought(self, digest: Digest, repository: Repository) -> Claim | None:
         """Return the claim ahead of ours that brought the blob to `repository` and has yet to put its manifests."""

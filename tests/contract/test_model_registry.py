@@ -235,6 +235,10 @@ class Going:
     def sent(self) -> int:
         return len(self.data)
 
+    @property
+    def is_kept(self) -> bool:
+        return self.place is not None
+
     async def kept(self) -> UploadSession | None:
         return self.place
 

@@ -1,10 +1,14 @@
 """What a registry's answers to the small questions prove, and what they do not."""
 
 import json
+from collections.abc import Awaitable, Callable
 
+import anyio
 import pytest
+from aiohttp import web
 
 from replicator.errors import RegistryError
+from replicator.model import Repository
 from replicator.registry.capabilities import Capability
 from replicator.registry.client import RegistryClient
 from replicator.settings.registries import CapabilitiesSettings
@@ -61,6 +65,48 @@ async def test_a_wrong_digest_is_refused_or_not(script: Script, client: Registry
     async with client_for(script.url) as other:
         script.on("PUT", "/up", Say(201))
         assert await other.prove_checks_digests(TEAM) is False
+
+
+@pytest.mark.parametrize("prove", [RegistryClient.prove_checks_digests, RegistryClient.prove_tag_delete_alone])
+async def test_a_session_that_takes_no_bytes_is_given_up(
+    script: Script, client: RegistryClient, prove: Callable[[RegistryClient, Repository], Awaitable[bool | None]]
+) -> None:
+    script.on("DELETE", MANIFESTS.partition("sha256")[0], Say(404))
+    script.on("POST", UPLOADS, Say(202, {"Location": "/up"}))
+    script.on("PATCH", "/up", Say(500))
+    script.on("DELETE", "/up", Say(204))
+    with pytest.raises(RegistryError, match="500"):
+        await prove(client, TEAM)
+    assert len(script.asked("DELETE", "/up")) == 1
+
+
+@pytest.mark.parametrize("prove", [RegistryClient.prove_checks_manifests, RegistryClient.prove_sparse_index])
+@pytest.mark.parametrize("end", ["cut", "lost"])
+async def test_a_manifest_whose_put_is_cut_short_or_gets_no_answer_is_deleted(
+    script: Script,
+    client: RegistryClient,
+    prove: Callable[[RegistryClient, Repository], Awaitable[bool | None]],
+    end: str,
+) -> None:
+    """It may have arrived all the same."""
+
+    async def put(request: web.Request) -> web.StreamResponse:
+        if end == "cut":
+            scope.cancel()
+            await script.stopped.wait()
+        elif request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=201)
+
+    script.on("PUT", MANIFESTS, put)
+    script.on("HEAD", MANIFESTS, Say(503))
+    script.on("DELETE", MANIFESTS, Say(202))
+    with anyio.CancelScope() as scope:
+        with pytest.raises(RegistryError):
+            await prove(client, TEAM)
+        assert end == "lost"
+    assert scope.cancelled_caught is (end == "cut")
+    assert script.asked("DELETE")[0].target == script.asked("PUT")[0].target
 
 
 async def test_what_the_configuration_says_is_not_asked(script: Script) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from replicator import manifest
-from replicator.errors import AccessDenied, ContentError, Reason, RegistryError, ReplicatorError
+from replicator.errors import AccessDenied, ContentError, Reason, RegistryError, ReplicatorError, StoreError
 from replicator.manifest import Closure
 from replicator.model import Digest, Priority, RawManifest, Reference, Repository, parse_repository, parse_tag
 from replicator.observability.metrics import Metrics, Scope
@@ -241,6 +241,18 @@ async def test_refused_mounts_of_what_is_gone_prove_nothing_and_it_is_believed_n
     lane.tools.presence.forget(e)
     await lane.copy(TWO, e, facts=Facts(locations={SHARED.digest: (a,)}))
     assert lane.tallies[TWO.digest].mounted == SHARED.size, "the pair was not given up either"
+
+
+async def test_a_session_of_a_refused_mount_is_given_up_where_the_store_does_not_take_what_it_shows(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(replica: str, repository: Repository) -> None:
+        raise StoreError(f"{replica}: {repository}")
+
+    monkeypatch.setattr(lane.locations, "forget_blobs", fail)
+    with pytest.raises(StoreError):
+        await _refuse_mounts(lane, [(ELSEWHERE, THERE)], held=False)
+    assert lane.replica.count(Op.MOUNT, SHARED.digest) == lane.replica.cancelled == 1
 
 
 async def test_refused_mounts_from_where_we_may_not_read_prove_nothing(lane: Lane) -> None:
