@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.support.fake_clock import FakeClock
 from tests.support.permissive import PermissiveRegistry, run_permissive
 from tests.support.processes import LASTING, require_tool
 from tests.support.registries import RUNNERS, DockerRegistry, Registry, Runner, run_registry
+from tests.support.scratch import memory_folder
 
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("prove", deadline=None, print_blob=True, max_examples=2_000)
@@ -100,6 +102,14 @@ async def permissive() -> AsyncIterator[PermissiveRegistry]:
     """Run a registry of the test's own that takes manifests without looking for their blobs."""
     async with run_permissive() as running:
         yield running
+
+
+@pytest.fixture
+def memory_path() -> Iterator[Path]:
+    """Yield a folder in shared memory: for a store of which something is measured that no disk may take part in."""
+    folder = memory_folder()
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -21,10 +21,12 @@ async def test_a_foreign_tag_is_kept_here_and_overwritten_there(tmp_path: Path) 
     async with run_site(tmp_path, sections={"rules": RULES}) as site:
         await push(site.primary.url, "team/app", "v1", OLD)
         await site.arrived("team/app", "v1", OLD.digest, within=30)
+        await site.settled()
         for replica in ("eu", "us"):
             await push(site.url(replica), "team/app", "v1", FOREIGN)
         await push(site.primary.url, "team/app", "v1", NEW)
         await site.arrived("team/app", "v1", NEW.digest, within=30, on=["us"])
+        await eventually(lambda: conflicts(site, "us") == 1, what="the overwritten one is counted")
         await eventually(
             lambda: site.daemon.metric("replicator_replica_parked_updates", replica="eu") == 1,
             within=20,

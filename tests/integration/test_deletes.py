@@ -45,6 +45,7 @@ async def test_a_deleted_tag_goes_where_tags_go_alone_and_can_be_brought_back(tm
         for tag in ("v1", "stable"):
             await push(site.primary.url, "team/app", tag, IMAGE)
             await site.arrived("team/app", tag, IMAGE.digest, within=30)
+        await site.settled()
         await delete(site, "team/app", "v1")
         await gone(site, "eu", "team/app", "v1")
         assert await tag_digest(site.url("eu"), "team/app", "stable") == IMAGE.digest
@@ -52,7 +53,7 @@ async def test_a_deleted_tag_goes_where_tags_go_alone_and_can_be_brought_back(tm
         assert await tag_digest(site.url("us"), "team/app", "v1") == IMAGE.digest
         shown = await command(site, "status")
         assert "us: tags and manifests that the primary lost stay (unsupported: 1)" in shown.stdout
-        (line,) = site.daemon.events("tag_deleted")
+        (line,) = await eventually(lambda: site.daemon.events("tag_deleted"), what="the delete is in the log")
         assert (line["replica"], line["reference"], line["digest"]) == ("eu", "v1", str(IMAGE.digest))
         assert await tag_names(site, "eu") == {"stable"}, "what showed that tags go alone is removed again"
         assert await copied(site, f"team/app@{line['digest']}", "eu") == ["already_present"]

@@ -116,7 +116,7 @@ async def test_lag_is_the_age_of_the_oldest_change_that_the_replica_lacks_whatev
         await site.arrived(REPO, TAG, THIRD.digest, within=30)
         assert await scene.is_caught_up("eu") > healed
         assert await prometheus.value('replicator_updates_deadline_missed_total{replica="eu"}') == 0
-        assert await prometheus.value('replicator_update_lag_seconds_count{replica="eu"}') == 1
+        await prometheus.until('replicator_update_lag_seconds_count{replica="eu"} == 1')
         lag = await prometheus.value('replicator_update_lag_seconds_sum{replica="eu"}')
         assert healed < since + lag < time.time()
         await _history_is_consistent(prometheus, since, healed)

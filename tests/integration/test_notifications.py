@@ -1,7 +1,9 @@
 """Outgoing webhooks end to end: real registries, the real daemon, and receivers that work, refuse, hang or die."""
 
 import base64
+import sqlite3
 import ssl
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import aiohttp
 import trustme
 from aiohttp import web
 
-from tests.integration.site import run_site
+from tests.integration.site import Site, run_site
 from tests.support.arrivals import KEY, SECRET, Arrival, Arrivals, run_arrivals
 from tests.support.daemon import Daemon
 from tests.support.eventually import eventually
@@ -59,7 +61,7 @@ async def test_an_image_can_be_pulled_when_its_arrival_is_told_and_who_hangs_del
                 "result": "copied",
             }
             assert 0 <= first.data["lag_seconds"] < 60
-            assert arrivals.hanging >= 4, "the other receiver was tried all the time"
+            await eventually(lambda: arrivals.hanging >= 4, what="the other receiver was tried all the time")
             assert len({one.id for one in arrivals.at("/deploy")}) == len(arrivals.at("/deploy")) == 6
 
 
@@ -87,12 +89,18 @@ async def test_what_is_parked_and_mended_is_told_and_refusals_are_tried_again(tm
         def answer() -> web.Response:
             return web.Response(status=next(refusals, 200), headers={"Location": f"{arrivals.url}/elsewhere"})
 
-        arrivals.answers |= {"/flaky": answer, "/over": lambda: web.Response(status=410)}
+        arrivals.answers["/over"] = lambda: web.Response(status=410)
         notify = receivers(tmp_path, arrivals, flaky=ALL, over=["parked"])
-        sections = {"notify": notify, "objective": {"lag": "1s"}}
+        sections = {"notify": notify, "objective": {"lag": "1h"}}
         async with run_site(tmp_path, replicas=("eu",), proxied=("eu",), sections=sections) as site:
             refused = site.lines["eu"].add(Answer(method="POST", status=403, times=None))
             await push(site.primary.url, "team/app", "v1", image)
+            await eventually(lambda: _taken(site.daemon) == 1, within=30, what="it is told that it is parked")
+            await eventually(lambda: _waiting(site) == {}, what="it is taken, and the other wants no more of it")
+            arrivals.answers["/flaky"] = answer
+            # Not before: of what is late before it was tried nobody knows a reason.
+            site.daemon.write_config(site.config | {"objective": {"lag": "1s"}})
+            assert (await site.daemon.reload())["event"] == "config_reloaded"
             await eventually(lambda: arrivals.at("/flaky", "late"), within=30, what="it is told that it is late")
             site.lines["eu"].remove(refused)
             await _order(site.daemon, "/api/v1/retry", {"ref": "team/app:v1"})
@@ -112,7 +120,9 @@ async def test_what_is_parked_and_mended_is_told_and_refusals_are_tried_again(tm
             (dropped,) = site.daemon.events("notification_dropped")
             assert (dropped["receiver"], dropped["notification"], dropped["result"]) == ("over", "parked", "gone")
             failures = site.daemon.events("notification_failed")
-            assert [line["error"] for line in failures] == ["it answered 503", "it answered 302", "it answered 500"]
+            # Two messages that are sent together are answered, and so told of, in either order.
+            assert {line["error"] for line in failures} == {"it answered 503", "it answered 302", "it answered 500"}
+            assert len(failures) == 3
             log = site.daemon.log.read_text()
             assert arrivals.url not in log
 
@@ -124,6 +134,7 @@ async def test_a_reload_uses_other_receivers_and_rotated_secrets(tmp_path: Path)
         async with run_site(tmp_path, replicas=("eu",), sections={"notify": notify}) as site:
             await push(site.primary.url, "team/app", "v1", make_image("one"))
             await eventually(lambda: arrivals.hanging and arrivals.at("/old"), what="it is told")
+            await eventually(lambda: _waiting(site) == {"hangs": 1}, what="the old one waits for nothing")
             second = tmp_path / "second"
             second.write_text("whsec_" + base64.b64encode(arrivals.keys[1]).decode())
             both = {"secret_file": [str(tmp_path / "whsec"), str(second)]}
@@ -163,6 +174,13 @@ async def test_certificates_that_are_exchanged_count_without_a_signal(tmp_path: 
 
 def _taken(daemon: Daemon) -> float:
     return daemon.metric("replicator_notifications_total", receiver="flaky", result="delivered")
+
+
+def _waiting(site: Site) -> dict[str, int]:
+    """Return how many messages wait for whom: one that was taken is counted a moment before it is forgotten."""
+    database = site.config["store"]["url"].removeprefix("sqlite:///")
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        return dict(connection.execute("SELECT receiver, count(*) FROM notification GROUP BY receiver").fetchall())
 
 
 async def _order(daemon: Daemon, path: str, body: dict[str, Any]) -> None:

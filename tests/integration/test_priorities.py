@@ -24,12 +24,12 @@ def _limit(config: Path, bandwidth: str) -> None:
     config.write_text(yaml.safe_dump(whole))
 
 
-async def test_a_high_push_overtakes_a_backfill_and_the_bandwidth_is_held(tmp_path: Path) -> None:
+async def test_a_high_push_overtakes_a_backfill_and_the_bandwidth_is_held(tmp_path: Path, memory_path: Path) -> None:
+    """From the moment the event is taken until the tag is put; the store lies in memory, for no disk to take part."""
     backfill = [make_image(f"old {n}", (6 * _MIB,)) for n in range(12)]
     image = make_image("urgent", (_MIB // 2, 100_000))
-    async with run_site(
-        tmp_path, replicas=("eu",), proxied=("eu",), running=False, sections={"rules": _RULES}
-    ) as site:
+    sections = {"rules": _RULES, "store": {"url": f"sqlite:///{memory_path / 'state' / 'replicator.db'}"}}
+    async with run_site(tmp_path, replicas=("eu",), proxied=("eu",), running=False, sections=sections) as site:
         _limit(site.daemon.config, "4MiB/s")
         line = site.lines["eu"]
         for number, old in enumerate(backfill):
@@ -45,11 +45,23 @@ async def test_a_high_push_overtakes_a_backfill_and_the_bandwidth_is_held(tmp_pa
             return sum(one.done and one.method == "PUT" and one.sent > _MIB for one in line.requests)
 
         done_before = finished()
+
+        def accepted() -> bool:
+            return "now/app" in [line["repository"] for line in site.daemon.events("webhook_accepted")]
+
+        def tagged() -> bool:
+            return any(
+                (one.method, one.done) == ("PUT", True) and one.target.endswith("/now/app/manifests/v1")
+                for one in line.requests
+            )
+
         await push(site.primary.url, "now/app", "v1", image)
+        await eventually(accepted, what="the event is taken")
         low_before = sent("old/app")
-        await site.arrived("now/app", "v1", image.digest, within=20)
+        await eventually(tagged, what="the tag is put")
         seconds, finished_meanwhile = time.monotonic() - began, finished() - done_before
         low_meanwhile = sent("old/app") - low_before
+        await site.arrived("now/app", "v1", image.digest)
 
         def lags() -> list[float]:
             wanted = ("reference_replicated", "now/app")

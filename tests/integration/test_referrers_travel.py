@@ -267,8 +267,10 @@ async def test_a_referrer_that_a_replica_refuses_holds_nothing(tmp_path: Path) -
 
         (aside,) = [line for line in site.daemon.log_lines() if line.get("event") == "referrer_set_aside"]
         assert (aside["referrer"], aside["reference"]) == (str(bad.digest), "v1")
-        owed = site.daemon.metrics().value("replicator_replica_pending_updates", replica="eu")
-        assert owed == 1, "the refused one, by itself"
+        await eventually(
+            lambda: site.daemon.metric("replicator_replica_pending_updates", replica="eu") == 1,
+            what="only the refused one is owed, by itself",
+        )
 
 
 ODD: dict[str, dict[str, Any]] = {

@@ -31,6 +31,10 @@ def _settled(site: Site) -> float:
     return sum(site.daemon.metric("replicator_updates_completed_total", result=result) for result in results)
 
 
+def _ignored(site: Site) -> float:
+    return site.daemon.metric("replicator_webhook_events_total", endpoint="primary", result="ignored")
+
+
 def _replicas(site: Site) -> list[dict[str, Any]]:
     return [dict(one) for one in site.config["replicas"]]
 
@@ -39,10 +43,11 @@ async def test_a_copy_under_way_is_finished_and_a_new_rule_takes_effect(tmp_path
     slow, ruled_out = make_image("slow", (8 * _MIB,)), make_image("other")
     rules = [{"repositories": ["team/**"]}]
     async with run_site(tmp_path, replicas=("eu",), proxied=("eu",), sections={"rules": rules}) as site:
-        site.lines["eu"].link.rate_up = 4.0 * _MIB
+        site.lines["eu"].link.rate_up = 0.25 * _MIB  # half a minute, until the line is freed below
         await push(site.primary.url, "team/app", "v1", slow)
-        await eventually(lambda: site.lines["eu"].sent("upload") > _MIB, what="the layer is on its way")
+        await eventually(lambda: site.lines["eu"].sent("upload") > _MIB / 8, what="the layer is on its way")
         await push(site.primary.url, "other/app", "before", ruled_out)
+        await eventually(lambda: _ignored(site) >= 1, what="the former rules left out what was pushed before")
         _changed(site, rules=[{"repositories": ["**"]}])
         line = await site.daemon.reload()
         assert (line["event"], line["changed"], line["added"], line["removed"]) == (
@@ -52,13 +57,14 @@ async def test_a_copy_under_way_is_finished_and_a_new_rule_takes_effect(tmp_path
             [],
         )
         assert await tag_digest(site.url("eu"), "team/app", "v1") is None, "it is still under way"
+        site.lines["eu"].link.rate_up = None
         await push(site.primary.url, "other/app", "after", ruled_out)
         await site.arrived("other/app", "after", ruled_out.digest)
         await site.arrived("team/app", "v1", slow.digest)
         await fetch_closure(site.url("eu"), "team/app", "v1", deep=True)
         assert await tag_digest(site.url("eu"), "other/app", "before") is None
         assert site.daemon.metric("replicator_copied_bytes_total", replica="eu") < 10 * _MIB, "sent once"
-        assert site.daemon.metric("replicator_leases_held") == 0
+        await eventually(lambda: site.daemon.metric("replicator_leases_held") == 0, what="all leases are over")
 
 
 async def test_every_push_made_while_it_reloads_arrives(tmp_path: Path) -> None:
@@ -133,6 +139,7 @@ async def test_a_replica_that_is_added_gets_what_is_pushed_from_then_on(tmp_path
         await push(site.primary.url, "team/app", "v1", image)
         await arrival(late.url, "team/app", "v1", image.digest)
         await site.arrived("team/app", "v1", image.digest)
+        await site.settled()
         status = json.loads(site.daemon.get("/api/v1/status"))
         assert {one["name"]: one["state"] for one in status["replicas"]} == {"eu": "running", "late": "running"}
         assert site.daemon.metric("replicator_updates_completed_total", replica="late", result="copied") == 1
@@ -147,6 +154,7 @@ async def test_what_a_removed_replica_is_owed_is_kept_and_is_no_lag(tmp_path: Pa
         await site.arrived("team/app", "v1", image.digest, on=["eu"])
         pending = "replicator_replica_pending_updates"
         await eventually(lambda: site.daemon.metric(pending, replica="us") >= 1, what="us is owed something")
+        await eventually(lambda: site.daemon.metric(pending, replica="eu") == 0, what="eu is owed nothing")
         _changed(site, replicas=[one for one in _replicas(site) if one["name"] != "us"])
         assert (await site.daemon.reload())["removed"] == ["us"]
         await eventually(lambda: site.daemon.events("replica_not_configured"), what="it is told")

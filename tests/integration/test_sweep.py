@@ -102,6 +102,7 @@ async def test_what_was_pushed_while_nothing_ran_is_found_after_the_restart(tmp_
         )
         await push(site.primary.url, "team/app", "latest", second)
         await site.arrived("team/app", "latest", second.digest, within=30)
+        await site.settled()  # what is owed still at the kill is copied by the lane, and no sweep need find it
         site.daemon.kill9()
         await site.primary.stop()
         await site.primary.start()
@@ -150,14 +151,16 @@ async def test_comparing_digests_tells_nobody_of_a_pull_and_asks_the_replica_not
     image = make_image("one")
     kinds: dict[str, Kind] = {"primary": kind}
     async with run_site(
-        tmp_path, replicas=("eu",), kinds=kinds, proxied=["eu"], notifies=False, sections=OFTEN
+        tmp_path, running=False, replicas=("eu",), kinds=kinds, proxied=["eu"], notifies=False, sections=OFTEN
     ) as site:
-        await push(site.primary.url, "team/app", "v1", image)
+        await push(site.primary.url, "team/app", "v1", image)  # before the start, as above: no second look is due
+        await site.daemon.start()
         await site.arrived("team/app", "v1", image.digest, within=30)
-        await swept(site, full=True)
+        await site.settled()
         before = len(site.lines["eu"].requests)
         asked = site.daemon.metric("replicator_sweep_requests_total", op="manifest_stat")
         await swept(site, full=True)
+        await swept(site, full=True)  # of which one at least began after what was asked was read
         metrics = site.daemon.metrics()
         assert metrics.value("replicator_sweep_requests_total", op="manifest_stat") > asked
         if kind == "distribution2":

@@ -46,6 +46,7 @@ async def test_primary_and_replica_behind_token_auth(tmp_path: Path) -> None:
             reading = replica.tokens.headers("ci", repository)
             await arrival(replica.registry.url, repository, "v1", content.digest, headers=reading)
             await fetch_closure(replica.registry.url, repository, "v1", deep=True, headers=reading)
+            await site.settled()
         metrics = site.daemon.metrics()
         assert metrics.value("replicator_deduplicated_bytes_total", replica="eu", how="mounted") == base.size
         assert {request.user for request in primary.tokens.requests} == {"puller"}
@@ -85,8 +86,8 @@ async def test_a_wrong_password_is_one_clear_error_and_no_storm(tmp_path: Path) 
         assert {line["reason"] for line in parked()} == {"auth"}
         assert all("eu" in str(line["error"]) and "401" in str(line["error"]) for line in parked())
         assert len(replica.tokens.requests) <= 5
-        metrics = site.daemon.metrics()
-        assert metrics.value("replicator_replica_failing_updates", replica="eu", reason="auth") == len(images)
+        failing = "replicator_replica_failing_updates"
+        assert site.daemon.metric(failing, replica="eu", reason="auth") == len(images)
         assert not _canaries(site.daemon.log_lines())
 
 

@@ -83,7 +83,11 @@ async def test_distribution_2_has_these_numbers_beside_its_metrics_only(tmp_path
         await push(registry.url, repository, "1", make_image("waits", [100]))
         assert "registry_http_requests_total" in await fetched(debug, "/metrics")
         assert "notifications" not in await fetched(debug, "/metrics")
-        document = json.loads(await fetched(debug, "/debug/vars"))
-        (endpoint,) = document["registry"]["notifications"]["endpoints"]
-        assert endpoint["name"] == "replicator"
-        assert endpoint["Metrics"]["Pending"] > 0
+
+        async def waits() -> bool:
+            document = json.loads(await fetched(debug, "/debug/vars"))
+            (endpoint,) = document["registry"]["notifications"]["endpoints"]
+            assert endpoint["name"] == "replicator"
+            return bool(endpoint["Metrics"]["Pending"] > 0)
+
+        await eventually(waits, what="an event waits: it is put in line a moment after the push was answered")
