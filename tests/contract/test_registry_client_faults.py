@@ -49,8 +49,7 @@ async def proxy(registry: DockerRegistry) -> AsyncIterator[Proxy]:
 @pytest.fixture
 async def client(proxy: Proxy) -> AsyncIterator[RegistryClient]:
     settings = ReplicaSettings(name="replica", url=proxy.url)
-    limits = Timeouts(connect=2, read=1, write=1, commit=1)
-    async with open_registry(settings, clock=SystemClock(), timeouts=limits) as opened:
+    async with open_registry(settings, clock=SystemClock()) as opened:
         yield opened
 
 
@@ -136,14 +135,14 @@ async def test_b5_a_read_that_is_cut_goes_on_where_it_stopped(
     assert proxy.received("blob") < BLOB.size + 1_000_000
 
 
-async def test_s21_a_read_that_hangs_is_a_timeout(
-    client: RegistryClient, proxy: Proxy, registry: DockerRegistry
-) -> None:
+async def test_s21_a_read_that_hangs_is_a_timeout(proxy: Proxy, registry: DockerRegistry) -> None:
     await push(registry.url, TEAM, TAG, make_image("hang", [BLOB]))
-    for fault in (faults.Hang(path="/blobs/", after=1_000), faults.Hang(path="/blobs/"), faults.NeverAnswer()):
-        with proxy.during(fault), pytest.raises(RegistryError) as caught:
-            await read(client, 0, bytearray())
-        assert (caught.value.reason, caught.value.temporary) == (Reason.TIMEOUT, True)
+    settings = ReplicaSettings(name="replica", url=proxy.url)
+    async with open_registry(settings, clock=SystemClock(), timeouts=Timeouts(read=1)) as client:
+        for fault in (faults.Hang(path="/blobs/", after=1_000), faults.Hang(path="/blobs/"), faults.NeverAnswer()):
+            with proxy.during(fault), pytest.raises(RegistryError) as caught:
+                await read(client, 0, bytearray())
+            assert (caught.value.reason, caught.value.temporary) == (Reason.TIMEOUT, True)
 
 
 @pytest.mark.parametrize("by", [-1, 1])

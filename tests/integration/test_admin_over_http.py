@@ -1,6 +1,7 @@
 """The admin listener over real HTTP: probes, metrics, who may ask, status, waits and changes."""
 
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -42,9 +43,10 @@ async def listener(tmp_path: Path) -> AsyncIterator[Listener]:
 
 async def test_probes_say_that_it_works(listener: Listener) -> None:
     for path in ("/healthz", "/readyz"):
+        began = time.monotonic()
         status, document = await listener.ask(path)
         assert (status, document["status"], document["problem"]) == (200, "ok", "")
-        assert 0 <= document["store_seconds"] < 1
+        assert 0 <= document["store_seconds"] <= time.monotonic() - began + 0.001, "of the time that it took to ask"
 
 
 async def test_not_ready_while_intake_is_closed_but_alive(listener: Listener) -> None:
@@ -226,9 +228,10 @@ async def test_wait_answers_each_verdict_with_its_status(listener: Listener) -> 
     assert (status, document["error"]["code"], document["complete"]) == (408, "pending", False)
     assert document["digest"] == str(NEW)
     await scene.settle("eu", V1, NEW)
+    began = time.monotonic()
     status, document = await listener.ask("/api/v1/wait?ref=team/app:v1&timeout=0s&replica=eu&replica=eu")
     assert status == 200
-    assert document.pop("seconds") < 5
+    assert 0 <= document.pop("seconds") <= time.monotonic() - began + 0.1
     assert document == {
         "ref": "team/app:v1",
         "digest": str(NEW),

@@ -28,12 +28,12 @@ async def test_four_replicas_due_together_read_the_primary_once(tmp_path: Path) 
 
 
 async def test_a_throttled_replica_leaves_the_shared_read_and_arrives_by_itself(tmp_path: Path) -> None:
-    """1 MB/s takes 40 s for this image; the others must not notice, and what it needs alone is read once more."""
+    """250 kB/s take minutes for this image; the others do not notice, and what it needs alone is read once more."""
     image = make_image("throttled", (40 * _MIB,))
     quick = ("eu", "us", "ap")
     async with run_site(tmp_path, replicas=(*quick, "slow"), proxied=("slow",), running=False) as site:
         line = site.lines["slow"]
-        line.link.rate_up = 1_000_000.0
+        line.link.rate_up = 250_000.0
         await push(site.primary.url, "team/app", "v1", image)
         await site.daemon.start()
         await site.arrived("team/app", "v1", image.digest, within=30, on=quick)
@@ -59,11 +59,11 @@ async def test_f36_a_stopped_and_a_silent_replica_hold_nobody_back_and_catch_up_
         last = make_image("last", (600_000,))
         for image in (superseded, last):
             await push(site.primary.url, "team/app", "v1", image)
-            await site.arrived("team/app", "v1", image.digest, within=5, on=("eu", "us"))
+            await site.arrived("team/app", "v1", image.digest, within=20, on=("eu", "us"))
 
         def lags() -> dict[str, float]:
+            now = time.time()  # before it is read, which takes its time on a busy machine
             metrics = site.daemon.metrics()
-            now = time.time()
             return {
                 name: now - metrics.value("replicator_replica_synced_through_timestamp_seconds", replica=name)
                 for name in ("eu", "us", "stopped", "silent")
@@ -71,8 +71,9 @@ async def test_f36_a_stopped_and_a_silent_replica_hold_nobody_back_and_catch_up_
 
         await eventually(lambda: min(lags()["stopped"], lags()["silent"]) >= 2, what="the lag of both grows")
         grown = lags()
-        assert max(grown["eu"], grown["us"]) < 1
         assert grown["stopped"] <= time.time() - began + 1
+        await eventually(lambda: max(lags()["eu"], lags()["us"]) < 1, what="the others have no lag")
+        assert min(lags()["stopped"], lags()["silent"]) >= 2
 
         await stopped.start()
         hole.link.black_hole = False

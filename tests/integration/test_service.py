@@ -66,7 +66,7 @@ async def test_a_daemon_that_cannot_start_never_says_ready(tmp_path: Path) -> No
         daemon = Daemon(tmp_path, config, environ={"NOTIFY_SOCKET": manager.address}, preloaded=True)
         try:
             daemon.launch()
-            assert await anyio.to_thread.run_sync(daemon.process.wait, 20.0) == 2
+            assert await anyio.to_thread.run_sync(daemon.process.wait, 60.0) == 2
             assert manager.said == []
         finally:
             await daemon.discard()
@@ -78,14 +78,14 @@ async def test_the_status_tells_lag_and_what_is_owed(tmp_path: Path) -> None:
         await eventually(lambda: manager.status == "eu is up to date", what="nothing is owed")
         await site.replicas["eu"].stop()
         await push(site.primary.url, "team/app", "v1", image)
-        await eventually(lambda: "1 owed, eu lags" in manager.status, within=15.0, what="the lag is told")
+        await eventually(lambda: "1 owed, eu lags" in manager.status, what="the lag is told")
 
 
 async def test_signs_of_life_need_the_store_too(tmp_path: Path) -> None:
     """Whoever holds the database's lock for ever has stopped the daemon's work, though it answers."""
     async with _served(tmp_path, watchdog=1.0) as (site, manager):
-        began = time.monotonic()
-        await manager.hears("WATCHDOG", "1", times=5)
+        began, before = time.monotonic(), len(manager.heard("WATCHDOG"))
+        await manager.hears("WATCHDOG", "1", times=before + 5)
         assert 1.5 < time.monotonic() - began < 10, "one each half second"
         database = site.daemon.log.parent / "state" / "replicator.db"
         with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as intruder:
@@ -123,12 +123,14 @@ async def test_a_reload_is_announced_with_the_time_and_ended_whatever_comes_of_i
 @pytest.mark.parametrize("signals", [1, 2])
 async def test_a_drain_is_announced_and_asks_for_its_time(tmp_path: Path, signals: int) -> None:
     image = make_image("in flight", (8 * _MIB,))
-    async with _served(tmp_path, proxied=("eu",), watchdog=1.0) as (site, manager):
-        site.lines["eu"].link.rate_up = 1.0 * _MIB
+    grace = {"shutdown": {"grace": "1m"}}  # ended by what is finished, or by the second signal
+    async with _served(tmp_path, proxied=("eu",), watchdog=1.0, sections=grace) as (site, manager):
+        site.lines["eu"].link.rate_up = 0.25 * _MIB
         await push(site.primary.url, "team/app", "v1", image)
-        await eventually(lambda: site.lines["eu"].sent("upload") > _MIB, what="the layer is on its way")
+        await eventually(lambda: site.lines["eu"].sent("upload") > _MIB / 8, what="the layer is on its way")
         site.daemon.process.terminate()
         await manager.hears("STOPPING", "1")
+        await manager.hears("EXTEND_TIMEOUT_USEC")
         alive = len(manager.heard("WATCHDOG"))
         assert int(manager.heard("EXTEND_TIMEOUT_USEC")[-1]["EXTEND_TIMEOUT_USEC"]) == 30_000_000
         assert "draining" in manager.status
@@ -137,6 +139,6 @@ async def test_a_drain_is_announced_and_asks_for_its_time(tmp_path: Path, signal
             site.daemon.process.signal(signal.SIGTERM)
         else:
             site.lines["eu"].link.rate_up = None
-        assert await anyio.to_thread.run_sync(site.daemon.process.wait, 20.0) == 0
+        assert await anyio.to_thread.run_sync(site.daemon.process.wait, 50.0) == 0
         if signals == 1:
             await fetch_closure(site.url("eu"), "team/app", "v1", deep=True)

@@ -133,6 +133,10 @@ class Postgres:
     def kill(self) -> None:
         """End it as a loss of power would: every process at once."""
         if self._process is not None:
+            # Its sessions have process groups of their own, and would live on until they notice that it is gone.
+            self._process.pause()
+            with suppress(FileNotFoundError, ProcessLookupError):
+                self._signal_sessions(signal.SIGKILL)
             self._process.kill()
             self._process = None
 

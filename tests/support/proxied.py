@@ -149,8 +149,8 @@ class Connection:
         length = head.get("Content-Length")
         shorter = int(length) if plan.resize < 0 and length is not None else None
         stop = min((one for one in (plan.cut_response, plan.hang_after) if one is not None), default=None)
-        rate = plan.rate_down or self._traffic.link.rate_down
         while piece := await body.read():
+            rate = plan.rate_down or self._traffic.link.rate_down
             start = seen.received
             self._received(seen, piece)
             piece = _damaged(piece, start, plan.corrupt_response)
@@ -159,7 +159,7 @@ class Connection:
                 await self._stop_here(plan)
             await sender.send(piece if shorter is None else piece[: max(0, shorter - start)], rate)
         if plan.resize > 0:
-            await sender.send(b"\0" * plan.resize, rate)
+            await sender.send(b"\0" * plan.resize, plan.rate_down or self._traffic.link.rate_down)
         await sender.finish()
         await self._writer.drain()
 

@@ -38,7 +38,7 @@ class ServiceManager:
         """The last line of status."""
         return self.heard("STATUS")[-1]["STATUS"] if self.heard("STATUS") else ""
 
-    async def hears(self, name: str, value: str | None = None, *, times: int = 1, within: float = 15.0) -> None:
+    async def hears(self, name: str, value: str | None = None, *, times: int = 1, within: float = 30.0) -> None:
         """Wait until a field was said so often."""
         await eventually(
             lambda: len(self.heard(name, value)) >= times,
