@@ -19,7 +19,7 @@ from anyio import to_thread
 from tests.integration.events import post_push
 from tests.integration.site import HOOK_PATH, Site, arrival, daemon_config, run_site
 from tests.integration.test_store_durability import sender, stored
-from tests.support.altered import clock, death
+from tests.support.altered import clock, death, leap
 from tests.support.daemon import Daemon
 from tests.support.eventually import eventually
 from tests.support.faults import Hold
@@ -181,7 +181,7 @@ async def test_f13_a_wall_clock_that_jumps_breaks_no_lease_and_no_lag(tmp_path: 
                 return line.sent("upload") > before
 
             await eventually(streams, what="the layer is on its way")
-            file.write_text(str(ahead))
+            leap(file, ahead)
             await site.arrived(_TEAM, f"v{number}", image.digest)
             await eventually(lambda: _owed(site) == 0, what="nothing is owed")
         assert _puts(site) == len(images), "no lease was taken over, nothing was done twice"
@@ -248,7 +248,7 @@ async def test_f16_of_two_daemons_that_write_one_replica_the_newest_push_wins(tm
         await push(site.primary.url, _TEAM, "other", other)
         assert await post_push(hook_url, _TEAM, "other", other.digest) == 202
         await site.arrived(_TEAM, "other", other.digest)
-        ahead.write_text(str(_DOUBT))
+        leap(ahead, _DOUBT)
         assert await post_push(hook_url, _TEAM, "other", other.digest) == 202
         await site.arrived(_TEAM, "v1", new.digest, within=30)
         await fetch_closure(site.url("eu"), _TEAM, "v1", deep=True)

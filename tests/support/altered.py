@@ -31,6 +31,13 @@ def clock(file: Path) -> dict[str, str]:
     return {"ALTERED_CLOCK": str(file)}
 
 
+def leap(file: Path, ahead: float) -> None:
+    """Write how far that clock is ahead from now on, at one moment: it is read all the time."""
+    written = file.with_name(f"{file.name}.next")
+    written.write_text(str(ahead))
+    written.replace(file)
+
+
 def _die(flag: Path) -> None:
     if not flag.exists():
         flag.touch()

@@ -116,10 +116,14 @@ def _mind(log: int, words: int) -> None:
     pid = os.fork()
     if pid:
         os.close(log)
+        # Its number is told once it has a group of its own: signals go to that.
+        while os.getsid(pid) != pid:
+            os.sched_yield()
         os.write(words, _NUMBER.pack(pid))
         _, status = os.waitpid(pid, 0)
         os.write(words, _NUMBER.pack(os.waitstatus_to_exitcode(status)))
         os._exit(0)
+    os.setsid()
     _end_with_parent()
     os.close(words)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -131,7 +135,6 @@ def _mind(log: int, words: int) -> None:
 
 def _become(order: Mapping[str, object]) -> None:
     """Take over what a new process would have been given."""
-    os.setsid()
     os.chdir(str(order["cwd"]))
     environ, arguments = order["environ"], order["arguments"]
     assert isinstance(environ, dict)
