@@ -41,9 +41,13 @@ class Answer:
         elif self.status not in _SERVER_ERRORS:
             permit.succeeded()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the raw body, up to 512 KiB at a time. Raises RegistryError when it breaks off or hardly moves."""
+    async def chunks(self, *, paced: bool = True) -> AsyncIterator[bytes]:
+        """Yield the raw body, up to 512 KiB at a time, as fast as the bandwidth allows where it is `paced`.
+
+        Raises RegistryError when it breaks off or hardly moves.
+        """
         clock, arrivals = self._wiring.clock, Arrivals(self._seconds)
+        bandwidth = self._wiring.bandwidth if paced else None
         connection = self._response.connection
         if connection is not None and (self.fields.length() or CHUNK) >= CHUNK:
             read_in_large_pieces(connection.transport)
@@ -57,8 +61,8 @@ class Answer:
                 return
             if arrivals.stalled(len(chunk), clock.monotonic() - began):
                 raise self._lost(TimeoutError())
-            if self._wiring.bandwidth is not None:
-                await self._wiring.bandwidth.take(len(chunk))
+            if bandwidth is not None:
+                await bandwidth.take(len(chunk))
             yield chunk
 
     async def reply(self, limit: int) -> Reply:
@@ -73,6 +77,9 @@ class Answer:
             except TimeoutError as error:
                 raise self._lost(error) from error
         self.close()
+        if body and self._wiring.bandwidth is not None:
+            # Behind the limit of time above: that is the registry's, this wait is ours.
+            await self._wiring.bandwidth.take(len(body))
         return Reply(self.target, self.status, self.fields, body)
 
     def _lost(self, error: Exception) -> RegistryError:
@@ -82,7 +89,7 @@ class Answer:
         if self._response.content.at_eof():
             return b""
         body = bytearray()
-        async for chunk in self.chunks():
+        async for chunk in self.chunks(paced=False):
             body += chunk
             if len(body) > limit:
                 break

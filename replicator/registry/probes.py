@@ -54,6 +54,7 @@ class Probes:
         self._capabilities = capabilities
         self._clock = clock
         self._one_at_a_time = anyio.Lock()
+        self._troubles = 0
 
     async def checks_manifests(self, repository: Repository) -> bool | None:
         """Say whether a manifest is refused whose blobs, random ones, exist nowhere: one put by digest.
@@ -128,13 +129,22 @@ class Probes:
     async def resumes(self, repository: Repository) -> bool | None:
         """Say whether an upload that is cut keeps its bytes and goes on: tried with a small one that is dropped.
 
-        No other upload is touched: at some registries that would end it.
+        No other upload is touched: at some registries that would end it. One at a time asks; None for whoever waited
+        for one that met trouble.
         """
+        troubles = self._troubles
         async with self._one_at_a_time:
             known = self._capabilities.holds(Capability.RESUME)
             if known is not None:
                 return known
-            return self._proven(Capability.RESUME, holds=await self._goes_on_after_a_cut(repository))
+            if self._troubles != troubles:
+                return None
+            try:
+                holds = await self._goes_on_after_a_cut(repository)
+            except RegistryError:
+                self._troubles += 1
+                raise
+            return self._proven(Capability.RESUME, holds=holds)
 
     async def _misses_content(self, repository: Repository, manifest: RawManifest) -> bool | None:
         """Say whether a manifest is refused for what it names and nobody has; None where the answer does not tell."""

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 
 from replicator import manifest as manifests
 from replicator.errors import RegistryError
-from replicator.model import Digest, IntentKey, RawManifest, Repository
+from replicator.model import Digest, IntentKey, Repository
 from replicator.replication.deletion_ports import DigestRows
 from replicator.replication.needs import Needs
 from replicator.replication.referrer_lists import ReferrerLists
@@ -44,15 +44,18 @@ class Removal:
             return False
         raw = await self._tools.replica.read_manifest(target, digest)
         subject = manifests.parse(raw, registry=self._tools.replica.name).subject
-        listed = subject is not None and await self._lists.remove(target, subject.digest, digest)
+        if subject is None:
+            return await self._delete(target, digest, watch, last)
+        await self._lists.remove(target, subject.digest, digest)
+        # Where it stays it is listed again, whoever took it off: an earlier try may have, and failed.
         try:
             removed = await self._delete(target, digest, watch, last)
         except RegistryError as error:
-            if subject is not None and listed and not error.temporary:
-                await self._list_again(target, subject.digest, raw)
+            if not error.temporary:
+                await self._lists.add(target, subject.digest, [raw])
             raise
-        if subject is not None and listed and not removed:
-            await self._list_again(target, subject.digest, raw)
+        if not removed:
+            await self._lists.add(target, subject.digest, [raw])
         return removed
 
     async def _delete(
@@ -66,6 +69,3 @@ class Removal:
             self._tools.standstill.lost(target, digest)
             await self._tools.replica.delete_manifest(target, digest)
         return True
-
-    async def _list_again(self, target: Repository, subject: Digest, raw: RawManifest) -> None:
-        await self._lists.add(target, subject, [raw])

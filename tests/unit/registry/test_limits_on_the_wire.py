@@ -28,6 +28,7 @@ from tests.unit.registry.scripted import (
     client_for,
     error,
     manifest_answer,
+    plain,
     read_blob,
     whole_body,
 )
@@ -63,6 +64,54 @@ async def test_transfers_keep_to_the_bandwidth_of_the_registry(script: Script, d
         work = client.send_blob(TEAM, BLOB, whole_body) if direction == "up" else read_blob(client)
         seconds = await seconds_of(clock, asyncio.ensure_future(work))
     assert seconds == pytest.approx(len(DATA) / RATE, rel=0.05, abs=0.1)
+
+
+async def test_the_wait_for_bandwidth_is_not_taken_for_a_registry_that_does_not_answer(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, observer = FakeClock(), Heads()
+    whole = manifest_answer(bytes(200_000))
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={**plain(whole.headers), "Content-Length": str(len(whole.body))})
+        await response.prepare(request)
+        await response.write(whole.body[:1])
+        await observer.came.wait()
+        await response.write(whole.body[1:])
+        return response
+
+    script.on("GET", "/v2/team/app/manifests", answer)
+    async with client_for(script.url, clock=clock, bandwidth=RATE, observer=observer) as client:
+        reading = asyncio.create_task(client.read_manifest(TEAM, TAG))
+        await clock.someone_sleeps()
+        loop = asyncio.get_running_loop()
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + PATIENCE.read + 1)
+        assert await seconds_of(clock, reading) == pytest.approx(len(whole.body) / RATE, rel=0.1)
+    assert (await reading).body == whole.body
+
+
+class Heads:
+    """Tells when the head of an answer has come."""
+
+    def __init__(self) -> None:
+        self.came = asyncio.Event()
+
+    def request_finished(self, registry: str, operation: str, status: int, seconds: float) -> None:
+        del registry, operation, status, seconds
+        self.came.set()
+
+    def clock_read(self, registry: str, skew: float) -> None:
+        pass
+
+    def window_set(self, registry: str, kind: str, size: int) -> None:
+        pass
+
+    def request_refused(self, registry: str, kind: str) -> None:
+        pass
+
+    def request_waited(self, registry: str, kind: str, seconds: float) -> None:
+        pass
 
 
 class Taker:

@@ -1,5 +1,6 @@
 """What a registry's answers to the small questions prove, and what they do not."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -107,6 +108,30 @@ async def test_a_manifest_whose_put_is_cut_short_or_gets_no_answer_is_deleted(
         assert end == "lost"
     assert scope.cancelled_caught is (end == "cut")
     assert script.asked("DELETE")[0].target == script.asked("PUT")[0].target
+
+
+async def test_whoever_waits_for_a_proof_that_meets_trouble_does_not_try_in_its_turn(
+    script: Script, client: RegistryClient
+) -> None:
+    """Where a registry hangs the last one would wait for as many timeouts as there are before it."""
+    entered, opened = asyncio.Event(), asyncio.Event()
+
+    async def start(_: web.Request) -> web.StreamResponse:
+        entered.set()
+        await opened.wait()
+        return web.Response(status=500)
+
+    script.on("POST", UPLOADS, start)
+    asking = [asyncio.create_task(client.prove_resumes(TEAM)) for _ in range(5)]
+    await entered.wait()
+    opened.set()
+    first, *others = await asyncio.gather(*asking, return_exceptions=True)
+    assert isinstance(first, RegistryError)
+    assert others == [None] * 4
+    assert len(script.asked("POST")) == 1
+    with pytest.raises(RegistryError):
+        await client.prove_resumes(TEAM)
+    assert len(script.asked("POST")) == 2
 
 
 async def test_what_the_configuration_says_is_not_asked(script: Script) -> None:

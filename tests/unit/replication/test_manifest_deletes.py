@@ -388,6 +388,30 @@ async def test_a_referrer_is_found_by_the_api_no_more(bench: Bench) -> None:
     assert await bench.rig.replica.referrers(REPO, OTHER.digest) == ()
 
 
+async def test_what_an_earlier_try_took_from_the_list_is_listed_again_once_the_delete_is_refused(
+    bench: Bench,
+) -> None:
+    signature = referrer(OTHER)
+    await given(bench, signature)
+    listed = await bench.rig.replica.read_manifest(REPO, referrers.fallback_tag(OTHER.digest))
+    await lost(bench, signature)
+    refusals = [
+        RegistryError("busy", registry="eu", reason=Reason.SERVER_ERROR, status=500, temporary=True),
+        RegistryError("no deletes", registry="eu", reason=Reason.UNSUPPORTED, status=405),
+    ]
+
+    def refused(call: Call) -> None:
+        if call.op is Op.DELETE:
+            raise refusals.pop(0)
+
+    bench.rig.replica.hook = faults(refused)
+    assert isinstance(await bench.work(), Retry)
+    bench.rig.clock.advance(GRACE)
+    await bench.work()
+    assert not refusals
+    assert await bench.rig.replica.read_manifest(REPO, referrers.fallback_tag(OTHER.digest)) == listed
+
+
 async def test_where_no_manifest_is_deleted_all_stays_as_it_is(bench: Bench) -> None:
     signature = referrer(OTHER)
     await given(bench, signature)
