@@ -256,13 +256,20 @@ class _Life:
             group.start_soon(self._service.tell, ground.store, worlds.settings)
             group.start_soon(self._tell_of_repeats)
             group.start_soon(self._end_when_lost, ground.store)
-            await self._reload_until_told_to_stop(worlds, ground)
-            grace = worlds.settings().shutdown.grace
-            self._service.stopping(grace)
-            group.start_soon(self._service.extend_for_ever)
-            group.start_soon(worlds.drain, grace)
-            await drained.wait()
+            try:
+                await self._reload_until_told_to_stop(worlds, ground)
+                grace = worlds.settings().shutdown.grace
+                self._service.stopping(grace)
+                group.start_soon(self._service.extend_for_ever)
+                group.start_soon(self._drain, worlds, ground.store, grace)
+                await drained.wait()
+            finally:
+                ground.store.hurry()  # else a server that hangs would keep us for ever
             group.cancel_scope.cancel()
+
+    async def _drain(self, worlds: Worlds, store: Store, grace: float) -> None:
+        await worlds.drain(grace)
+        store.hurry()
 
     async def _reload_until_told_to_stop(self, worlds: Worlds, ground: Ground) -> None:
         reloader = Reloader(worlds, ground, self._service, self._load)

@@ -17,13 +17,22 @@ LOCK_KEY = int.from_bytes(b"repl")
 """Stands for this program among those that lock something in the same database."""
 _LOCK = "SELECT pg_try_advisory_lock(%(key)s::int4, hashtext(current_schema()))"
 FIND_HOLDER = """
-SELECT pid FROM pg_locks
+SELECT pg_locks.pid, extract(epoch FROM backend_start)::text FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)
 WHERE locktype = 'advisory' AND granted AND objsubid = 2
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 AND classid = %(key)s AND objid = hashtext(current_schema())::oid
 """
-"""The number of the server's process that has the lock of the session's schema."""
-_LEFT: set[int] = set()
+"""Which of the server's processes has the lock of the session's schema: its number, and when it was started.
+
+Numbers are used again, soonest where a server was started anew or another took its place.
+"""
+_WHO = "SELECT pid, extract(epoch FROM backend_start)::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+_END = """
+SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity
+WHERE pid = %(pid)s AND extract(epoch FROM backend_start)::text = %(started)s
+"""
+_Process = tuple[int, str | None]
+_LEFT: set[_Process] = set()
 """The server's processes of tries to open a store that failed: they may have its lock, and nobody ends them."""
 _NOTICED = (
     "SET tcp_keepalives_idle = 5",
@@ -64,22 +73,25 @@ class Ownership:
             raise self._taken()
 
     def _lock(self, connection: PostgresConnection) -> None:
-        self._asked.add(connection.server_process)  # before: the answer may be lost
+        ours = _process(connection, _WHO)
+        if ours is None:
+            raise StoreError("the database does not tell who is connected to it")
+        self._asked.add(ours)  # before: the answer may be lost
         if not _one(connection, _LOCK, key=LOCK_KEY):
             self._end_former(connection)
             if not _one(connection, _LOCK, key=LOCK_KEY):
-                self._refuse(connection)
-        self._asked = {connection.server_process}
+                self._refuse(connection, ours)
+        self._asked = {ours}
         _LEFT.clear()
 
     def _end_former(self, connection: PostgresConnection) -> None:
         """End the session that has the lock if it is ours: the server does not know that it is cut."""
         holder = _holder(connection)
-        if holder in self._asked:
-            connection.execute("SELECT pg_terminate_backend(%(pid)s, 2000)", {"pid": holder})
+        if holder is not None and holder in self._asked:
+            connection.execute(_END, {"pid": holder[0], "started": holder[1]})
 
-    def _refuse(self, connection: PostgresConnection) -> NoReturn:
-        self._asked.discard(connection.server_process)
+    def _refuse(self, connection: PostgresConnection, ours: _Process) -> NoReturn:
+        self._asked.discard(ours)
         holder = _holder(connection)
         if holder is None or holder in self._asked:
             raise StoreError("the database has not ended yet a session that was cut")
@@ -100,9 +112,13 @@ def _check(connection: PostgresConnection) -> None:
         connection.execute("SET synchronous_commit = on")
 
 
-def _holder(connection: PostgresConnection) -> int | None:
-    found = connection.execute(FIND_HOLDER, {"key": LOCK_KEY}).fetchone()
-    return None if found is None else int(found[0])
+def _holder(connection: PostgresConnection) -> _Process | None:
+    return _process(connection, FIND_HOLDER, key=LOCK_KEY)
+
+
+def _process(connection: PostgresConnection, question: str, **values: Value) -> _Process | None:
+    found = connection.execute(question, values).fetchone()
+    return None if found is None else (int(found[0]), found[1])
 
 
 def _one(connection: PostgresConnection, question: str, **values: Value) -> object:

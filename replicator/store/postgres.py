@@ -33,11 +33,16 @@ T = TypeVar("T")
 PATIENCE = 1.0
 """Seconds after which a thread that has not come round is looked at: does it wait for the server?"""
 
+LAST_WORD = 5.0
+"""Seconds that a server has to answer each question of a store that ends."""
+
 
 class PostgresStore(Store):
     """A store on a server, whose connections are opened anew when they are cut."""
 
     _writing: PostgresConnection
+    _connections: tuple[PostgresConnection, PostgresConnection]
+    _looks: asyncio.TimerHandle | None = None
 
     @classmethod
     async def open(
@@ -49,8 +54,26 @@ class PostgresStore(Store):
         """
         writing, session, reader = await anyio.to_thread.run_sync(_open, place, clock, rng)
         store = cls(session, reader, observer, lambda: None)
-        store._writing = writing
+        store._writing, store._connections = writing, (reader, writing)
         return store
+
+    def hurry(self) -> None:
+        """As told; a COMMIT that waits may be kept all the same, as ever when its answer is lost."""
+        if self._looks is None:
+            self._cut_who_waits()
+
+    def _cut_who_waits(self) -> None:
+        for connection in self._connections:
+            if connection.waits_for(LAST_WORD):
+                connection.cut()
+        self._looks = asyncio.get_running_loop().call_later(LAST_WORD / 5, self._cut_who_waits)
+
+    async def close(self) -> None:
+        """As ever; a server that answers nothing is not waited for, and has acknowledged nothing of what is lost."""
+        self.hurry()
+        await super().close()
+        if self._looks is not None:
+            self._looks.cancel()
 
     async def tick(self) -> None:
         """As ever; but a server that is not reached, or hangs, is waited for: only a fault of our thread is one."""

@@ -3,8 +3,9 @@
 psycopg is an extra of the package, imported when the first connection is opened.
 """
 
-import math
+import os
 import random
+import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -12,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from replicator.clock import Clock
 from replicator.errors import SettingsError, StoreError
+from replicator.store.held import Ended
 from replicator.store.postgres_place import Place, Server, connect, in_one_line, server_of
+from replicator.store.postgres_values import run_one, sendable
 from replicator.store.prepared import Cursor, Value
 
 if TYPE_CHECKING:
@@ -70,6 +73,8 @@ class PostgresConnection:
         self._raw: psycopg.Connection[Any] | None = None
         self._changes = 0
         self._calls = 0
+        self._asked_at = 0.0
+        self._over = False
         self._pause = FIRST_PAUSE
         self._not_before = float("-inf")
         self._open()
@@ -85,15 +90,24 @@ class PostgresConnection:
         """Whether the server was asked something and has not answered; any thread may look."""
         return self._calls > 0
 
+    def waits_for(self, seconds: float) -> bool:
+        """Whether the server owes an answer for so long; any thread may look."""
+        return self.waits and self._clock.monotonic() - self._asked_at >= seconds
+
+    def cut(self) -> None:
+        """Have whatever waits for the server fail, and all that is asked from now on; any thread may do it."""
+        from psycopg import Error  # noqa: PLC0415 -- an extra
+
+        self._over = True
+        raw = self._raw
+        if raw is not None:
+            with suppress(Error, OSError), socket.socket(fileno=os.dup(raw.fileno())) as same:
+                same.shutdown(socket.SHUT_RDWR)
+
     @property
     def total_changes(self) -> int:
         """Rows changed since the first connection was opened."""
         return self._changes
-
-    @property
-    def server_process(self) -> int:
-        """The number of the server's process that serves the newest connection, zero before the first."""
-        return 0 if self._raw is None else self._raw.info.backend_pid
 
     def begin(self, mode: str) -> None:
         """Begin a transaction, on a new connection where the former was cut; `mode` as SQL has it, may be empty."""
@@ -109,8 +123,8 @@ class PostgresConnection:
 
     def execute(self, sql: str, values: Mapping[str, Value] | None = None, /) -> Cursor:
         """Run one statement."""
-        sent = None if values is None else _sendable(values)
-        run = self._commit if self._last and sql == "COMMIT" else partial(_run_one, sql=sql, values=sent)
+        sent = None if values is None else sendable(values)
+        run = self._commit if self._last and sql == "COMMIT" else partial(run_one, sql=sql, values=sent)
         try:
             cursor = self._counted(self._run(run))
         except StoreError:
@@ -126,7 +140,7 @@ class PostgresConnection:
 
     def executemany(self, sql: str, values: Iterable[Mapping[str, Value]], /) -> Cursor:
         """Run one statement once for each set of parameters."""
-        sets = [_sendable(one) for one in values]
+        sets = [sendable(one) for one in values]
 
         def run(raw: "psycopg.Connection[Any]") -> "psycopg.Cursor[Any]":
             cursor = raw.cursor()
@@ -137,9 +151,9 @@ class PostgresConnection:
 
     def execute_each(self, sql: str, values: Iterable[Mapping[str, Value]], /) -> list[list[Any]]:
         """Run one statement once for each set of parameters, not waiting for one's rows before the next."""
-        sets = [_sendable(one) for one in values]
+        sets = [sendable(one) for one in values]
         if len(sets) < _PIPELINED:
-            return [self._counted(self._run(partial(_run_one, sql=sql, values=one))).fetchall() for one in sets]
+            return [self._counted(self._run(partial(run_one, sql=sql, values=one))).fetchall() for one in sets]
 
         def run(raw: "psycopg.Connection[Any]") -> "psycopg.Cursor[Any]":
             cursor = raw.cursor()
@@ -154,7 +168,7 @@ class PostgresConnection:
 
     def at_commit(self, sql: str, values: Iterable[Mapping[str, Value]], /) -> None:
         """Send a statement, once for each set of parameters, together with the COMMIT of the transaction."""
-        self._last.append((sql, [_sendable(one) for one in values]))
+        self._last.append((sql, [sendable(one) for one in values]))
 
     def _commit(self, raw: "psycopg.Connection[Any]") -> "psycopg.Cursor[Any]":
         """Send what is to be sent with the COMMIT, which the server leaves undone where one of that fails."""
@@ -170,32 +184,34 @@ class PostgresConnection:
         return committed
 
     def close(self) -> None:
-        """End it. What the session holds is given up at once: the server notices its end a moment later only."""
-        if self._raw is None:
+        """End it. A lock of one without a leader is given up at once: the server notices ends a moment later only."""
+        raw = self._raw
+        if raw is None:
             return
-        from psycopg import Error  # noqa: PLC0415 -- an extra
-
-        with suppress(Error):
-            self._raw.execute("SELECT pg_advisory_unlock_all()")
-        self._raw.close()
+        if self._leader is None and not self._over:
+            with suppress(StoreError):
+                self._run(lambda raw: raw.execute("SELECT pg_advisory_unlock_all()"), anew=False)
+        raw.close()
 
     def _counted(self, cursor: "psycopg.Cursor[Any]") -> "psycopg.Cursor[Any]":
         if (cursor.statusmessage or "").startswith(("INSERT", "UPDATE", "DELETE")):
             self._changes += max(0, cursor.rowcount)
         return cursor
 
-    def _run(self, statement: Statement) -> "psycopg.Cursor[Any]":
+    def _run(self, statement: Statement, *, anew: bool = True) -> "psycopg.Cursor[Any]":
+        if not self.waits:
+            self._asked_at = self._clock.monotonic()
         self._calls += 1
         try:
-            return self._call(statement)
+            return self._call(statement, anew=anew)
         finally:
             self._calls -= 1
 
-    def _call(self, statement: Statement) -> "psycopg.Cursor[Any]":
+    def _call(self, statement: Statement, *, anew: bool) -> "psycopg.Cursor[Any]":
         from psycopg import Error  # noqa: PLC0415 -- an extra
 
         # What was done before in a transaction is gone with its connection: the rest of it must not be done alone.
-        again = not (self._block or self._opening)
+        again = anew and not (self._block or self._opening)
         if again and (self._raw is None or self._raw.closed or self._is_behind()):
             self._open()
         raw = self._raw
@@ -216,25 +232,23 @@ class PostgresConnection:
         return self._leader is not None and self._leader.opened != self._followed
 
     def _open(self) -> "psycopg.Connection[Any]":
+        self._refuse_if_over()
         now = self._clock.monotonic()
         if now < self._not_before and not self._is_behind():
             raise StoreError("the database was not reached a moment ago")
         # Spread, so that daemons which lost one server do not come back to it all at once.
         self._not_before = now + self._pause * self._rng.uniform(0.5, 1.0)
         self._pause = min(2 * self._pause, LONGEST_PAUSE)
-        former, self._raw = self._raw, None
-        if former is not None:
-            former.close()
+        self._hang_up()
         at = None
         if self._leader is not None:
             self._followed, at = self._leader.opened, self._leader.server
         raw, server = self._connect(at)
-        self._raw, self._opening = raw, True
+        self._opening = True
         try:
             self._setup(self)
         except BaseException:
-            self._raw = None
-            raw.close()
+            self._hang_up()
             raise
         finally:
             self._opening = False
@@ -243,22 +257,30 @@ class PostgresConnection:
         self.opened += 1  # last: whoever follows looks at it first
         return raw
 
+    def _refuse_if_over(self) -> None:
+        if self._over:
+            raise Ended("the server of the store answers nothing, and is waited for no more")
+
+    def _hang_up(self) -> None:
+        raw, self._raw = self._raw, None
+        if raw is not None:
+            raw.close()
+
     def _connect(self, at: Server | None) -> "tuple[psycopg.Connection[Any], Server]":
         from psycopg import Error  # noqa: PLC0415 -- an extra
 
-        raw = None
         try:
-            raw = connect(self._place, at=at)
+            self._raw = raw = connect(self._place, at=at)
+            self._refuse_if_over()
             server = server_of(raw)
         except Error as error:
-            if raw is not None:
-                raw.close()
+            self._hang_up()
             failure = StoreError if at is None else LeftBehind
             raise failure(f"the database is not reached: {in_one_line(error)}") from error
         except SettingsError as error:
             raise StoreError(f"the password for the database cannot be read: {error}") from error
         if at is not None and server.started != at.started:
-            raw.close()
+            self._hang_up()
             raise LeftBehind("the database that was reached is not the one that is written")
         return raw, server
 
@@ -272,23 +294,3 @@ def _whole(statement: Statement, raw: "psycopg.Connection[Any]") -> "psycopg.Cur
         if info.pipeline_status.name != "OFF" or info.transaction_status.name not in _AT_REST:
             raw.close()
         raise
-
-
-def _run_one(
-    raw: "psycopg.Connection[Any]", *, sql: str, values: Mapping[str, Value] | None
-) -> "psycopg.Cursor[Any]":
-    return raw.execute(sql, values)
-
-
-def _sendable(values: Mapping[str, Value]) -> Mapping[str, Value]:
-    return {name: _checked(one) for name, one in values.items()}
-
-
-def _checked(value: Value) -> Value:
-    # Text of PostgreSQL holds no NUL, which a message of somebody else's may have; and a time that is none would be
-    # kept, which SQLite refuses as NULL.
-    if isinstance(value, str):
-        return value.replace("\0", "\ufffd")
-    if isinstance(value, float) and math.isnan(value):
-        raise ValueError("a time is not a number")
-    return value

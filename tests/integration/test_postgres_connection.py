@@ -8,6 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from replicator.store import postgres_connection
 from replicator.store.held import Held
 from replicator.store.moment import one_moment
 from replicator.store.outcome import Done, Result
+from replicator.store.ownership import Ownership
 from replicator.store.postgres import PostgresStore
 from replicator.store.postgres_connection import PostgresConnection
 from replicator.store.postgres_place import Place, Server, connect
@@ -441,6 +443,55 @@ async def test_whoever_reads_follows_whoever_writes_and_not_a_former_primary_tha
             await store.close()
     finally:
         standby.discard()
+
+
+def test_a_process_of_the_server_with_the_number_of_a_former_one_of_ours_is_a_stranger(postgres: Postgres) -> None:
+    """The server, or the one that took its place, gives numbers again: another daemon's session would be ended."""
+    postgres.ask("CREATE SCHEMA reused")
+    place = Place(postgres.url("reused"))
+    ours, another = Ownership("ours"), Ownership("another's")
+    former = PostgresConnection(place, ours.set_up, SystemClock(), random.Random(1))
+    (number,) = former.execute("SELECT pg_backend_pid()").fetchone()
+    former.close()
+    working = PostgresConnection(place, another.set_up, SystemClock(), random.Random(1))
+    # As if it had that number: the view comes before the server's own.
+    columns = "locktype, granted, objsubid, database, classid, objid"
+    postgres.ask(
+        f"CREATE VIEW pg_locks AS SELECT {number} AS pid, {columns} FROM pg_catalog.pg_locks", schema="reused"
+    )
+    with pytest.raises(Held):
+        PostgresConnection(Place(postgres.url("reused,pg_catalog")), ours.set_up, SystemClock(), random.Random(1))
+    working.close()
+
+
+async def test_an_end_does_not_wait_for_a_server_that_answers_nothing(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its machine acknowledges packets: whoever is told to end would do so never, with what it waits for."""
+    monkeypatch.setattr(postgres_store, "LAST_WORD", 0.05)
+    for schema in ("silent", "silent_too"):
+        postgres.ask(f"CREATE SCHEMA {schema}")
+    idle, busy = Place(postgres.url("silent")), Place(postgres.url("silent_too"))
+    stores = [await opened(idle), await opened(busy)]
+    postgres.pause()
+    try:
+        for wait in (stores[1].summary, stores[1].writable):
+            with anyio.move_on_after(0.05) as asked:
+                await wait()
+            assert asked.cancelled_caught
+        for store in stores:
+            await store.close()
+    finally:
+        postgres.resume()
+
+    async def is_free(place: Place) -> bool:
+        with contextlib.suppress(Held):
+            await (await opened(place)).close()
+            return True
+        return False
+
+    for place in (idle, busy):
+        await eventually(partial(is_free, place), what="the server has noticed their end")
 
 
 async def test_a_machine_that_is_gone_without_a_word_is_soon_noticed(postgres: Postgres) -> None:
