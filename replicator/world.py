@@ -105,6 +105,7 @@ def build_world(settings: Settings, ground: Ground, former: World | None = None)
         clock=ground.clock,
         deletions=ground.store,
         refused=lambda: ground.activity.refused(ground.clock.now()),
+        missed=ground.activity.missed,
     )
     doors = open_doors(settings.webhooks.endpoints, means)
     inlets = open_inlets(settings.webhooks.subscriptions, means)

@@ -46,6 +46,7 @@ class Means:
     """What all endpoints share; `fetch` gets what gates need of identity providers and signing services.
 
     `refused` is called for a delivery that could not be taken though it may be genuine: its sender may give up.
+    `missed` is called once events come again, with the time (Unix seconds) from which on some may have been lost.
     """
 
     sink: IntentSink
@@ -55,6 +56,7 @@ class Means:
     fetch: Fetch = fetch
     deletions: DeletionSink | None = None
     refused: Callable[[], None] = field(default=lambda: None)
+    missed: Callable[[float], None] = field(default=lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)

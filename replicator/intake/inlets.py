@@ -1,6 +1,6 @@
 """The subscriptions of the configuration, each with its decoder and what it counts by."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from replicator.intake.deliveries import Deliveries, Means
@@ -11,11 +11,12 @@ from replicator.settings.schema import Subscription
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inlet:
-    """What becomes of the messages of one subscription."""
+    """What becomes of the messages of one subscription; `missed` is told of those that may have been lost (Means)."""
 
     settings: Subscription
     deliveries: Deliveries
     metrics: WebhookMetrics
+    missed: Callable[[float], None]
 
 
 Inlets = Mapping[str, Inlet]
@@ -31,6 +32,7 @@ def _open(settings: Subscription, means: Means) -> Inlet:
     return Inlet(
         settings=settings,
         metrics=means.metrics,
+        missed=means.missed,
         deliveries=Deliveries(
             settings.name,
             decode=format_of(settings).decode,

@@ -37,6 +37,7 @@ class Subscriber:
     """Takes the messages of one subscription.
 
     `inlet` is asked for each message, so that it may be exchanged; None once the subscription is configured no more.
+    `is_used` says whether this is the one that runs: another may have begun under the same name while it ends.
     """
 
     def __init__(
@@ -47,15 +48,19 @@ class Subscriber:
         clock: Clock,
         rng: random.Random,
         connect: Connect = feed_of,
+        is_used: Callable[[], bool] = lambda: True,
     ) -> None:
         self._settings = settings
         self._inlet = inlet
         self._clock = clock
         self._rng = rng
         self._connect = connect
+        self._is_used = is_used
         self._telling = Telling(clock)
         self._log = structlog.get_logger()
         self._failures = 0
+        self._begun_at = clock.now()
+        self._lost_at: float | None = None
 
     async def run(self) -> None:
         """Take messages until cancelled."""
@@ -63,7 +68,10 @@ class Subscriber:
             try:
                 async with self._connect(self._settings, self._clock) as feed:
                     self._opened(feed)
-                    problem = await self._follow(feed)
+                    try:
+                        problem = await self._follow(feed)
+                    finally:
+                        self._lost_at = None if feed.stream else self._clock.now()
             except FeedLost as error:
                 problem = str(error)
             except Exception:  # noqa: BLE001 -- the edge: a mistake of ours or of the library's must not end the daemon
@@ -81,6 +89,7 @@ class Subscriber:
     def _opened(self, feed: Feed) -> None:
         self._failures = 0
         self._connected(now=True)
+        self._tell_of_gap(feed)
         unkept = not feed.stream and self._settings.stream == AUTO
         (self._log.warning if unkept else self._log.info)(
             LogEvent.SUBSCRIPTION_OPENED,
@@ -90,6 +99,14 @@ class Subscriber:
             stream=feed.stream,
             **({"note": "no stream keeps the subject: what comes while we are away is lost"} if unkept else {}),
         )
+
+    def _tell_of_gap(self, feed: Feed) -> None:
+        """Tell since when events may be lost, where no stream kept them: before the first time, and in between."""
+        inlet, since = self._inlet(), self._lost_at
+        if since is None and not feed.stream:
+            since = self._begun_at
+        if inlet is not None and since is not None:
+            inlet.missed(since)
 
     async def _follow(self, feed: Feed) -> str:
         """Take what comes until nothing does any more, and return why."""
@@ -158,9 +175,10 @@ class Subscriber:
         lost, feed.trouble.overrun = feed.trouble.overrun, 0
         if lost:
             inlet.metrics.webhook_events(self._settings.name, WebhookResult.UNAVAILABLE, lost)
+            inlet.missed(self._clock.now())
             self._telling.warn(self._settings.name, LogEvent.SUBSCRIPTION_OVERRUN, lost=lost)
 
     def _connected(self, *, now: bool) -> None:
         inlet = self._inlet()
-        if inlet is not None:
+        if inlet is not None and self._is_used():
             inlet.metrics.subscription_connected(self._settings.name, connected=now)

@@ -59,5 +59,8 @@ class Subscriptions:
             found = self._inlets().get(running.settings.name)
             return found if found is not None and found.settings == running.settings else None
 
+        def is_used() -> bool:
+            return self._running.get(running.settings.name) is running
+
         with running.scope:
-            await Subscriber(running.settings, inlet, clock=self._clock, rng=self._rng).run()
+            await Subscriber(running.settings, inlet, clock=self._clock, rng=self._rng, is_used=is_used).run()

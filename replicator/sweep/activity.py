@@ -32,8 +32,12 @@ class Activity:
     def taken(self) -> None:
         """Note that deliveries are taken; a gap ends with that."""
         if self._refused_since is not None:
-            self._gap = self._refused_since if self._gap is None else min(self._gap, self._refused_since)
+            self.missed(self._refused_since)
             self._refused_since = None
+
+    def missed(self, since: float) -> None:
+        """Note a gap that has ended just now: what came from then on may not have reached us (Unix seconds)."""
+        self._gap = since if self._gap is None else min(self._gap, since)
 
     def drain(self) -> dict[Repository, float]:
         """Return when something last changed in which repository, and forget it."""
@@ -49,7 +53,7 @@ class Activity:
         """Take back what was drained or taken, and could not be kept: it is told again, with what came since."""
         self._changed = {**(changed or {}), **self._changed}
         if gap is not None:
-            self._gap = gap if self._gap is None else min(self._gap, gap)
+            self.missed(gap)
 
 
 class WatchedSink:

@@ -44,6 +44,25 @@ def problems(site: Running) -> list[str]:
     return [line["problem"] for line in site.lines() if line["event"] == "subscription_lost"]
 
 
+class Reloads:
+    """The configuration as a reload would exchange it: with the subscriptions, or without any."""
+
+    def __init__(self) -> None:
+        self.without = False
+        self._exchanged = anyio.Event()
+
+    def exchanged(self) -> anyio.Event:
+        """Return what is set with the next reload."""
+        return self._exchanged
+
+    async def reload(self, *, without: bool) -> None:
+        """Exchange it, and return once this was heeded."""
+        self.without = without
+        self._exchanged.set()
+        self._exchanged = anyio.Event()
+        await anyio.wait_all_tasks_blocked()
+
+
 @asynccontextmanager
 async def subscribed(
     tmp_path: Path,
@@ -51,8 +70,13 @@ async def subscribed(
     sink: Callable[[SqliteStore], IntentSink] = lambda store: store,
     clock: Clock | None = None,
     wait: bool = True,
+    reloads: Reloads | None = None,
+    missed: Callable[[float], None] = lambda _: None,
 ) -> AsyncIterator[Running]:
-    """Run the subscriptions; what comes for team/** is owed to the replica eu. `clock` measures the pauses."""
+    """Run the subscriptions; what comes for team/** is owed to the replica eu. `clock` measures the pauses.
+
+    `missed` is told since when events may have been lost.
+    """
     real = SystemClock()
     settings = Settings(
         version=1,
@@ -67,9 +91,11 @@ async def subscribed(
     async with AsyncExitStack() as stack:
         store = await SqliteStore.open(tmp_path / "state" / "replicator.db", clock=real, observer=metrics)
         stack.push_async_callback(store.close)
-        means = Means(sink=sink(store), router=Router(settings), metrics=metrics, clock=real)
-        inlets, never = open_inlets(subscriptions, means), anyio.Event()
-        runner = Subscriptions(lambda: inlets, lambda: never, clock=clock or real, rng=random.Random(1))
+        means = Means(sink=sink(store), router=Router(settings), metrics=metrics, clock=real, missed=missed)
+        inlets, now = open_inlets(subscriptions, means), reloads or Reloads()
+        runner = Subscriptions(
+            lambda: {} if now.without else inlets, now.exchanged, clock=clock or real, rng=random.Random(1)
+        )
         site = Running(0, store, metrics, log)
         async with anyio.create_task_group() as group:
             group.start_soon(runner.run)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import anyio
 import pytest
 import trustme
 from nats.aio.client import Client
@@ -19,7 +20,7 @@ from replicator.intake import nats_feed
 from replicator.model import Intent, Recorded
 from replicator.store.sqlite import SqliteStore
 from tests.integration.intake_site import Running
-from tests.integration.nats_site import NAME, SUBJECT, connected, problems, subscribed, subscription
+from tests.integration.nats_site import NAME, SUBJECT, Reloads, connected, problems, subscribed, subscription
 from tests.support.canaries import leaks
 from tests.support.eventually import eventually
 from tests.support.fake_clock import FakeClock
@@ -58,6 +59,20 @@ class Out:
 
     async def keep_unreadable(self, endpoint: str, reason: str, body: bytes) -> None:
         await self._store.keep_unreadable(endpoint, reason, body)
+
+
+class Slow(Out):
+    """A sink whose disk takes until it is told to be done."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        super().__init__(store)
+        self.full = False
+        self.asked, self.done = anyio.Event(), anyio.Event()
+
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
+        self.asked.set()
+        await self.done.wait()
+        return await super().record(intents, heard)
 
 
 async def publish(client: Client, body: bytes, headers: dict[str, str] | None = None) -> None:
@@ -174,7 +189,10 @@ async def test_a_server_that_dies_is_told_of_and_found_again(
         if jetstream:
             async with publisher(server) as zot:
                 await keep(zot, SUBJECT)
-        async with subscribed(tmp_path, subscription(server), clock=fake_clock) as site:
+        missed: list[float] = []
+        began = fake_clock.now()
+        async with subscribed(tmp_path, subscription(server), clock=fake_clock, missed=missed.append) as site:
+            fake_clock.advance(5)
             await server.stop()
             await eventually(lambda: not connected(site), what="the metric says so")
             for _ in range(3):
@@ -189,6 +207,36 @@ async def test_a_server_that_dies_is_told_of_and_found_again(
                 await publish(zot, PUSH)
                 await eventually(lambda: site.events(NAME) == {"accepted": 1}, what="events come")
             assert set(problems(site)) == {"the connection broke", "cannot connect (Connection refused)"}
+            assert missed == ([] if jetstream else [began, began + 5]), "what may have come meanwhile is a sweep's"
+
+
+async def test_the_end_of_a_former_subscriber_is_not_that_of_the_one_that_runs(tmp_path: Path) -> None:
+    """Removed and added again while the disk takes its time: the metric would say 0 for as long as all is well."""
+    slow: list[Slow] = []
+
+    def sink(store: SqliteStore) -> Slow:
+        slow.append(Slow(store))
+        return slow[0]
+
+    def running() -> int:
+        return sum(one.name is not None and "Subscriptions._run" in one.name for one in anyio.get_running_tasks())
+
+    reloads = Reloads()
+    async with (
+        run_nats(tmp_path) as server,
+        publisher(server) as zot,
+        subscribed(tmp_path, subscription(server), sink=sink, reloads=reloads) as site,
+    ):
+        await publish(zot, PUSH)
+        await slow[0].asked.wait()
+        await reloads.reload(without=True)
+        await reloads.reload(without=False)
+        opened = "subscription_opened"
+        await eventually(lambda: site.log.getvalue().count(opened) == 2, what="it runs again")
+        assert running() == 2
+        slow[0].done.set()
+        await eventually(lambda: running() == 1, what="the former has ended")
+        assert connected(site)
 
 
 async def test_a_server_that_is_not_there_yet_is_waited_for(tmp_path: Path, fake_clock: FakeClock) -> None:

@@ -56,6 +56,14 @@ async def test_active_repositories_and_gaps_are_told_once(tmp_path: Path) -> Non
     await store.close()
 
 
+def test_of_several_gaps_the_first_counts() -> None:
+    activity = Activity(STARTED)
+    activity.take_gap()
+    for since in (STARTED + 7, STARTED + 5, STARTED + 9):
+        activity.missed(since)
+    assert (activity.take_gap(), activity.take_gap()) == (STARTED + 5, None)
+
+
 class Unsteady(SqliteStore):
     """A store that fails once, at the operation of sweeps that comes after so many."""
 
