@@ -1,11 +1,13 @@
 """All that is made of one configuration: clients, rules, endpoints, lanes. Built whole, then used, or thrown away."""
 
 import random
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from replicator import __version__
 from replicator.admin.presence import RegistryPresence
+from replicator.audit.downtime import Downtime
 from replicator.audit.holdings import Holdings, Manifests
 from replicator.audit.turns import Means as VerifyMeans
 from replicator.audit.verifier import Verifier
@@ -45,7 +47,7 @@ class Ground:
     """What outlives every configuration. `metrics` are only those of the process and its store.
 
     `activity` is what webhooks tell the sweeps, `watchers` are told of the work of all lanes; by `standstills` their
-    copies and deletes take turns.
+    copies and deletes take turns. `downtimes` are since when replicas are down.
     """
 
     store: Store
@@ -55,6 +57,7 @@ class Ground:
     activity: Activity
     watchers: Watchers = field(default_factory=Watchers)
     standstills: Standstills = field(default_factory=Standstills)
+    downtimes: defaultdict[str, Downtime] = field(default_factory=lambda: defaultdict(Downtime))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +196,7 @@ def _verifier(
         counts=metrics.audits,
         updates=metrics,
         clock=ground.clock,
+        downtimes=ground.downtimes,
     )
     return Verifier(means, full_every=settings.verify.full_every, rng=ground.rng)
 

@@ -110,6 +110,11 @@ class Lane(Protocol):
         """A LaneState."""
         ...
 
+    @property
+    def last_success(self) -> float | None:
+        """When something succeeded there last (Unix seconds), None while nothing has under this configuration."""
+        ...
+
 
 class Sink(Protocol):
     """Where findings are kept."""

@@ -4,15 +4,16 @@ Asks by HEAD, and GET of manifests alone; what it finds becomes owed. All that m
 so that another one goes on where it stopped.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
 import structlog
 
 from replicator.audit.compare import Seen, compare
+from replicator.audit.downtime import Downtime
 from replicator.audit.events import AuditEvent
 from replicator.audit.findings import Drift, Finding
 from replicator.audit.holdings import Holdings
@@ -33,8 +34,6 @@ from replicator.observability.labels import LaneState, UpdateKind, VerifyResult
 from replicator.store.verifications import CleanTag, Place, Places, Verifications
 from replicator.together import together
 
-DOWN_FOR = 300.0
-"""Seconds for which a replica must have been taken for down, for all of it to be looked at afterwards."""
 TICK = 10.0
 """Seconds between two looks at the lanes."""
 CALM = 3.0
@@ -57,7 +56,10 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
-    """What verification works with; `holdings` makes what a replica is asked by, anew for each lot of rows."""
+    """What verification works with; `holdings` makes what a replica is asked by, anew for each lot of rows.
+
+    `downtimes` are the replicas' by their names, and outlive the configuration.
+    """
 
     replicas: tuple[str, ...]
     holdings: Callable[[str], Holdings]
@@ -68,6 +70,7 @@ class Means:
     counts: Counts
     updates: Updates
     clock: Clock
+    downtimes: defaultdict[str, Downtime] = field(default_factory=lambda: defaultdict(Downtime))
 
 
 class ReplicaTurns:
@@ -78,8 +81,8 @@ class ReplicaTurns:
         self._means = means
         self._full_every = full_every
         self._first = first
-        self._down_since: float | None = None
-        self._noted = False
+        self._downtime = means.downtimes[name]
+        self._is_known = False  # whether the replica was down or not, in this life of its lane
         self._unkept = False
         self._next: float | None = None
         self._pace: Pace | None = None
@@ -142,19 +145,27 @@ class ReplicaTurns:
 
     async def _may_be_asked(self, now: float) -> bool:
         """Say whether the replica's lane works; all of a replica is looked at after it was down for long."""
-        state = self._means.lanes()[self._name].state
-        if state != LaneState.OPEN:
-            self._down_since, self._noted = None, False
-        else:
-            self._down_since = now if self._down_since is None else self._down_since
-            if now - self._down_since >= DOWN_FOR and not self._noted:
-                self._noted = self._unkept = True
+        lane = self._means.lanes()[self._name]
+        state = lane.state
+        if state == LaneState.OPEN:
+            self._is_known = True
+            self._unkept |= self._downtime.goes_on(now)
+        elif self._is_known:
+            self._downtime.ended()
+        elif lane.last_success is not None:
+            self._is_back(now)
         if self._unkept:
             # At once: this life may end before the replica is back. Or later: the store may be away as long as that.
             await self._keep_whole(Place())
             _log.info(AuditEvent.VERIFY_WHOLE_BEGUN, replica=self._name)
             self._unkept = False
         return state not in {LaneState.OPEN, LaneState.PAUSED}
+
+    def _is_back(self, now: float) -> None:
+        """Note the first that is known of it: under the former configuration it may have been down until now."""
+        self._is_known = True
+        self._unkept |= self._downtime.went_on(now)
+        self._downtime.ended()
 
     async def _look_at(
         self, rows: Sequence[CleanTag], keep: Callable[[Place], Awaitable[None]], pause: float
@@ -171,6 +182,8 @@ class ReplicaTurns:
             self._failed[first] += 1
             return _TROUBLE
         self._failed.clear()
+        if len(unread) < len(found) and not self._is_known:
+            self._is_back(self._means.clock.monotonic())
         for row in rows:
             if row.place in found:
                 await self._settle(found[row.place])

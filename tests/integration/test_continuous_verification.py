@@ -11,8 +11,9 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from replicator.audit.downtime import DOWN_FOR
 from replicator.audit.holdings import Holdings, Manifests
-from replicator.audit.turns import DOWN_FOR, Means, ReplicaTurns
+from replicator.audit.turns import Means, ReplicaTurns
 from replicator.audit.verifier import Verifier
 from replicator.errors import StoreError
 from replicator.model import Change, ChangeKind, Digest, IntentKey, Reference, Repository, Tag
@@ -50,6 +51,7 @@ class View:
     """A lane as it looks."""
 
     state: str = LaneState.RUNNING
+    last_success: float | None = None
 
 
 class Crashing(Holdings):
@@ -179,6 +181,27 @@ async def test_all_of_a_replica_is_looked_at_after_it_was_down_also_by_a_later_l
         assert await scene.owed() == {"v1", "v4"}
         await turns.turn()
         assert (await Verifications(scene.store).places("eu")).whole is None
+
+
+@pytest.mark.parametrize("known_by", ["its lane", "what it answers"])
+async def test_a_time_of_being_down_goes_on_over_a_reload(tmp_path: Path, known_by: str) -> None:
+    """The new configuration's lane has yet to find out: it is neither down nor known to work."""
+    async with run_scene(tmp_path) as scene:
+        means = scene.means
+        scene.lane.state = LaneState.OPEN
+        await ReplicaTurns("eu", means, full_every=360_000.0, first=0.0).turn()
+        scene.clock.advance(DOWN_FOR - 100)
+        turns = ReplicaTurns("eu", means, full_every=360_000.0, first=0.0 if known_by == "what it answers" else 1.0)
+        scene.lane.state = LaneState.RUNNING
+        if known_by == "its lane":
+            await turns.turn()
+        scene.clock.advance(100)
+        scene.lane.last_success = scene.clock.now() if known_by == "its lane" else None
+        await turns.turn()
+        await turns.turn()
+        assert scene.counted()["equal"] >= 6, "all of it"
+        assert await turns.turn() > 0
+        assert (await Verifications(scene.store).places("eu")).whole is None, "once"
 
 
 async def test_all_of_it_is_looked_at_also_where_the_store_was_away_as_long_as_the_replica(tmp_path: Path) -> None:
