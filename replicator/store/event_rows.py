@@ -65,7 +65,8 @@ def write(session: Session) -> None:
         return
     waiting = session.unwritten
     # Whoever adds to it does so on another thread.
-    written = [waiting.popleft() for _ in range(len(waiting))] + session.events
+    session.writing += [waiting.popleft() for _ in range(len(waiting))]
+    written = session.writing + session.events
     _ADD.run_at_commit(session.connection, written)
     session.until_trim -= len(written)
     if session.until_trim <= 0:

@@ -35,7 +35,8 @@ class Session:
     is ignored by decision, `dooming` whether a tag is to be deleted, None while that is not known. `audience` is told
     of what happens, `posted` names those of it to whom the commit under way may have something to send. `unwritten`
     are events that wait for a commit that is made anyway (event_rows.py), which also counts down `until_trim`;
-    `events` those of the commit under way, `telling` whether something came of one of them. `taken` are the leases
+    `writing` those of them that the commit under way takes along, and `events` its own, `telling` whether something
+    came of one of them. `taken` are the leases
     of the commit under way, each a key and its epoch. A commit whose answer was lost may have been kept, and nobody
     knows of it: `stray` are its leases, `unsure` and `unsure_posts` what it changed and whom it posted to,
     `unanswered` the leases that it settled (unanswered.py); `settling` are those of the commit under way.
@@ -52,6 +53,7 @@ class Session:
         self.audience = NOBODY
         self.posted: set[str] = set()
         self.unwritten: deque[dict[str, Value]] = deque(maxlen=_UNWRITTEN)
+        self.writing: list[dict[str, Value]] = []
         self.events: list[dict[str, Value]] = []
         self.telling = False
         self.until_trim = 0
@@ -85,6 +87,7 @@ class Session:
     def kept(self) -> None:
         """Have the commit that was just kept tell of those that may have been kept before it."""
         self.stray.clear()
+        self.writing.clear()
         self.unanswered.difference_update(self.settling)
         self.changed += self.unsure.difference(self.changed)
         self.posted |= self.unsure_posts
@@ -100,9 +103,16 @@ class Session:
         del self.changed[since.changed :]
         del self.events[since.events :]
         self.telling = since.telling
+        self._wait_on()
         self.ignoring = None
         self.dooming = None
         self._numbers.clear()
+
+    def _wait_on(self) -> None:
+        """Have the events that were taken along wait again: the newest, as many as may."""
+        room = _UNWRITTEN - len(self.unwritten)
+        self.unwritten.extendleft(reversed(self.writing[max(0, len(self.writing) - room) :]))
+        self.writing.clear()
 
     def repository(self, name: str) -> int:
         """Return the number of a repository, giving it one if it has none."""

@@ -10,6 +10,8 @@ from replicator.deletion import Deletion
 from replicator.errors import StoreError
 from replicator.heard import Event, Heard, Unheeded
 from replicator.model import Change, ChangeKind, Digest, IntentKey, Reference, Repository, Tag
+from replicator.store import changes
+from replicator.store.session import Session
 from replicator.store.store import Store
 from replicator.store.sweeps import Sweeps
 from tests.contract.store.life import REPOSITORY, TAG, A, B, Life, copied
@@ -85,6 +87,23 @@ async def test_a_change_that_is_not_kept_leaves_no_event(store: Store, life: Lif
         await store.record([life.intent(), unkept], [heard(life, made=2)])
     await store.record([life.intent(digest=B)], [heard(life, B)])
     assert [one.digest for one in await events(store)] == [B]
+
+
+async def test_what_waits_in_memory_goes_with_the_next_commit_where_one_is_not_kept(store: Store, life: Life) -> None:
+    def fail(session: Session) -> None:
+        changes.Record([life.intent()], [heard(life)])(session)
+        session.connection.execute("CREATE TABLE there (id bigint PRIMARY KEY)")
+        deferred = "id bigint REFERENCES there (id) DEFERRABLE INITIALLY DEFERRED"
+        session.connection.execute(f"CREATE TABLE not_there ({deferred})")
+        session.connection.execute("INSERT INTO not_there VALUES (1)")
+
+    store.overhear([heard(life, None, made=0)])
+    with pytest.raises(StoreError):
+        await store.submit(fail)  # not before the COMMIT
+    assert [one.digest for one in await events(store)] == [None]
+    await store.record([life.intent(digest=B)], [heard(life, B)])
+    store = await life.start()
+    assert [one.digest for one in await events(store)] == [B, None]
 
 
 async def test_a_thousand_may_wait_in_memory(store: Store, life: Life) -> None:
