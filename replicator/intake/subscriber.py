@@ -168,8 +168,20 @@ class Subscriber:
         except (StoreError, TimeoutError) as error:
             self._telling.warn(self._settings.name, LogEvent.WEBHOOK_UNAVAILABLE, reason=str(error) or "timeout")
             return False
+        except FeedLost:
+            raise
+        except Exception:  # noqa: BLE001 -- the edge: what nobody foresaw of one message must not end the others
+            await self._given_up(message, inlet)
+            return True
         self._telling.taken(self._settings.name, taken)
         return True
+
+    async def _given_up(self, message: Message, inlet: Inlet) -> None:
+        """Have a message at which a bug was met come no more: a sweep looks for what it told."""
+        self._log.exception(LogEvent.SUBSCRIPTION_CRASHED, endpoint=self._settings.name)
+        inlet.metrics.webhook_events(self._settings.name, WebhookResult.UNPARSABLE)
+        inlet.missed(self._clock.now())
+        await message.dropped()
 
     def _count_overrun(self, feed: Feed, inlet: Inlet) -> None:
         lost, feed.trouble.overrun = feed.trouble.overrun, 0

@@ -19,5 +19,6 @@ class LogEvent(StrEnum):
     SUBSCRIPTION_OPENED = "subscription_opened"
     SUBSCRIPTION_LOST = "subscription_lost"
     SUBSCRIPTION_OVERRUN = "subscription_overrun"
+    SUBSCRIPTION_CRASHED = "subscription_crashed"
     LINES_HELD_BACK = "lines_held_back"
     LIBRARY_MESSAGE = "library_message"

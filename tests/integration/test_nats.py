@@ -309,6 +309,34 @@ async def test_what_cannot_be_read_is_kept_and_not_sent_again(tmp_path: Path, *,
             assert any(line["event"] == "webhook_unreadable" for line in site.lines())
 
 
+class Crashing(Out):
+    """A sink with a bug."""
+
+    async def record(self, intents: Sequence[Intent], heard: Sequence[Heard] = ()) -> tuple[Recorded, ...]:
+        if any(one.key.reference == "v1" for one in intents):
+            raise RuntimeError("a bug")
+        self.full = False
+        return await super().record(intents, heard)
+
+
+@KINDS
+async def test_a_bug_that_is_met_at_one_message_keeps_no_other_away(tmp_path: Path, *, jetstream: bool) -> None:
+    """Of plain NATS those would be lost that are in hand; a stream would send it again and again."""
+    missed: list[float] = []
+    async with run_nats(tmp_path, jetstream=jetstream) as server, publisher(server) as zot:
+        kept = await keep(zot, SUBJECT) if jetstream else None
+        async with subscribed(tmp_path, subscription(server), sink=Crashing, missed=missed.append) as site:
+            before = len(missed)
+            for number in range(3):
+                await publish(zot, pushed(f"v{number}"))
+            await eventually(lambda: site.events(NAME) == {"accepted": 2, "unparsable": 1}, what="all are counted")
+            if kept is not None:
+                await eventually(lambda: all_acknowledged(kept, 3), what="none comes again")
+            assert (connected(site), problems(site)) == (True, [])
+            assert len(missed) == before + 1, "a sweep looks for it"
+            assert any(line["event"] == "subscription_crashed" for line in site.lines())
+
+
 async def test_who_it_is_is_proven_by_a_creds_file(tmp_path: Path) -> None:
     operator = Operator()
     mine, zots = tmp_path / "hook.creds", tmp_path / "zot.creds"
@@ -435,6 +463,7 @@ async def test_a_server_that_does_not_speak_tls_is_told_nothing(
             await fake_clock.someone_sleeps(within=20)
             if login != "nobody":
                 assert problems(site) == ["the server does not speak TLS"]
+                await eventually(lambda: told, what="the end of the connection has got there")
                 assert told == [b""]
             assert not any(b"SUB" in one for one in told)
             assert not connected(site)
