@@ -91,6 +91,7 @@ class Connection:
         for name, value in plan.request_headers.items():
             head.replace(name, value)
         raw = head.encode()
+        seen.begun_at = traffic.bytes_to_server
         traffic.bytes_to_server += len(raw)
         up_writer.write(raw)
         pump = asyncio.create_task(self._send_request(body, up_writer, plan, seen))
@@ -117,6 +118,7 @@ class Connection:
                 continue
             seen.sent += len(part)
             self._traffic.bytes_to_server += len(part)
+            seen.sent_at = self._traffic.bytes_to_server
             if left is not None and len(damaged) > left:
                 raise Gone
         with contextlib.suppress(OSError):

@@ -30,7 +30,8 @@ class ProxiedRequest:
     """A request through the proxy.
 
     `kind` as in endpoints.py; `status` is what the server (or the proxy in its place) answered, 0 for nothing yet;
-    `sent` and `received` are bytes of body that went to the server and came from it.
+    `sent` and `received` are bytes of body that went to the server and came from it; `begun_at` and `sent_at` tell
+    how many bytes of all requests had gone there when it began and when its last byte of body had.
     """
 
     method: str
@@ -42,6 +43,8 @@ class ProxiedRequest:
     sent: int = 0
     received: int = 0
     done: bool = False
+    begun_at: int = 0
+    sent_at: int = 0
 
 
 @dataclass(slots=True)
