@@ -1,5 +1,6 @@
 """Status, headers and body of a registry's answer -> one of our error families (E1-E3, F9). Pure."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -24,6 +25,7 @@ from replicator.registry.origin import Target
 ERROR_BODY = 64 * 1024
 """Most bytes of an error's body that are read."""
 API_VERSION = "Docker-Distribution-Api-Version"
+_LENGTH = re.compile(r"[0-9]{1,19}")
 _RETRY_AFTER = (1.0, 900.0)
 _SERVER_TROUBLE = frozenset({500, 502, 503, 504, 507, *range(520, 525)})
 _BLOB_UNKNOWN = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
@@ -51,7 +53,7 @@ class Fields:
     def length(self) -> int | None:
         """Return `Content-Length` in bytes, None when it is absent or no number."""
         text = self.get("Content-Length")
-        return int(text) if text is not None and text.isascii() and text.isdigit() else None
+        return int(text) if text is not None and _LENGTH.fullmatch(text) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ def _parameters(header: str, position: int) -> tuple[Mapping[str, str], int]:
     while (match := _PARAMETER.match(header, position)) is not None:
         quoted = match[2]
         value = match[3] if quoted is None else _ESCAPE.sub(r"\1", quoted)
-        parameters.setdefault(match[1].lower(), value)
+        if value.isprintable():  # what is not text comes as half of a surrogate pair, and can go nowhere
+            parameters.setdefault(match[1].lower(), value)
         position = match.end()
     return MappingProxyType(parameters), position

@@ -10,8 +10,8 @@ from replicator.registry import through_proxy
 from replicator.registry.http import Request
 from replicator.registry.resolver import AddressRefused
 
-TRANSPORT_ERRORS = (aiohttp.ClientError, OSError)
-"""All that a request, or reading its answer, may raise; timeouts are OSErrors."""
+TRANSPORT_ERRORS = (aiohttp.ClientError, OSError, UnicodeError)
+"""All that a request, or reading its answer, may raise; timeouts are OSErrors, what can be no name a UnicodeError."""
 _OF_CERTIFICATES = frozenset(
     {
         "bad certificate",
@@ -73,6 +73,7 @@ _KNOWN: tuple[tuple[type[Exception], Reason, bool, str], ...] = (
     (aiohttp.ClientPayloadError, Reason.NETWORK, True, "the answer was cut short"),
     (aiohttp.ClientResponseError, Reason.OTHER, True, "the answer is not proper HTTP"),
     (aiohttp.InvalidURL, Reason.OTHER, False, "the URL cannot be used"),
+    (UnicodeError, Reason.OTHER, False, "the name of the host can be none"),
 )
 """Error (or the error below it), what it means, whether trying again may help; the first that fits counts."""
 

@@ -6,6 +6,7 @@ from urllib.parse import urljoin
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65535
+_ANY = "http://any"
 _PRINTABLE = re.compile(r"[\x21-\x5b\x5d-\x7e]+")  # ASCII without space, control characters and backslash
 _ABSOLUTE = re.compile(
     r"(?P<scheme>https?)://"
@@ -82,8 +83,12 @@ def join(base: Target, reference: str) -> Target | None:
         return parse_url(reference)
     if reference.startswith("//"):
         return parse_url(f"{base.origin.scheme}:{reference}")
-    written = f"{base.origin}" + (reference if reference.startswith("/") else urljoin(base.path, reference))
-    if reference.startswith(("?", "#")):
+    if reference.startswith("/"):
+        written = f"{base.origin}{reference}"
+    elif reference.startswith(("?", "#")):
         written = f"{base}{reference}"
+    else:
+        # Behind a host, so that none is looked for in a path that begins with two slashes.
+        written = urljoin(f"{_ANY}{base.path}", reference).replace(_ANY, f"{base.origin}", 1)
     joined = parse_url(written)
     return None if joined is None else replace(joined, port_written=base.port_written)

@@ -23,6 +23,7 @@ from replicator.registry.scope import Scope
 
 _PAGE = 4 * 1024 * 1024
 _MOST_PAGES = 10_000
+_MOST_DIGESTS = 1_000_000
 _REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 
 
@@ -168,6 +169,8 @@ class Pages:
         except strict_json.Invalid as error:
             raise self._exchange.unexpected(request, reply, f"but {error}") from error
         self.digests.update(told_digests(document))
+        if len(self.digests) > _MOST_DIGESTS:
+            raise self._exchange.unexpected(request, reply, f"with the digests of more than {_MOST_DIGESTS} tags")
         names = document.get(self._list.key) if isinstance(document, dict) else document
         if names is None and isinstance(document, dict):
             return []

@@ -126,6 +126,13 @@ def test_whatever_a_server_writes_a_location_is_http_on_a_plain_host_or_nothing(
             assert found.text.isprintable()
 
 
+@given(st.text("/.[]?;:x", max_size=8), st.text("/.[]?;:x", max_size=8))
+def test_no_location_behind_another_makes_the_parser_fail(path: str, reference: str) -> None:
+    base = parse_url(f"https://reg.example.com/{path}")
+    found = None if base is None else join(base, reference)
+    assert found is None or found.origin.scheme == "https"
+
+
 @given(st.lists(st.tuples(QUERY.filter(lambda text: text), TOKEN), max_size=4))
 def test_the_next_link_is_found_among_others(links: list[tuple[str, str]]) -> None:
     header = ", ".join(f'<{target}>; rel="{relation}"' for target, relation in links)

@@ -21,6 +21,11 @@ def failed(status: int, body: bytes = b"", operation: str = "blob_read", **heade
     return failure("replica", operation, Reply(TARGET, status, fields, body), now=NOW)
 
 
+@pytest.mark.parametrize(("text", "length"), [("0", 0), ("9" * 19, 10**19 - 1), ("9" * 5000, None), ("-1", None)])
+def test_s9_a_length_is_a_number_of_bytes_or_nothing(text: str, length: int | None) -> None:
+    assert Fields([("Content-Length", text)]).length() == length
+
+
 @pytest.mark.parametrize(
     ("status", "code", "operation", "kind", "reason", "temporary"),
     [

@@ -36,6 +36,11 @@ from replicator.registry.challenge import Challenge, choose, parse
         ),
         pytest.param(["", " ,, "], [], id="nothing"),
         pytest.param(['Bearer realm="unterminated'], [("bearer", {})], id="unterminated string"),
+        pytest.param(
+            ['Bearer realm="/t",service="\udcff",scope="a:b:c \udcfe:b:c"', 'Bearer realm="\x01"'],
+            [("bearer", {"realm": "/t"}), ("bearer", {})],
+            id="bytes that are no text",
+        ),
         pytest.param(['Bearer realm="a",realm="b"'], [("bearer", {"realm": "a"})], id="the first of two counts"),
     ],
 )

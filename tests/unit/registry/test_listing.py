@@ -10,6 +10,7 @@ from aiohttp import web
 
 from replicator.errors import NotFound, RegistryError
 from replicator.model import Digest
+from replicator.registry import pages
 from replicator.registry.client import RegistryClient
 from replicator.settings.registries import CapabilitiesSettings
 from tests.unit.registry.scripted import TEAM, Say, Script, bearer, client_for, demand, error, say_json
@@ -121,7 +122,10 @@ async def test_l1_a_list_that_cannot_be_known_to_be_whole_is_an_error(script: Sc
         await listed(client)
 
 
-async def test_l1_s9_a_registry_that_always_finds_more_comes_to_an_end(script: Script) -> None:
+async def test_l1_s9_a_registry_that_always_finds_more_comes_to_an_end(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_MOST_PAGES", 100)
     count = itertools.count()
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -131,6 +135,25 @@ async def test_l1_s9_a_registry_that_always_finds_more_comes_to_an_end(script: S
     async with client_for(script.url, capabilities=CapabilitiesSettings(page_size=1)) as client:
         with pytest.raises(RegistryError, match="does not come to an end"):
             await listed(client)
+
+
+async def test_s9_a_registry_that_tells_digests_without_end_comes_to_an_end(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are kept until the list is read, also those of tags that it does not name."""
+    monkeypatch.setattr(pages, "_MOST_DIGESTS", 100)
+    count = itertools.count()
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        number = next(count)
+        manifest = {str(ONE): {"tag": [f"v{number}-{one}" for one in range(10)]}}
+        link = {"Link": f'<{TAGS}?page={number}>; rel="next"'} if number < 20 else {}
+        return web.json_response({"tags": [], "manifest": manifest}, headers=link)
+
+    script.on("GET", TAGS, answer)
+    async with client_for(script.url) as client:
+        with pytest.raises(RegistryError, match="more than 100 tags"):
+            await client.all_tags(TEAM, digests=True)
 
 
 @pytest.mark.parametrize("body", [b'{"name":"team/app","tags":null}', b'{"name":"team/app"}', b'{"tags":[]}'])

@@ -28,6 +28,14 @@ def test_u3_a_location_means_what_it_says_byte_for_byte(reference: str, expected
     assert joined.text == expected
 
 
+def test_a_path_that_looks_like_a_host_is_a_path() -> None:
+    base = parse_url("https://registry.example.com//[x/y")
+    assert base is not None
+    joined = join(base, "z")
+    assert joined is not None
+    assert (joined.origin, joined.path) == (base.origin, "/[x/z")
+
+
 @pytest.mark.parametrize(
     "text",
     [

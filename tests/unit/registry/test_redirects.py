@@ -153,6 +153,16 @@ async def test_s4_a_redirect_to_nonsense_is_refused(script: Script, location: st
     assert not caught.value.temporary
 
 
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example"])
+async def test_a_redirect_to_a_name_that_can_be_none_is_an_error_of_the_registry(script: Script, host: str) -> None:
+    """Python's resolver fails at them with errors of its own, which no one down the way knows."""
+    script.on("GET", "/v2/", Say(302, {"Location": f"http://{host}/x"}))
+    async with client_for(script.url) as client:
+        with pytest.raises(RegistryError, match="name") as caught:
+            await client.read_manifest(TEAM, TAG)
+    assert not caught.value.temporary
+
+
 async def test_a_redirect_without_location_is_an_error(script: Script) -> None:
     script.on("GET", "/v2/", Say(307))
     async with client_for(script.url) as client:
