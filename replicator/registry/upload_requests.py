@@ -171,14 +171,20 @@ class UploadRequests:
 
     async def cancel(self, session: UploadSession) -> None:
         """Give a session up, if the registry listens; never waits longer than 5 s, also while being cancelled."""
+        with anyio.move_on_after(_CANCEL_SECONDS, shield=True), contextlib.suppress(RegistryError):
+            if await self._cancelled(session) == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                # Distribution 3 after a cut: the place is from before the bytes that it has by now.
+                session, _ = await self.status(session)
+                await self._cancelled(session)
+
+    async def _cancelled(self, session: UploadSession) -> int:
         request = Request(
             operation=Operation.UPLOAD_CANCEL,
             method="DELETE",
             target=session.target,
             scopes=scope.delete(session.repository),
         )
-        with anyio.move_on_after(_CANCEL_SECONDS, shield=True), contextlib.suppress(RegistryError):
-            await self._exchange.ask(request)
+        return (await self._exchange.ask(request)).status
 
     async def arrived(self, repository: Repository, descriptor: Descriptor) -> bool:
         """Say whether the blob is there after all, though the answer was lost (U8)."""

@@ -432,6 +432,16 @@ async def test_a_cancelled_upload_is_given_up_at_the_registry(script: Script, cl
     assert [seen.target for seen in script.asked("DELETE")] == [OPENED.headers["Location"]]
 
 
+async def test_a_session_that_has_gone_on_is_given_up_where_it_stands(script: Script, client: RegistryClient) -> None:
+    """Distribution 3 takes no cancel at a place from before the bytes that it has."""
+    script.on("DELETE", "/up", Say(416))
+    script.on("GET", "/up", Say(204, {"Location": "/now?_state=5", "Range": "0-4"}))
+    script.on("DELETE", "/now", Say(204))
+    script.on("POST", UPLOADS, OPENED)
+    await client.cancel_upload(await client.start_upload(TEAM))
+    assert [seen.target for seen in script.asked("DELETE")] == [OPENED.headers["Location"], "/now?_state=5"]
+
+
 async def _read_all(request: web.Request) -> web.StreamResponse:
     await request.read()
     return web.Response(status=201)
