@@ -4,6 +4,7 @@ Neither the certificate's address nor the one that confirms a subscription is ta
 from the topic, and from a file name or a token that can be nothing else.
 """
 
+import asyncio
 import base64
 import binascii
 import datetime as dt
@@ -28,6 +29,8 @@ TOLERANCE: Final = 3600.0
 """Seconds that a message may be old: the service tries for so long by default."""
 CERTIFICATES: Final = 16
 """Most certificates that are kept."""
+AT_ONCE: Final = 4
+"""Most certificates that are asked for at a time: a message names one before anything is known of who sent it."""
 LONGEST: Final = 512 * 1024
 _NOTIFICATION: Final = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
 _SUBSCRIPTION: Final = ("Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type")
@@ -65,6 +68,7 @@ class SnsSignature:
         self._clock = clock
         self._taken = TakenIds(2 * TOLERANCE, clock)
         self._keys: dict[str, _Certified] = {}
+        self._asked: dict[str, asyncio.Future[_Certified]] = {}
 
     async def admit(self, head: Head) -> Verdict:
         """Ask for a topic of ours and the id of a message."""
@@ -119,7 +123,7 @@ class SnsSignature:
     async def _key(self, url: str) -> rsa.RSAPublicKey:
         """Return the key of the certificate at `url`. Raises FetchFailed when it cannot be had, or has run out."""
         kept = self._keys.get(url)
-        found = await self._certified(url) if kept is None else kept
+        found = await self._asked_once(url) if kept is None else kept
         if not found.since <= self._clock.now() <= found.until:
             self._keys.pop(url, None)
             raise FetchFailed(f"{url}: a certificate of another time")
@@ -128,6 +132,21 @@ class SnsSignature:
                 self._keys.clear()
             self._keys[url] = found
         return found.key
+
+    async def _asked_once(self, url: str) -> _Certified:
+        """Ask for a certificate, or wait for who asks already. Raises FetchFailed, at once where too many are."""
+        asked = self._asked.get(url)
+        if asked is None:
+            if len(self._asked) >= AT_ONCE:
+                raise FetchFailed(f"{url}: too many certificates are asked for")
+            asked = self._asked[url] = asyncio.ensure_future(self._certified(url))
+            asked.add_done_callback(lambda done: self._answered(url, done))
+        return await asyncio.shield(asked)
+
+    def _answered(self, url: str, done: asyncio.Future[_Certified]) -> None:
+        del self._asked[url]
+        if not done.cancelled():
+            done.exception()  # taken note of, though whoever asked may have left
 
     async def _certified(self, url: str) -> _Certified:
         try:

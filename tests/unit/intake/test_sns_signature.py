@@ -1,5 +1,6 @@
 """Messages of Amazon SNS: genuine ones of our topics pass, once; nothing that a message names is asked (S16)."""
 
+import asyncio
 import base64
 import datetime as dt
 import json
@@ -21,7 +22,7 @@ from yarl import URL
 from replicator.intake.fetching import FetchFailed
 from replicator.intake.gate_settings import gate_of
 from replicator.intake.gates import Gate, Head, Verdict
-from replicator.intake.sns_signature import TOLERANCE
+from replicator.intake.sns_signature import AT_ONCE, TOLERANCE
 from replicator.settings.credentials import EndpointAuth, SnsAuth
 from tests.support.fake_clock import FakeClock
 
@@ -132,6 +133,36 @@ async def test_a_message_that_the_service_signed_is_admitted(
         message = service.message(version=version, Subject=subject, MessageId=f"id-{number}")
         assert await verdict_on(gate, message) is Verdict.ADMITTED
     assert service.asked == [CERTIFICATE], "the certificate is kept"
+
+
+async def test_strangers_can_have_few_certificates_asked_for_at_a_time(service: Service) -> None:
+    """Anybody who knows a topic's name can name certificates; each would be a connection of ours for ten seconds."""
+    answer = asyncio.Event()
+
+    async def fetch(url: str) -> bytes:
+        found = await service.fetch(url)
+        await answer.wait()
+        return found
+
+    gate = gate_of(EndpointAuth(sns=SnsAuth(topics=(TOPIC,))), service.clock, fetch)
+    assert gate is not None
+    genuine = [asyncio.create_task(verdict_on(gate, service.message(MessageId=f"id-{one}"))) for one in range(5)]
+    await asyncio.sleep(0)
+    strange = [
+        service.message(key=OTHER, SigningCertURL=f"{SERVICE}/SimpleNotificationService-{one:032x}.pem")
+        for one in range(20)
+    ]
+    service.pages |= {one["SigningCertURL"]: service.pages[CERTIFICATE] for one in strange}
+    waiting = [asyncio.create_task(verdict_on(gate, one)) for one in strange[: AT_ONCE - 1]]
+    await asyncio.sleep(0)
+    for one in strange[AT_ONCE - 1 :]:
+        assert await verdict_on(gate, one) is Verdict.UNKNOWN, "at once"
+    answer.set()
+    assert await asyncio.gather(*genuine) == [Verdict.ADMITTED] * 5
+    assert await asyncio.gather(*waiting) == [Verdict.REFUSED] * (AT_ONCE - 1)
+    assert service.asked.count(CERTIFICATE) == 1, "who comes meanwhile waits for the same answer"
+    assert len(service.asked) == AT_ONCE
+    assert await verdict_on(gate, strange[-1]) is Verdict.REFUSED, "there is room again"
 
 
 async def test_each_message_counts_once_as_soon_as_it_is_safe(service: Service) -> None:
