@@ -19,6 +19,8 @@ BUFFER = 256 * 1024
 """Bytes that the proxy holds for one direction at most, beside the kernel's."""
 
 _LINGER = 2.0
+_PATIENCE = 30.0
+"""Seconds for a client to take note of an answer that comes before its body has."""
 _IN_FLIGHT = 64
 
 
@@ -189,7 +191,7 @@ class Connection:
         await self._writer.drain()
         # The rest of the body is taken and thrown away, or the kernel's reset could overtake the answer.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LINGER):
+            async with asyncio.timeout(_PATIENCE):
                 while await body.read():
                     pass
         raise Gone

@@ -125,7 +125,7 @@ class Scene:
 
     async def until_owed(self, *keys: str) -> None:
         """Return once all of these rows are owed."""
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             while True:
                 bell = self.bell
                 if set(keys) <= await self.owed():
