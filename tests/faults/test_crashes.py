@@ -64,7 +64,7 @@ async def test_f01_killed_before_the_commit_of_a_webhook_the_registry_resends(tm
         assert site.daemon.events("webhook_accepted") == []
         assert await stored(tmp_path / "state/replicator.db") == set(), "nothing of it was kept"
         await site.daemon.start()
-        await site.arrived(_TEAM, "v1", _IMAGE.digest, within=60)
+        await site.arrived(_TEAM, "v1", _IMAGE.digest, within=20)
         await fetch_closure(site.url("eu"), _TEAM, "v1", deep=True)
 
 
@@ -74,12 +74,12 @@ async def test_f02_killed_after_the_commit_and_before_the_answer_the_duplicate_i
         await _died(site, tmp_path)
         assert await stored(tmp_path / "state/replicator.db") <= {"v1"}
         await site.daemon.start()
-        await site.arrived(_TEAM, "v1", _IMAGE.digest, within=60)
+        await site.arrived(_TEAM, "v1", _IMAGE.digest, within=20)
 
         def delivered() -> bool:
             return site.daemon.metric("replicator_webhook_events_total", endpoint="primary") > 0
 
-        await eventually(delivered, within=60, what="it was delivered again")
+        await eventually(delivered, within=20, what="it was delivered again")
         await eventually(lambda: _owed(site) == 0, what="nothing is owed")
         assert _puts(site) == 1, "no second copy"
         assert site.lines["eu"].sent("upload") == sum(blob.size for blob in _IMAGE.blobs())
@@ -93,7 +93,7 @@ async def test_f03_killed_between_blobs_and_manifest_no_blob_is_sent_again(tmp_p
         assert sent >= sum(blob.size for blob in _IMAGE.blobs())
         assert await tag_digest(site.url("eu"), _TEAM, "v1") is None
         await site.daemon.start()
-        await site.arrived(_TEAM, "v1", _IMAGE.digest, within=60)
+        await site.arrived(_TEAM, "v1", _IMAGE.digest, within=20)
         assert site.lines["eu"].sent("upload") == sent
         await fetch_closure(site.url("eu"), _TEAM, "v1", deep=True)
 
@@ -105,7 +105,7 @@ async def test_f04_killed_after_the_put_of_the_tag_it_is_found_and_not_put_again
         assert await tag_digest(site.url("eu"), _TEAM, "v1") == _IMAGE.digest
         assert "v1" in await stored(tmp_path / "state/replicator.db"), "it is owed still"
         await site.daemon.start()
-        await eventually(lambda: _owed(site) == 0, within=60, what="nothing is owed")
+        await eventually(lambda: _owed(site) == 0, within=20, what="nothing is owed")
         assert _puts(site) == 1
         assert site.lines["eu"].sent("upload") == sum(blob.size for blob in _IMAGE.blobs())
 
@@ -159,8 +159,8 @@ async def test_f10_a_damaged_store_ends_the_start_and_a_new_one_is_filled_from_w
             path.unlink()
         await site.daemon.start()
 
-        await eventually(lambda: site.daemon.events("sweep_found"), within=60, what="the primary was compared")
-        await eventually(lambda: _owed(site) == 0, within=60, what="nothing is owed")
+        await eventually(lambda: site.daemon.events("sweep_found"), within=20, what="the primary was compared")
+        await eventually(lambda: _owed(site) == 0, within=20, what="nothing is owed")
         assert site.lines["eu"].sent("upload") == sent, "what is there is not sent again"
 
 
@@ -250,5 +250,5 @@ async def test_f16_of_two_daemons_that_write_one_replica_the_newest_push_wins(tm
         await site.arrived(_TEAM, "other", other.digest)
         leap(ahead, _DOUBT)
         assert await post_push(hook_url, _TEAM, "other", other.digest) == 202
-        await site.arrived(_TEAM, "v1", new.digest, within=60)
+        await site.arrived(_TEAM, "v1", new.digest, within=30)
         await fetch_closure(site.url("eu"), _TEAM, "v1", deep=True)

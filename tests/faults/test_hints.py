@@ -89,7 +89,7 @@ async def test_f23_what_is_deleted_at_the_primary_during_its_copy_leaves_no_part
                     assert answer.status == HTTPStatus.ACCEPTED
         await line.drop_connections()
         line.clear()
-        await eventually(lambda: _owed(site) == 0, within=60, what="nothing is owed")
+        await eventually(lambda: _owed(site) == 0, within=30, what="nothing is owed")
         assert await tag_digest(site.url("eu"), _TEAM, "v1") is None
         await push(site.primary.url, _TEAM, "v2", other)
         await site.arrived(_TEAM, "v2", other.digest)

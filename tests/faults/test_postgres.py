@@ -37,7 +37,7 @@ async def _push_all(site: Site, first: int, count: int) -> dict[str, Any]:
 
 async def _arrived(site: Site, images: dict[str, Any]) -> None:
     for tag, image in images.items():
-        await site.arrived(_REPOSITORY, tag, image.digest, within=60)
+        await site.arrived(_REPOSITORY, tag, image.digest, within=45)
         await fetch_closure(site.url("eu"), _REPOSITORY, tag)
 
 
@@ -77,7 +77,7 @@ async def test_f12_a_standby_that_is_promoted_goes_on_with_all_that_was_acknowle
             assert await post_push(site.hook_url, _REPOSITORY, "v0", images["v0"].digest) == 503
             assert (site.daemon.probe("/healthz"), site.daemon.probe("/readyz")) == (200, 503)
             standby.promote()
-            await eventually(lambda: site.daemon.probe("/readyz") == 200, within=60, what="the standby is found")
+            await eventually(lambda: site.daemon.probe("/readyz") == 200, within=30, what="the standby is found")
             late = await _push_all(site, 20, 1)
             for tag, image in late.items():
                 assert await post_push(site.hook_url, _REPOSITORY, tag, image.digest) == 202
@@ -97,7 +97,7 @@ async def test_f12_of_two_daemons_one_works_and_the_other_takes_its_place(tmp_pa
         second = Daemon(folder, deepcopy(site.config), preloaded=True)
         try:
             second.launch()
-            await eventually(lambda: second.events("daemon_standing_by"), within=60, what="the second stands by")
+            await eventually(lambda: second.events("daemon_standing_by"), within=30, what="the second stands by")
             await eventually(lambda: second.probe("/healthz") == 200, what="the second is alive")
             assert second.probe("/readyz") == 503
             await site.replicas["eu"].stop()
@@ -105,11 +105,11 @@ async def test_f12_of_two_daemons_one_works_and_the_other_takes_its_place(tmp_pa
                 assert await post_push(site.hook_url, _REPOSITORY, tag, image.digest) == 202
             site.daemon.kill9()
             await site.replicas["eu"].start()
-            await eventually(lambda: second.probe("/readyz") == 200, within=60, what="the second works")
+            await eventually(lambda: second.probe("/readyz") == 200, within=30, what="the second works")
             await _arrived(site, images)
             site.daemon.launch()
             await eventually(
-                lambda: len(site.daemon.events("daemon_standing_by")) == 1, within=60, what="the first stands by"
+                lambda: len(site.daemon.events("daemon_standing_by")) == 1, within=30, what="the first stands by"
             )
             assert await site.daemon.terminate() == 0
         finally:
@@ -131,10 +131,10 @@ async def test_f16_a_daemon_whose_place_was_taken_while_it_stood_still_ends(
         )
         try:
             second.launch()
-            await eventually(lambda: second.events("daemon_standing_by"), within=60, what="the second stands by")
+            await eventually(lambda: second.events("daemon_standing_by"), within=30, what="the second stands by")
             site.daemon.process.pause()
             postgres.cut_all()
-            await eventually(lambda: second.probe("/readyz") == 200, within=60, what="the second works")
+            await eventually(lambda: second.probe("/readyz") == 200, within=30, what="the second works")
             site.daemon.process.resume()
             # It finds out with the next thing that it keeps.
             image = make_image("late")

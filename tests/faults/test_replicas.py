@@ -47,14 +47,14 @@ async def test_f25_bursts_of_5xx_open_the_breaker_of_that_replica_alone(tmp_path
         def is_open() -> bool:
             return site.daemon.metric("replicator_lane_state", replica="eu", state="open") == 1
 
-        await eventually(is_open, within=60, what="the lane of eu is taken for down")
+        await eventually(is_open, within=20, what="the lane of eu is taken for down")
         await push(site.primary.url, _TEAM, "v2", later)
         await site.arrived(_TEAM, "v2", later.digest, on=("us",))
         assert bursts[0].acted >= 3
         assert await tag_digest(site.url("eu"), _TEAM, "v1") is None
         line.clear()
-        await site.arrived(_TEAM, "v1", image.digest, within=60)
-        await site.arrived(_TEAM, "v2", later.digest, within=60)
+        await site.arrived(_TEAM, "v1", image.digest, within=30)
+        await site.arrived(_TEAM, "v2", later.digest, within=30)
         await fetch_closure(site.url("eu"), _TEAM, "v1", deep=True)
         await eventually(lambda: _owed(site) == 0, what="nothing is owed")
 
@@ -107,7 +107,7 @@ async def test_f40_a_region_that_was_down_for_six_hours_catches_up(tmp_path: Pat
         await line.start()
         for number, image in enumerate(images):
             await site.arrived(_TEAM, f"v{number}", image.digest, within=60)
-        await eventually(lambda: _owed(site) == 0, within=60, what="nothing is owed")
+        await eventually(lambda: _owed(site) == 0, within=30, what="nothing is owed")
         assert len(line.requests) - before < 20 * len(images), "no herd"
         assert lag(6.0) < 300
 
@@ -125,7 +125,7 @@ async def test_f41_a_replica_whose_content_was_collected_gets_it_again(tmp_path:
         shutil.rmtree(eu.root / "docker")
         await eu.start()
         await push(site.primary.url, _TEAM, "v2", second)
-        await site.arrived(_TEAM, "v2", second.digest, within=60)
+        await site.arrived(_TEAM, "v2", second.digest, within=20)
         await fetch_closure(site.url("eu"), _TEAM, "v2", deep=True)
 
 
@@ -163,5 +163,5 @@ async def test_f41_a_replica_that_is_read_only_or_full_is_waited_for(tmp_path: P
 async def _retried(site: Site, tag: str, digest: Any) -> None:
     """Post the event again, as an operator would retry, and wait for the tag."""
     assert await post_push(site.hook_url, _TEAM, tag, digest) == 202
-    await site.arrived(_TEAM, tag, digest, within=60)
+    await site.arrived(_TEAM, tag, digest, within=20)
     await fetch_closure(site.url("eu"), _TEAM, tag, deep=True)

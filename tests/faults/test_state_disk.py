@@ -50,12 +50,12 @@ async def _refused_while_full(site: Site) -> None:
     async def refused() -> bool:
         return await post_push(site.hook_url, _TEAM, "full", image.digest) == HTTPStatus.SERVICE_UNAVAILABLE
 
-    await eventually(refused, within=60, what="webhooks are refused")
+    await eventually(refused, within=30, what="webhooks are refused")
 
     async def unready() -> bool:
         return await _status(f"{site.daemon.admin_url}/readyz") == HTTPStatus.SERVICE_UNAVAILABLE
 
-    await eventually(unready, within=60, what="it is not ready")
+    await eventually(unready, within=20, what="it is not ready")
     assert site.daemon.running
 
 
@@ -63,7 +63,7 @@ async def _well_again(site: Site) -> None:
     async def ready() -> bool:
         return await _status(f"{site.daemon.admin_url}/readyz") == HTTPStatus.OK
 
-    await eventually(ready, within=60, what="it is ready without anybody's help")
+    await eventually(ready, within=30, what="it is ready without anybody's help")
 
 
 async def test_f09_a_full_disk_refuses_webhooks_and_is_recovered_from_unaided(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ async def test_f09_a_full_disk_refuses_webhooks_and_is_recovered_from_unaided(tm
         await push(site.primary.url, _TEAM, "v1", image)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard, hard))
         await _well_again(site)
-        await site.arrived(_TEAM, "v1", image.digest, within=60)
+        await site.arrived(_TEAM, "v1", image.digest, within=30)
         await eventually(lambda: _owed(site) <= 1, what="only the tag that is not there is looked for")
 
 
@@ -111,7 +111,7 @@ async def _fill_and_free(tmp_path: Path, image: Image) -> None:
         await push(site.primary.url, _TEAM, "v1", image)
         ballast.unlink()
         await _well_again(site)
-        await site.arrived(_TEAM, "v1", image.digest, within=60)
+        await site.arrived(_TEAM, "v1", image.digest, within=30)
         await site.daemon.terminate()
 
 
@@ -163,7 +163,7 @@ async def test_f14_a_process_that_stood_still_for_longer_than_its_leases_ends_at
         site.daemon.process.signal(signal.SIGCONT)
         await site.arrived(_TEAM, "v1", new.digest, within=90)
         await fetch_closure(site.url("eu"), _TEAM, "v1", deep=True)
-        await eventually(lambda: _owed(site) == 0, within=60, what="nothing is owed")
+        await eventually(lambda: _owed(site) == 0, within=30, what="nothing is owed")
 
 
 @pytest.mark.prove

@@ -43,7 +43,7 @@ class Site:
         reference: object,
         digest: Digest,
         *,
-        within: float = 30.0,
+        within: float = 20.0,
         on: Sequence[str] | None = None,
     ) -> None:
         """Wait until the reference names `digest` on every replica, or on those named."""
@@ -57,7 +57,7 @@ async def arrival(
     reference: object,
     digest: Digest,
     *,
-    within: float = 30.0,
+    within: float = 20.0,
     where: str = "replica",
     headers: Mapping[str, str] | None = None,
 ) -> None:

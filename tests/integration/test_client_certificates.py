@@ -87,7 +87,7 @@ async def test_a_rotated_certificate_is_shown_to_both(tmp_path: Path) -> None:
             await eventually(lambda: _reasons(site.daemon.events("reference_failed")) >= {Reason.TLS}, what="refusal")
             right = write_certificate(clients.issue_cert("mirror.test"), tmp_path / "next.pem")
             right.replace(file)
-            await arrival(replica.plain.url, "team/app", "v1", image.digest, within=60)
+            await arrival(replica.plain.url, "team/app", "v1", image.digest, within=30.0)
             assert len(site.daemon.events("certificates_renewed")) == 1
 
 

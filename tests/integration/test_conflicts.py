@@ -20,16 +20,16 @@ def conflicts(site: Site, replica: str) -> float:
 async def test_a_foreign_tag_is_kept_here_and_overwritten_there(tmp_path: Path) -> None:
     async with run_site(tmp_path, sections={"rules": RULES}) as site:
         await push(site.primary.url, "team/app", "v1", OLD)
-        await site.arrived("team/app", "v1", OLD.digest, within=60)
+        await site.arrived("team/app", "v1", OLD.digest, within=30)
         await site.settled()
         for replica in ("eu", "us"):
             await push(site.url(replica), "team/app", "v1", FOREIGN)
         await push(site.primary.url, "team/app", "v1", NEW)
-        await site.arrived("team/app", "v1", NEW.digest, within=60, on=["us"])
+        await site.arrived("team/app", "v1", NEW.digest, within=30, on=["us"])
         await eventually(lambda: conflicts(site, "us") == 1, what="the overwritten one is counted")
         await eventually(
             lambda: site.daemon.metric("replicator_replica_parked_updates", replica="eu") == 1,
-            within=60,
+            within=20,
             what="the kept one is parked",
         )
         assert await tag_digest(site.url("eu"), "team/app", "v1") == FOREIGN.digest
@@ -39,7 +39,7 @@ async def test_a_foreign_tag_is_kept_here_and_overwritten_there(tmp_path: Path) 
         assert (await command(site, "retry", "team/app:v1")).exit_code == 0
         await eventually(
             lambda: site.daemon.metric("replicator_replica_pending_updates", replica="eu") == 0,
-            within=60,
+            within=20,
             what="it is settled",
         )
         assert conflicts(site, "eu") == 1

@@ -37,19 +37,19 @@ async def gone(site: Site, replica: str, repository: str, tag: str) -> None:
     async def is_gone() -> bool:
         return await tag_digest(site.url(replica), repository, tag) is None
 
-    await eventually(is_gone, within=60, what=f"{tag} is gone on {replica}")
+    await eventually(is_gone, within=20, what=f"{tag} is gone on {replica}")
 
 
 async def test_a_deleted_tag_goes_where_tags_go_alone_and_can_be_brought_back(tmp_path: Path) -> None:
     async with run_site(tmp_path, kinds={"primary": "distribution3", "eu": "oci"}, sections=PROPAGATE) as site:
         for tag in ("v1", "stable"):
             await push(site.primary.url, "team/app", tag, IMAGE)
-            await site.arrived("team/app", tag, IMAGE.digest, within=60)
+            await site.arrived("team/app", tag, IMAGE.digest, within=30)
         await site.settled()
         await delete(site, "team/app", "v1")
         await gone(site, "eu", "team/app", "v1")
         assert await tag_digest(site.url("eu"), "team/app", "stable") == IMAGE.digest
-        await eventually(lambda: ended(site, "us", "unsupported") == 1, within=60, what="2.8 is left alone")
+        await eventually(lambda: ended(site, "us", "unsupported") == 1, within=20, what="2.8 is left alone")
         assert await tag_digest(site.url("us"), "team/app", "v1") == IMAGE.digest
         shown = await command(site, "status")
         assert "us: tags and manifests that the primary lost stay (unsupported: 1)" in shown.stdout
@@ -77,14 +77,14 @@ async def test_too_many_that_a_sweep_finds_stop_until_they_are_let_go_on(tmp_pat
         for tag in (*tags, "kept"):
             await push(site.primary.url, "team/app", tag, IMAGE)
         for tag in (*tags, "kept"):
-            await site.arrived("team/app", tag, IMAGE.digest, within=60)
-        await eventually(lambda: status(site)["owed"] == 0, within=60, what="all is settled")
+            await site.arrived("team/app", tag, IMAGE.digest, within=30)
+        await eventually(lambda: status(site)["owed"] == 0, within=20, what="all is settled")
         site.daemon.kill9()  # all at once is what the next sweep finds
         for tag in tags:
             await delete(site, "team/app", tag)
         await site.daemon.start()
         await eventually(
-            lambda: site.daemon.metric("replicator_deletes_stopped", replica="eu") == 1, within=60, what="it stops"
+            lambda: site.daemon.metric("replicator_deletes_stopped", replica="eu") == 1, within=30, what="it stops"
         )
         assert await tag_names(site, "eu") == {*tags, "kept"}
         deletes = status(site)["deletes"]

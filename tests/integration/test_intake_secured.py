@@ -259,5 +259,5 @@ async def test_the_daemon_follows_its_certificate_files(tmp_path: Path) -> None:
         with pytest.raises(aiohttp.ClientConnectorCertificateError):
             await status()
         certificates.exchange()
-        await eventually(lambda: site.daemon.events("certificates_renewed"), what="they are looked at", within=60)
+        await eventually(lambda: site.daemon.events("certificates_renewed"), what="they are looked at", within=20.0)
         assert await status() in {200, 202}

@@ -33,7 +33,7 @@ class Watched:
     async def is_caught_up(self, replica: str) -> float:
         """Return the time up to which the replica has everything, which is that of the scrape itself."""
         called = time.time()
-        found = await self.prometheus.until(f"{synced(replica)} > {called!r}", within=60)
+        found = await self.prometheus.until(f"{synced(replica)} > {called!r}", within=30)
         assert found.value <= time.time()
         (owed,) = await self.prometheus.query(f'replicator_replica_pending_updates{{replica="{replica}"}}')
         assert owed.value == 0
@@ -113,7 +113,7 @@ async def test_lag_is_the_age_of_the_oldest_change_that_the_replica_lacks_whatev
         line.clear()
         healed = time.time()
         await scene.push(THIRD)
-        await site.arrived(REPO, TAG, THIRD.digest, within=60)
+        await site.arrived(REPO, TAG, THIRD.digest, within=30)
         assert await scene.is_caught_up("eu") > healed
         assert await prometheus.value('replicator_updates_deadline_missed_total{replica="eu"}') == 0
         await prometheus.until('replicator_update_lag_seconds_count{replica="eu"} == 1')

@@ -50,22 +50,22 @@ async def test_what_nothing_needs_goes_and_the_rest_stays_whole(tmp_path: Path) 
     async with run_site(tmp_path, kinds=kinds, sections=SECTIONS) as site:  # type: ignore[arg-type]  # names of kinds
         for tag in ("v1", "v2", "v3"):  # of so many tags three are not too much
             await push(site.primary.url, REPO, tag, IMAGE)
-            await site.arrived(REPO, tag, IMAGE.digest, within=60)
+            await site.arrived(REPO, tag, IMAGE.digest, within=30)
         for one in (signature, PLAIN, NEEDED):
             await push(site.primary.url, REPO, None, one)
         for one in (signature, PLAIN, NEEDED):
-            await site.arrived(REPO, one.digest, one.digest, within=60)
+            await site.arrived(REPO, one.digest, one.digest, within=30)
         for name in site.replicas:
-            await eventually(partial(is_listed, site, name, signature), within=60, what="it is listed")
+            await eventually(partial(is_listed, site, name, signature), within=20, what="it is listed")
             await push(site.url(name), REPO, "theirs", index)  # somebody needs it there
         await site.settled()
         for one in (signature, PLAIN, NEEDED):
             await delete(site, one.digest)
         for name in site.replicas:
             for one in (signature, PLAIN):
-                await eventually(partial(is_gone, site, name, one), within=60, what="it is gone")
-            await eventually(partial(is_needed, site, name), within=60, what="it stays")
-            await eventually(partial(is_empty, site, name), within=60, what="nothing is listed")
+                await eventually(partial(is_gone, site, name, one), within=30, what="it is gone")
+            await eventually(partial(is_needed, site, name), within=30, what="it stays")
+            await eventually(partial(is_empty, site, name), within=30, what="nothing is listed")
             assert await tag_digest(site.url(name), REPO, "v1") == IMAGE.digest
             assert NEEDED.digest in (await fetch_closure(site.url(name), REPO, "theirs", deep=True)).manifests
         await eventually(lambda: len(site.daemon.events("manifest_deleted")) == 4, what="all four are in the log")

@@ -48,7 +48,7 @@ async def test_an_image_can_be_pulled_when_its_arrival_is_told_and_who_hangs_del
             arrivals.on_arrival = pull
             for number, one in enumerate(images):
                 await push(site.primary.url, "team/app", f"v{number}", one)
-            await eventually(lambda: len(pulled) == 6, within=60, what="all are told, and pulled by their digest")
+            await eventually(lambda: len(pulled) == 6, within=20, what="all are told, and pulled by their digest")
             assert sorted(map(str, pulled)) == sorted(str(one.digest) for one in images)
             (first,) = (one for one in arrivals.at("/deploy") if one.data["reference"] == "v0")
             assert (first.kind, first.signed_by) == ("replicated", (KEY,))
@@ -95,16 +95,16 @@ async def test_what_is_parked_and_mended_is_told_and_refusals_are_tried_again(tm
         async with run_site(tmp_path, replicas=("eu",), proxied=("eu",), sections=sections) as site:
             refused = site.lines["eu"].add(Answer(method="POST", status=403, times=None))
             await push(site.primary.url, "team/app", "v1", image)
-            await eventually(lambda: _taken(site.daemon) == 1, within=60, what="it is told that it is parked")
+            await eventually(lambda: _taken(site.daemon) == 1, within=30, what="it is told that it is parked")
             await eventually(lambda: _waiting(site) == {}, what="it is taken, and the other wants no more of it")
             arrivals.answers["/flaky"] = answer
             # Not before: of what is late before it was tried nobody knows a reason.
             site.daemon.write_config(site.config | {"objective": {"lag": "1s"}})
             assert (await site.daemon.reload())["event"] == "config_reloaded"
-            await eventually(lambda: arrivals.at("/flaky", "late"), within=60, what="it is told that it is late")
+            await eventually(lambda: arrivals.at("/flaky", "late"), within=30, what="it is told that it is late")
             site.lines["eu"].remove(refused)
             await _order(site.daemon, "/api/v1/retry", {"ref": "team/app:v1"})
-            await eventually(lambda: _taken(site.daemon) == 4, within=60, what="all is delivered in the end")
+            await eventually(lambda: _taken(site.daemon) == 4, within=30, what="all is delivered in the end")
             assert len(arrivals.at("/flaky")) == 7, "three refusals, and what was refused is sent again"
             by_id = {one.id: one for one in arrivals.at("/flaky")}
             assert sorted(one.kind for one in by_id.values()) == sorted(ALL)
@@ -168,7 +168,7 @@ async def test_certificates_that_are_exchanged_count_without_a_signal(tmp_path: 
             await eventually(lambda: site.daemon.events("notification_failed"), what="it is not trusted")
             assert site.daemon.events("notification_failed")[0]["error"] == "its certificate is not trusted"
             ours.cert_pem.write_to_path(str(trusted))
-            await eventually(lambda: arrivals.at("/deploy"), within=60, what="it is delivered")
+            await eventually(lambda: arrivals.at("/deploy"), within=20, what="it is delivered")
             assert len(site.daemon.events("certificates_renewed")) == 1
 
 

@@ -38,11 +38,11 @@ async def test_the_index_is_the_same_and_only_the_chosen_children_are_there(tmp_
         async def there() -> bool:
             return await tag_digest(url, REPO, "v1") == APP.digest
 
-        await eventually(there, within=60, what="the index is there")
+        await eventually(there, within=15.0, what="the index is there")
         assert await read_manifest(url, REPO, "v1") == (APP.media_type, APP.body)
         for image in (AMD, ARM):
             assert await tag_digest(url, REPO, image.digest) == image.digest
-        await eventually(lambda: _owed(site) == 0, within=60, what="nothing is owed")
+        await eventually(lambda: _owed(site) == 0, within=15.0, what="nothing is owed")
         assert await tag_digest(url, REPO, S390.digest) is None
 
 
@@ -68,11 +68,11 @@ async def test_a_replica_that_wants_all_children_refuses_once_and_says_what_to_d
     async with run_site(tmp_path, replicas=("eu",), sections=RULES, notifies=False) as site:
         # Of tags alone: a child that is pushed by its digest is sent for itself.
         await _push_and_tell(site, "v1", APP)
-        await eventually(lambda: _parked(site) == 1, within=60, what="the index is parked")
+        await eventually(lambda: _parked(site) == 1, within=15.0, what="the index is parked")
         assert _sent(site) == 0, "it was asked before any byte was sent"
         again = make_index([make_image("amd 2", (300_000,)), S390])
         await _push_and_tell(site, "v2", again)
-        await eventually(lambda: _parked(site) == 2, within=60, what="the second is parked too")
+        await eventually(lambda: _parked(site) == 2, within=15.0, what="the second is parked too")
         (told,) = {
             line["error"]
             for line in site.daemon.log_lines()

@@ -85,7 +85,7 @@ async def arrives(site: Site, subject: Content, *found: Image) -> None:
     async def there() -> bool:
         return wanted <= await listed(url, subject)
 
-    await eventually(there, within=60, what=f"the replica lists what refers to {subject.digest}")
+    await eventually(there, within=15.0, what=f"the replica lists what refers to {subject.digest}")
     for one in found:
         await fetch_closure(url, REPO, one.digest, deep=True)
 
@@ -247,7 +247,7 @@ async def test_the_primarys_own_events_are_enough(tmp_path: Path) -> None:
         for seed in ("one", "two"):
             signed = make_image(f"cosign {seed}")
             await push(site.primary.url, REPO, tag, signed)
-            await arrival(site.url("eu"), REPO, tag, signed.digest, within=60)
+            await arrival(site.url("eu"), REPO, tag, signed.digest, within=15.0)
 
 
 async def test_a_referrer_that_a_replica_refuses_holds_nothing(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ async def test_a_password_rotated_at_a_token_server(tmp_path: Path) -> None:
         await _parked(site)
         mounted.exchange({"password": "new-canary"})
         headers = replica.tokens.headers("pusher", "team/app")
-        await arrival(replica.registry.url, "team/app", "v1", image.digest, headers=headers, within=60)
+        await arrival(replica.registry.url, "team/app", "v1", image.digest, headers=headers, within=20.0)
         await push(site.primary.url, "team/app", "v2", later)
         await arrival(replica.registry.url, "team/app", "v2", later.digest, headers=headers)
         assert [line["registry"] for line in site.daemon.events("secret_changed")] == ["eu"]
@@ -93,7 +93,7 @@ async def test_f27_a_password_rotated_at_a_registry_with_basic_authentication(tm
             await _parked(site)
             mounted.exchange({"password": "new-canary"})
             new = basic("pusher", "new-canary")
-            await arrival(replica.url, "team/app", "v2", later.digest, headers=new, within=60)
+            await arrival(replica.url, "team/app", "v2", later.digest, headers=new, within=20.0)
 
 
 async def test_a_login_rotated_in_a_file_of_docker(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ async def test_a_login_rotated_in_a_file_of_docker(tmp_path: Path) -> None:
             await _parked(site)
             mounted.exchange(logins("new-canary"))
             new = basic("pusher", "new-canary")
-            await arrival(replica.url, "team/app", "v2", later.digest, headers=new, within=60)
+            await arrival(replica.url, "team/app", "v2", later.digest, headers=new, within=20.0)
             assert [line["registry"] for line in site.daemon.events("secret_changed")] == ["eu"]
             assert [line for line in site.daemon.log_lines() if "canary" in str(line)] == []
 
@@ -192,5 +192,5 @@ async def test_the_certificates_to_trust(tmp_path: Path) -> None:
             mounted.exchange({"ca.pem": "no certificate"})
             await eventually(lambda: site.daemon.events("certificates_refused"), what="the file is looked at")
             mounted.exchange({"ca.pem": new.cert_pem.bytes().decode()})
-            await arrival(replica.url, "team/app", "v1", image.digest, within=60)
+            await arrival(replica.url, "team/app", "v1", image.digest, within=30.0)
             assert len(site.daemon.events("certificates_renewed")) == 1

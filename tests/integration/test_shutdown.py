@@ -54,7 +54,7 @@ async def test_f07_a_copy_that_outlasts_the_grace_is_given_back_and_done_after_t
         assert _events(site, "reference_failed") == [], "being stopped is no failure of the image"
         site.lines["eu"].link.rate_up = None
         await site.daemon.start()
-        await site.arrived("team/app", "v1", image.digest, within=60)
+        await site.arrived("team/app", "v1", image.digest)
         await fetch_closure(site.url("eu"), "team/app", "v1", deep=True)
 
 
@@ -105,7 +105,7 @@ async def test_an_upload_that_is_cut_by_the_end_of_the_grace_goes_on_in_the_next
         assert await site.daemon.terminate() == 0
         site.lines["eu"].link.rate_up = None
         await site.daemon.start()
-        await site.arrived("team/app", "v1", image.digest, within=60)
+        await site.arrived("team/app", "v1", image.digest)
         await fetch_closure(site.url("eu"), "team/app", "v1", deep=True)
         resumptions = "replicator_upload_resumptions_total"
         assert site.daemon.metric(resumptions, replica="eu", result="resumed") == 1

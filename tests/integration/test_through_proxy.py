@@ -61,7 +61,7 @@ async def test_an_image_goes_from_a_plain_primary_to_a_replica_with_tls(tmp_path
             assert failed[0]["reason"] == "auth"
             assert f"through the proxy {proxy.url}: it refuses the user name and password (407)" in failed[0]["error"]
             word.write_text("proxy-canary\n")
-            await arrival(replica.plain.url, "team/app", "v1", image.digest, within=60)
+            await arrival(replica.plain.url, "team/app", "v1", image.digest, within=30.0)
         assert set(proxy.tunnels) == {_REPLICA}
         assert proxy.plain
         assert all(one.startswith("http://primary.test/v2/") for one in proxy.plain)

@@ -78,8 +78,8 @@ async def test_what_differs_is_found_without_a_write_and_mended_by_the_daemon(tm
         assert {one.method for one in requests} <= {"GET", "HEAD"}, "an audit writes nothing"
         await site.daemon.start()
         for tag, content in CONTENT.items():
-            await site.arrived(APP, tag, content.digest, within=60)
-        await eventually(lambda: owed(site) == 0, within=60, what="all is settled")
+            await site.arrived(APP, tag, content.digest, within=20)
+        await eventually(lambda: owed(site) == 0, within=20, what="all is settled")
         assert (await verified(site, APP, code=0))["equal"]
         for tag, content in CONTENT.items():
             closure = await fetch_closure(site.url("eu"), APP, tag)
@@ -96,15 +96,15 @@ async def test_a_layer_of_which_the_daemon_believes_that_it_is_there_is_brought_
     kinds: dict[str, Kind] = {"us": "oci"}
     async with run_site(tmp_path, kinds=kinds) as site:
         await push(site.primary.url, APP, "v1", image)
-        await site.arrived(APP, "v1", image.digest, within=60)
+        await site.arrived(APP, "v1", image.digest, within=20)
         for registry in site.replicas.values():
             registry.blob_file(image.layers[1].digest).unlink()
         document = await verified(site, APP, "--replica", "us")
         assert found(document) == {("us", f"{APP}:v1", "incomplete")}
         assert found(await verified(site)) >= {("eu", f"{APP}:v1", "incomplete")}
         files = [registry.blob_file(image.layers[1].digest) for registry in site.replicas.values()]
-        await eventually(lambda: all(one.exists() for one in files), within=60, what="the layer is there again")
-        await eventually(lambda: owed(site) == 0, within=60, what="all is settled")
+        await eventually(lambda: all(one.exists() for one in files), within=20, what="the layer is there again")
+        await eventually(lambda: owed(site) == 0, within=20, what="all is settled")
         await verified(site, code=0)
 
 
@@ -166,14 +166,14 @@ async def test_damage_is_found_and_mended_or_told_of_where_a_registry_keeps_it(t
         assert lacks["flipped"] == [{"digest": str(flipped), "part": "blob", "fault": "bytes"}]
         assert lacks["child"] == [{"digest": str(child), "part": "manifest", "fault": "bytes"}]
         assert document["bytes_read"] >= len(right[flipped])
-        await eventually(lambda: parked(site) == 3, within=60, what="they are parked, since sending did not help")
+        await eventually(lambda: parked(site) == 3, within=20, what="they are parked, since sending did not help")
         rows = json.loads((await command(site, "status", "--parked", "--json")).stdout)["rows"]
         assert {(row["reason"], "remove its file" in row["message"]) for row in rows} == {("digest_mismatch", True)}
         for file in eu.values():
             file.unlink()
         assert (await command(site, "retry")).exit_code == 0
         await verified(site, "--deep", "--replica", "us")
-        await eventually(lambda: owed(site) == 0, within=60, what="all is mended")
+        await eventually(lambda: owed(site) == 0, within=20, what="all is mended")
         assert {digest: file.read_bytes() for digest, file in eu.items()} == right
         assert us.read_bytes() == right[flipped]
         assert (await verified(site, "--deep", code=0))["equal"]

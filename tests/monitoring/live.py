@@ -72,13 +72,13 @@ class Asker:
                 self._had.add(one)
         return self.without(failing=failing)
 
-    async def until(self, wanted: Iterable[str], *, within: float = 60.0) -> None:
+    async def until(self, wanted: Iterable[str], *, within: float = 30.0) -> None:
         """Return when all questions about failures whose place begins with one of these have had data."""
         beginnings = tuple(wanted)
         assert any(one.where.startswith(beginnings) for one in self._all), beginnings
         await self._until(beginnings, failing=True, within=within)
 
-    async def until_all_that_need_no_failure(self, *, within: float = 60.0) -> None:
+    async def until_all_that_need_no_failure(self, *, within: float = 20.0) -> None:
         """Return when all questions that do not need a failure have had data."""
         await self._until(("",), failing=False, within=within)
 

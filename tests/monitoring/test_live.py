@@ -107,10 +107,10 @@ async def be_busy(here: Scene) -> None:
     for repository in ("team/app", "team/worker"):
         for number in range(3):
             image = await here.push(repository, f"v{number}")
-            await here.site.arrived(repository, f"v{number}", image.digest, within=60)
+            await here.site.arrived(repository, f"v{number}", image.digest, within=30)
     index = make_index([make_image("part", [BASE, 5_000])])
     await push(here.site.primary.url, "team/multi", "v1", index)
-    await here.site.arrived("team/multi", "v1", index.digest, within=60)
+    await here.site.arrived("team/multi", "v1", index.digest, within=30)
     await here.nothing_is_owed()
 
 
@@ -145,7 +145,7 @@ async def meet_stopped_deletes(here: Scene) -> None:
 
 async def fail_at_the_door(here: Scene) -> None:
     known = await here.push("team/app", "v11")
-    await here.site.arrived("team/app", "v11", known.digest, within=60, on=["us"])
+    await here.site.arrived("team/app", "v11", known.digest, within=30, on=["us"])
     event = push_event("team/app", "v11", known.digest)
     assert await here.post(event, secret="wrong-canary") == 401
     assert await here.post({"action": "push", "target": {"repository": "team/app"}}) == 200
@@ -164,7 +164,7 @@ async def fail_at_the_door(here: Scene) -> None:
 async def fail_at_the_receiver(here: Scene) -> None:
     here.arrivals.answers["/deploy"] = lambda: web.Response(status=503)
     image = await here.push("team/app", "v13")
-    await here.site.arrived("team/app", "v13", image.digest, within=60, on=["us"])
+    await here.site.arrived("team/app", "v13", image.digest, within=30, on=["us"])
     await here.asker.until(["ReplicatorNotificationsStuck"])
     here.arrivals.answers["/deploy"] = lambda: web.Response(status=410)
     await here.asker.until(["ReplicatorNotificationsDropped"])

@@ -130,7 +130,7 @@ class Prometheus:
         found: list[dict[str, Any]] = (await self._ask("alerts", {}))["alerts"]
         return found
 
-    async def scraped(self, *jobs: str, within: float = 60.0) -> None:
+    async def scraped(self, *jobs: str, within: float = 20.0) -> None:
         """Return when a scrape that began after this call is stored: of these jobs, or of all."""
         called = time.time() + _STAMP_SLACK
         for job in jobs or self._jobs:
@@ -141,7 +141,7 @@ class Prometheus:
 
             await eventually(later, within=within, what=f"Prometheus has scraped {job}")
 
-    async def until(self, expression: str, *, within: float = 60.0) -> Series:
+    async def until(self, expression: str, *, within: float = 20.0) -> Series:
         """Return the first series of an expression once it has one, e.g. `x > 0`; its samples are stored by then."""
         found = await eventually(lambda: self.query(expression), within=within, what=f"Prometheus finds {expression}")
         return found[0]
