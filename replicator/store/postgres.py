@@ -71,9 +71,11 @@ class PostgresStore(Store):
     async def close(self) -> None:
         """As ever; a server that answers nothing is not waited for, and has acknowledged nothing of what is lost."""
         self.hurry()
-        await super().close()
-        if self._looks is not None:
-            self._looks.cancel()
+        try:
+            await super().close()
+        finally:
+            if self._looks is not None:
+                self._looks.cancel()
 
     async def tick(self) -> None:
         """As ever; but a server that is not reached, or hangs, is waited for: only a fault of our thread is one."""

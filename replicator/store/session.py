@@ -36,10 +36,10 @@ class Session:
     of what happens, `posted` names those of it to whom the commit under way may have something to send. `unwritten`
     are events that wait for a commit that is made anyway (event_rows.py), which also counts down `until_trim`;
     `writing` those of them that the commit under way takes along, and `events` its own, `telling` whether something
-    came of one of them. `taken` are the leases
-    of the commit under way, each a key and its epoch. A commit whose answer was lost may have been kept, and nobody
-    knows of it: `stray` are its leases, `unsure` and `unsure_posts` what it changed and whom it posted to,
-    `unanswered` the leases that it settled (unanswered.py); `settling` are those of the commit under way.
+    came of one of them. `taken` are the leases of the commit under way, each a key and its epoch. A commit whose
+    answer was lost may have been kept, and nobody knows of it: `stray` are its leases, `unsure` and `unsure_posts`
+    what it changed and whom it posted to, `unanswered` the leases that it settled (unanswered.py); `settling` are
+    those of the commit under way.
     """
 
     def __init__(self, connection: Connection, clock: Clock, owner: str) -> None:
